@@ -1,0 +1,5 @@
+"""`python -m eagrctl`."""
+
+from eagrctl.cli.app import main
+
+main()

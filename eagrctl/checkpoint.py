@@ -1,0 +1,147 @@
+"""Checkpoints: a network with all that is needed to use it, saved atomically and loaded safely.
+
+A checkpoint is what `torch.save` makes of one dictionary of plain types and tensors:
+
+* `format` ("eagrctl checkpoint") and `version`
+* `recipe`: the resolved recipe, as nested dictionaries; its `input` section holds size and channel statistics
+* `dataset` and `classes`: what the channels of the logits mean
+* `network`: the state dict
+* `scores`: those on the validation split, by name; empty before the first validation
+* `epoch` and `step`: how far training had come
+* `training`: what resuming needs (see `eagrctl.training.loop`), or None
+
+It is read with `weights_only=True`, which refuses to unpickle anything else, so that a file from a stranger is safe.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eagrctl.errors import CheckpointError, RecipeError
+from eagrctl.network.eagrnet import EAGRNet
+from eagrctl.recipe import Recipe, recipe_from_dict, recipe_to_dict
+
+FORMAT = "eagrctl checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The contents of a checkpoint; the module's docstring says what each is."""
+
+    recipe: Recipe
+    dataset: str
+    classes: tuple[str, ...]
+    network: Mapping[str, torch.Tensor]
+    scores: Mapping[str, float] = field(default_factory=dict)
+    epoch: int = 0
+    step: int = 0
+    training: Mapping[str, Any] | None = None
+
+
+def build_network(recipe: Recipe, classes: int) -> EAGRNet:
+    """The network that a recipe describes, freshly initialised from torch's random state.
+
+    Raises:
+        RecipeError: the recipe describes none.
+    """
+    model = recipe.model
+    try:
+        return EAGRNet(
+            classes=classes,
+            backbone=model.backbone,
+            width=model.width,
+            anchors=model.anchors,
+            high=(model.high_k, model.high_t),
+            low=(model.low_k, model.low_t),
+        )
+    except ValueError as error:
+        raise RecipeError(f"the recipe's [model] cannot be built: {error}") from None
+
+
+def restore_network(checkpoint: Checkpoint) -> EAGRNet:
+    """The checkpoint's network, in evaluation mode.
+
+    Raises:
+        CheckpointError: its weights do not fit its recipe.
+    """
+    network = build_network(checkpoint.recipe, len(checkpoint.classes))
+    try:
+        network.load_state_dict(dict(checkpoint.network))
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights do not fit the checkpoint's own recipe: {_flat(error)}") from None
+    return network.eval()
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint; a reader sees the old file or the new one, never half of either.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    contents = {
+        "format": FORMAT,
+        "version": VERSION,
+        "recipe": recipe_to_dict(checkpoint.recipe),
+        "dataset": checkpoint.dataset,
+        "classes": list(checkpoint.classes),
+        "network": dict(checkpoint.network),
+        "scores": dict(checkpoint.scores),
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "training": None if checkpoint.training is None else dict(checkpoint.training),
+    }
+    try:
+        torch.save(contents, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch words a full disk as a RuntimeError.
+        raise CheckpointError(f"cannot write checkpoint {path}: {_flat(error)}; is the disk full?") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU. Nothing in the file is executed.
+
+    Raises:
+        CheckpointError: missing, damaged, or something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}")
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, OSError):
+        raise CheckpointError(
+            f"{path} is no eagrctl checkpoint, or a damaged one: give a .pt file that eagrctl train wrote"
+        ) from None
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise CheckpointError(f"{path} holds no eagrctl checkpoint: give a .pt file that eagrctl train wrote")
+    if contents.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} is a checkpoint of version {contents.get('version')}, this eagrctl reads {VERSION}: update eagrctl"
+        )
+    try:
+        return Checkpoint(
+            recipe=recipe_from_dict(contents["recipe"], source=str(path)),
+            dataset=contents["dataset"],
+            classes=tuple(contents["classes"]),
+            network=contents["network"],
+            scores=contents["scores"],
+            epoch=contents["epoch"],
+            step=contents["step"],
+            training=contents["training"],
+        )
+    except (KeyError, TypeError, RecipeError) as error:
+        raise CheckpointError(f"{path} is a damaged checkpoint ({error}): use another") from None
+
+
+def _flat(error: Exception) -> str:
+    """An error's text on one line."""
+    return " ".join(str(error).split())

@@ -1,0 +1,90 @@
+"""The `eagrctl` command: its commands, and the one place where errors become a line and an exit code.
+
+Exit codes: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted. Bugs keep their traceback.
+Heavy imports stay inside the commands, so that `--help` answers at once.
+"""
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from eagrctl import __version__
+from eagrctl.cli import console, demo, evaluate, prepare, train
+from eagrctl.errors import EagrctlError
+
+DATA, TRAINING, EVALUATION, MORE = "Data", "Training", "Evaluation", "More"
+
+
+class _Group(TyperGroup):
+    """Turns the errors that users can mend into one line on stderr."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EagrctlError as error:
+            console.error(str(error))
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            console.error("interrupted")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # Whoever read our output, `head` say, has seen enough.
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="eagrctl",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Face parsing with EAGRNet: from a folder of labelled faces to the paper's table.
+
+**The way from a download to a table**
+
+    eagrctl prepare celebamask-hq DOWNLOAD    # writes data/celebamask-hq
+
+    eagrctl train --gpus 1                    # writes runs/celebamask-hq-...
+
+    eagrctl evaluate --report table.md        # scores the newest run
+
+Nothing at hand? `eagrctl demo` paints faces, trains on them and prints a table in a few minutes.""",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"eagrctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of `eagrctl` itself; its help text is the app's."""
+
+
+app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
+app.command("train", rich_help_panel=TRAINING)(train.train)
+app.command("evaluate", rich_help_panel=EVALUATION)(evaluate.evaluate)
+app.command("demo", rich_help_panel=MORE)(demo.demo)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # As an exception, so that whatever is half-written is taken away on the way out.
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminate)
+    app()

@@ -1,0 +1,100 @@
+"""Everything that is drawn in a terminal: progress, messages, tables. The only module that imports rich.
+
+Results go to stdout; progress and messages go to stderr. Progress is drawn where stderr is a terminal only.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from eagrctl.events import Notice, Progress, Report
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if speed is None:
+            return Text("-- /s", style="dim")
+        return Text(f"{speed:.1f} /s" if speed >= 1 else f"{1 / speed:.1f} s each", style="dim")
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Report]:
+    """Draw the events of the library while the block runs.
+
+    Args:
+        quiet: show warnings only.
+    """
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=stderr,
+        transient=True,
+        # The rate is an average over this many seconds: steps are uneven, and an epoch holds a validation.
+        speed_estimate_period=120,
+        disable=quiet or not stderr.is_terminal,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def draw(event: Progress | Notice) -> None:
+        if isinstance(event, Notice):
+            if event.warning or not quiet:
+                bars.console.print(escape(event.text), style="yellow" if event.warning else None, soft_wrap=True)
+            return
+        if event.task not in tasks:
+            tasks[event.task] = bars.add_task(event.task, total=event.total, completed=event.done, note="")
+        task = tasks[event.task]
+        bars.update(task, completed=event.done, total=event.total, note=escape(event.note))
+        if event.done >= event.total:
+            bars.remove_task(tasks.pop(event.task))
+
+    with bars:
+        yield draw
+
+
+def message(text: str) -> None:
+    """Say something that is no result."""
+    stderr.print(escape(text), soft_wrap=True)
+
+
+def error(text: str) -> None:
+    """Say, in one line, what is wrong."""
+    line = " ".join(text.split())
+    stderr.print(f"[bold red]Error:[/] {escape(line)}", soft_wrap=True)
+
+
+def written(paths: Iterable[Path]) -> None:
+    """Name the files that were written."""
+    for path in paths:
+        message(f"Wrote {path}")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table on stdout; every column but the first is aligned to the right."""
+    drawn = Table(title=escape(title) if title else None, title_justify="left", title_style="bold")
+    for number, heading in enumerate(headings):
+        drawn.add_column(escape(heading), justify="left" if number == 0 else "right")
+    for row in rows:
+        drawn.add_row(*(escape(cell) for cell in row))
+    stdout.print(drawn)
+
+
+def result(text: str) -> None:
+    """Print a line of results on stdout."""
+    stdout.print(escape(text), soft_wrap=True)

@@ -1,0 +1,51 @@
+"""Options that mean the same in every command, and the defaults that make commands chain."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eagrctl.errors import ShardError
+
+DATA = Path("data")
+RUNS = Path("runs")
+RAW = Path("raw")
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Prepared dataset. Default: data/NAME of the recipe or run, else the newest in data/.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what was prepared there before.")]
+Size = Annotated[
+    int, typer.Option("--size", metavar="PIXELS", min=33, max=4096, help="Side of the square that samples become.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that read samples. Default: all cores.")
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option("--gpus", metavar="N", min=0, help="GPUs to use; 0 is the CPU. Default: one if there is one."),
+]
+
+
+def all_cores() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def newest_dataset() -> Path:
+    """The dataset in data/ that was prepared last.
+
+    Raises:
+        ShardError: there is none.
+    """
+    indexes = sorted(DATA.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
+    if not indexes:
+        raise ShardError(f"no prepared dataset in {DATA}/: run eagrctl prepare first, or name one with --data")
+    return indexes[-1].parent

@@ -1,0 +1,202 @@
+"""CelebAMask-HQ: the official raw layout, and merged label maps as many redistribute them.
+
+*Raw*, as downloaded: `CelebA-HQ-img/{0..29999}.jpg`, `CelebAMask-HQ-mask-anno/{id // 2000}/{id:05d}_{part}.png` (a part
+that is absent has no file) and `CelebA-HQ-to-CelebA-mapping.txt`. *Merged*: `images/{id}.jpg`, `labels/{id}.png` in
+official ids, and optionally lists of names: `train.txt`, `val.txt`, `test.txt`.
+
+The paper's split follows CelebA's own, by the number in the mapping's `orig_file`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from eagrctl.data.images import read_labels, read_mask, read_photo
+from eagrctl.data.labels import CELEBAMASK_HQ
+from eagrctl.data.sample import Pixels, Sample, shape_of
+from eagrctl.data.source import SPLITS, Provenance
+from eagrctl.errors import SourceError
+
+OFFICIAL_COUNTS = {"train": 24_183, "val": 2_993, "test": 2_824}
+LAST_TRAIN, LAST_VAL = 162_770, 182_637  # of CelebA's 202,599 images
+
+PHOTOS = "CelebA-HQ-img"
+MASKS = ("CelebAMask-HQ-mask-anno", "CelebAMaskHQ-mask-anno")  # both spellings are in circulation
+MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+WHERE = (
+    "get the data from github.com/switchablenorms/CelebAMask-HQ (non-commercial research only), and give the folder "
+    f"that holds {PHOTOS}/, {MASKS[0]}/ and {MAPPING}, or images/ and labels/"
+)
+
+
+@dataclass(frozen=True)
+class RawCelebAMaskHQ:
+    """The official layout: one mask per part, painted over one another in id order."""
+
+    root: Path
+    masks: Path
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`. Parts are painted in id order, later over earlier, as the official script does."""
+        image = read_photo(self.root / PHOTOS / f"{name}.jpg")
+        folder = self.masks / str(int(name) // 2000)
+        labels = None
+        for label, part in enumerate(CELEBAMASK_HQ.names[1:], start=1):
+            path = folder / f"{int(name):05d}_{part}.png"
+            if not path.exists():
+                continue
+            mask = read_mask(path)
+            if labels is None:
+                labels = np.zeros(mask.shape, np.uint8)
+            if mask.shape != labels.shape:
+                raise SourceError(
+                    f"{path} is {shape_of(mask)}, the other parts of face {name} {shape_of(labels)}; fetch it again"
+                )
+            labels[mask] = label
+        if labels is None:
+            raise SourceError(f"{folder} holds no mask of face {name} ({int(name):05d}_*.png); fetch the masks again")
+        _check_shape(image, labels, name)
+        return Sample(name, image, labels)
+
+
+@dataclass(frozen=True)
+class MergedCelebAMaskHQ:
+    """Photos and label maps in official ids, one file each."""
+
+    photos: Mapping[str, Path]
+    labels: Path
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`."""
+        photo = self.photos.get(name)
+        if photo is None:
+            raise SourceError(
+                f"no photo images/{name}.jpg beside {self.labels}, but {split}.txt lists it; fetch it again"
+            )
+        image = read_photo(photo)
+        labels = read_labels(self.labels / f"{name}.png", len(CELEBAMASK_HQ))
+        _check_shape(image, labels, name)
+        return Sample(name, image, labels)
+
+
+def open_celebamask_hq(root: Path, partial: bool = False) -> RawCelebAMaskHQ | MergedCelebAMaskHQ:
+    """Recognise the layout of a folder and split its faces.
+
+    Args:
+        root: the folder as downloaded.
+        partial: accept fewer faces than the paper's split has.
+
+    Raises:
+        SourceError: no such folder, another layout, or a split that has not its official count.
+    """
+    if not root.is_dir():
+        raise SourceError(f"no folder at {root}: {WHERE}")
+    masks = next((root / name for name in MASKS if (root / name).is_dir()), None)
+    if masks is not None and (root / PHOTOS).is_dir():
+        source: RawCelebAMaskHQ | MergedCelebAMaskHQ = _open_raw(root, masks)
+    elif (root / "images").is_dir() and (root / "labels").is_dir():
+        source = _open_merged(root)
+    else:
+        raise SourceError(f"{root} has not the layout of CelebAMask-HQ: {WHERE}")
+    if not any(source.splits.values()):
+        raise SourceError(f"{root} holds no face: {WHERE}")
+    if source.provenance.split_rule == PAPER_SPLIT and not partial:
+        _check_counts(root, source.splits)
+    return source
+
+
+PAPER_SPLIT = "CelebA's partition, as in the paper"
+
+
+def _open_raw(root: Path, masks: Path) -> RawCelebAMaskHQ:
+    mapping = root / MAPPING
+    if not mapping.is_file():
+        raise SourceError(f"{mapping} is missing; the paper's split follows from it: {WHERE}")
+    names = sorted((path.stem for path in (root / PHOTOS).glob("*.jpg") if path.stem.isdecimal()), key=int)
+    provenance = Provenance("celebamask-hq", "raw", PAPER_SPLIT, {"paint order": "official"})
+    return RawCelebAMaskHQ(root, masks, _paper_split(names, mapping), provenance)
+
+
+def _open_merged(root: Path) -> MergedCelebAMaskHQ:
+    photos = {path.stem: path for path in sorted((root / "images").iterdir()) if path.suffix.lower() in PHOTO_SUFFIXES}
+    lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
+    names = sorted(photos, key=lambda name: (len(name), name))
+    if lists:
+        rule = "the lists in the source folder"
+        splits = {split: _read_list(path) for split, path in lists.items()}
+        _check_disjoint(splits, root)
+    elif (root / MAPPING).is_file():
+        rule = PAPER_SPLIT
+        splits = _paper_split(names, root / MAPPING)
+    else:
+        rule = "every tenth face from the ninth on is val, every tenth from the tenth on is test, the rest is train"
+        splits = {"train": [name for place, name in enumerate(names) if place % 10 < 8]}
+        splits |= {split: names[place::10] for split, place in (("val", 8), ("test", 9))}
+    # Which part covers which was decided by whoever merged them; nothing in the files tells.
+    provenance = Provenance("celebamask-hq", "merged", rule, {"paint order": "as merged in the source"})
+    return MergedCelebAMaskHQ(photos, root / "labels", splits, provenance)
+
+
+def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:
+    """Split by the number in `orig_file`; a header line is optional."""
+    try:
+        table = pd.read_csv(mapping, sep=r"\s+", header=None, usecols=[0, 2], names=["idx", "file"], dtype=str)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {mapping} ({error}); fetch it again") from None
+    numbers = table["file"].str.extract(r"^(\d+)\.", expand=False)
+    original = {idx: int(number) for idx, number in zip(table["idx"], numbers, strict=True) if isinstance(number, str)}
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for name in names:
+        if name not in original:
+            raise SourceError(f"{mapping} has no line for face {name}; fetch the whole file again")
+        number = original[name]
+        splits["train" if number <= LAST_TRAIN else "val" if number <= LAST_VAL else "test"].append(name)
+    return splits
+
+
+def _read_list(path: Path) -> list[str]:
+    """Names, one a line, with or without a suffix."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read {path} ({error}); write one name a line") from None
+    return [Path(line.strip()).stem for line in lines if line.strip()]
+
+
+def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
+    seen: dict[str, str] = {}
+    for split, names in splits.items():
+        for name in names:
+            if name in seen:
+                raise SourceError(
+                    f"face {name} stands in {seen[name]}.txt and again in {split}.txt of {root}; keep it in one place"
+                )
+            seen[name] = split
+
+
+def _check_counts(root: Path, splits: Mapping[str, Sequence[str]]) -> None:
+    for split, expected in OFFICIAL_COUNTS.items():
+        found = len(splits[split])
+        if found != expected:
+            raise SourceError(
+                f"{root} has {found:,} faces in split {split}, the paper {expected:,}: complete the download, "
+                "or add --partial to prepare what is there"
+            )
+
+
+def _check_shape(image: Pixels, labels: Pixels, name: str) -> None:
+    """Photos are as large as their label maps, or twice as large (1024 and 512)."""
+    if image.shape[:2] not in (labels.shape, (2 * labels.shape[0], 2 * labels.shape[1])):
+        raise SourceError(
+            f"face {name}: the photo is {shape_of(image)}, its label map {shape_of(labels)}, neither the same size "
+            "nor half of it; fetch both again"
+        )

@@ -1,0 +1,63 @@
+"""A labelled face, as a source gives it and as a shard keeps it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A face as its dataset gives it.
+
+    The *source frame* is the frame of `labels`: scores belong there. A photo may be larger than its label
+    map (CelebAMask-HQ photographs at 1024, labels at 512); both then show the same field of view.
+
+    Attributes:
+        name: the dataset's own name for the face, unique within its split.
+        image: (H, W, 3) uint8, RGB.
+        labels: (h, w) uint8, class ids.
+        landmarks: (5, 2) float64, or None: the centres of the viewer's left and right eye, the tip of the nose, the
+            viewer's left and right mouth corner, as x, y in pixels of the source frame. Pixel centres are integers.
+    """
+
+    name: str
+    image: Pixels
+    labels: Pixels
+    landmarks: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class AlignedSample:
+    """A face as the network sees it, with the way back to its source.
+
+    Attributes:
+        name: as in `Sample`.
+        image: (S, S, 3) uint8, RGB.
+        labels: (S, S) uint8, class ids.
+        edges: (S, S) uint8, 1 on edge pixels.
+        matrix: (2, 3) float64, takes source pixels (x, y, 1) to aligned pixels.
+        source_labels: (h, w) uint8, the labels untouched, in the source frame.
+    """
+
+    name: str
+    image: Pixels
+    labels: Pixels
+    edges: Pixels
+    matrix: Matrix
+    source_labels: Pixels
+
+    @property
+    def source_size(self) -> tuple[int, int]:
+        """Height and width of the source frame."""
+        height, width = self.source_labels.shape
+        return height, width
+
+
+def shape_of(array: Any) -> str:
+    """An array's height and width as people write them: `512 x 384`, for messages."""
+    return f"{array.shape[1]} x {array.shape[0]}"

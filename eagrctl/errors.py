@@ -1,0 +1,43 @@
+"""Everything eagrctl raises on purpose.
+
+::
+
+    EagrctlError
+    ├── RecipeError        a recipe that cannot be read, or a key that is unknown, missing or mistyped
+    ├── DataError
+    │   ├── SourceError    a raw dataset, or one file of it, that is not what its format promises
+    │   └── ShardError     a prepared dataset that is missing, damaged or changed since it was indexed
+    ├── CheckpointError    a file that is not a checkpoint, or does not fit what it is used for
+    └── TrainingError      a run that cannot start or cannot go on
+
+A message says what was wrong, where, and what to do about it, in one line. The command line prints
+that line and exits with status 1; anything else that escapes is a bug and keeps its traceback.
+"""
+
+
+class EagrctlError(Exception):
+    """Base of every error that a user can mend."""
+
+
+class RecipeError(EagrctlError):
+    """A recipe cannot be found, read, or built."""
+
+
+class DataError(EagrctlError):
+    """Something is wrong with a dataset."""
+
+
+class SourceError(DataError):
+    """A raw dataset, or one of its files, is missing or malformed."""
+
+
+class ShardError(DataError):
+    """A prepared dataset is missing, damaged, or changed since it was indexed."""
+
+
+class CheckpointError(EagrctlError):
+    """A checkpoint is missing, malformed, or does not fit."""
+
+
+class TrainingError(EagrctlError):
+    """Training cannot start or cannot go on."""

@@ -1,0 +1,35 @@
+"""What the library tells while it works. It never prints: it hands events to a callback, which the CLI draws."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A task has come this far.
+
+    Attributes:
+        task: its name, the same from its first event to its last.
+        done, total: samples, steps or whatever the task counts.
+        note: the latest figures, in words.
+    """
+
+    task: str
+    done: int
+    total: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should read; `warning` where it may need their hand."""
+
+    text: str
+    warning: bool = False
+
+
+Report = Callable[[Progress | Notice], None]
+
+
+def ignore(event: Progress | Notice) -> None:
+    """The report of a caller who wants to hear nothing."""

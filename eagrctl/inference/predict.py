@@ -1,0 +1,82 @@
+"""Checkpoint + photos -> logits -> labels in the source frame."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from eagrctl.checkpoint import Checkpoint, restore_network
+from eagrctl.data.dataset import image_tensor, input_matrix, normalise
+from eagrctl.data.labels import BACKGROUND
+from eagrctl.data.sample import Matrix, Pixels
+from eagrctl.network.eagrnet import EAGRNet
+from eagrctl.recipe import InputRecipe
+
+
+class Predictor:
+    """A network that parses stored faces.
+
+    Args:
+        network: used as it is; `predict` sets evaluation mode.
+        recipe: the input that the network was trained on.
+        device: where it runs.
+    """
+
+    def __init__(self, network: EAGRNet, recipe: InputRecipe, device: torch.device) -> None:
+        self.network = network.to(device)
+        self.recipe = recipe
+        self.device = device
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Predictor":
+        """The predictor of a checkpoint; CheckpointError where its weights do not fit."""
+        return cls(restore_network(checkpoint), checkpoint.recipe.input, device)
+
+    @torch.inference_mode()
+    def predict(
+        self, images: list[Pixels], matrices: list[Matrix], source_sizes: list[tuple[int, int]]
+    ) -> list[Pixels]:
+        """Parse a batch of faces.
+
+        Args:
+            images: (S, S, 3) uint8 each, in the aligned frame, all of one size.
+            matrices: (2, 3) each, source -> aligned.
+            source_sizes: height and width of each source frame.
+
+        Returns:
+            Labels, (height, width) uint8 each, in the source frame; background where the aligned frame ends.
+        """
+        size = self.recipe.size
+        batch = torch.stack([image_tensor(image, size) for image in images]).to(self.device)
+        self.network.eval()
+        logits = self.network(normalise(batch, self.recipe.mean, self.recipe.std)).parsing
+        return [
+            labels_in_source(scores, input_matrix(matrix, image.shape[0], size), size, source_size)
+            for scores, image, matrix, source_size in zip(logits, images, matrices, source_sizes, strict=True)
+        ]
+
+
+def labels_in_source(logits: torch.Tensor, matrix: Matrix, size: int, source_size: tuple[int, int]) -> Pixels:
+    """Map one face's logits back to its source frame, then decide.
+
+    Logits are interpolated, not labels: a border then falls between pixels as finely as the source frame shows it.
+
+    Args:
+        logits: (N, h, w), their corners aligned with those of the network's input.
+        matrix: (2, 3), source -> network input.
+        size: side of the network's input.
+        source_size: height and width of the source frame.
+
+    Returns:
+        (height, width) uint8 labels.
+    """
+    height, width = source_size
+    to_input = torch.from_numpy(matrix).to(logits.device, torch.float32)
+    rows = torch.arange(height, device=logits.device, dtype=torch.float32)[:, None, None]
+    columns = torch.arange(width, device=logits.device, dtype=torch.float32)[None, :, None]
+    points = columns * to_input[:, 0] + rows * to_input[:, 1] + to_input[:, 2]  # (height, width, 2), x and y
+    inside = ((points > -0.5) & (points < size - 0.5)).all(dim=2)
+    grid = points * (2 / (size - 1)) - 1
+    sampled = F.grid_sample(logits[None].float(), grid[None], padding_mode="border", align_corners=True)
+    # Not argmax: over a leading dimension max is more than twice as fast on CPUs.
+    labels = sampled[0].max(dim=0).indices.where(inside, BACKGROUND)
+    return labels.to(torch.uint8).cpu().numpy().astype(np.uint8, copy=False)

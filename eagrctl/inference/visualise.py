@@ -1,0 +1,111 @@
+"""Pictures of label maps: photo, truth and prediction side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from eagrctl.data.align import warp_labels
+from eagrctl.data.labels import LabelSet
+from eagrctl.data.sample import Pixels
+from eagrctl.data.shards import Stored
+from eagrctl.errors import EagrctlError
+
+MARGIN = 8
+
+
+def colourise(labels: Pixels, label_set: LabelSet) -> Pixels:
+    """(H, W) uint8 labels -> (H, W, 3) uint8 colours; 255 is white."""
+    palette = np.full((256, 3), 255, np.uint8)
+    palette[: len(label_set)] = label_set.colours
+    return palette[labels]
+
+
+class Gallery:
+    """Picks faces evenly spread over a split while it is evaluated, and draws them.
+
+    Args:
+        total: faces that will pass by.
+        wanted: faces to keep.
+    """
+
+    def __init__(self, total: int, wanted: int = 8) -> None:
+        wanted = min(wanted, total)
+        self._places = {total * number // wanted for number in range(wanted)}
+        self._seen = 0
+        self._faces: list[tuple[Pixels, Pixels, Pixels]] = []
+
+    def look(self, face: Stored, prediction: Pixels) -> None:
+        """A face passes by, with its prediction in the source frame."""
+        if self._seen in self._places:
+            aligned = warp_labels(prediction, face.matrix, face.image.shape[0])
+            self._faces.append((face.image, face.labels, aligned))
+        self._seen += 1
+
+    def draw(self, label_set: LabelSet) -> Image.Image:
+        """The faces that were kept."""
+        return side_by_side(self._faces, label_set)
+
+
+def side_by_side(
+    faces: Sequence[tuple[Pixels, Pixels, Pixels]], label_set: LabelSet, side: int = 220, across: int = 2
+) -> Image.Image:
+    """Draw photo, truth and prediction of each face, `across` faces to a row, over a legend of the classes.
+
+    Args:
+        faces: photo (S, S, 3) uint8, truth and prediction (H, W) uint8 labels.
+        label_set: their classes.
+        side: of each of the three pictures, in pixels.
+        across: faces in a row.
+    """
+    font = ImageFont.load_default(size=14)
+    heading = 24
+    across = max(1, min(across, len(faces)))
+    group = 3 * (side + MARGIN)
+    rows = -(-len(faces) // across)
+    width = across * group + MARGIN
+    legend, legend_height = _legend(label_set, width, font)
+    height = heading + rows * (side + MARGIN) + MARGIN + legend_height
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column in range(across):
+        for number, title in enumerate(("photo", "truth", "prediction")):
+            draw.text((MARGIN + column * group + number * (side + MARGIN), 4), title, "black", font)
+    for place, (photo, truth, prediction) in enumerate(faces):
+        left, top = MARGIN + place % across * group, heading + place // across * (side + MARGIN)
+        pictures = (photo, colourise(truth, label_set), colourise(prediction, label_set))
+        for number, (pixels, method) in enumerate(
+            zip(pictures, (Image.Resampling.BICUBIC, *[Image.Resampling.NEAREST] * 2), strict=True)
+        ):
+            picture = Image.fromarray(pixels).resize((side, side), method)
+            sheet.paste(picture, (left + number * (side + MARGIN), top))
+    sheet.paste(legend, (0, height - legend_height))
+    return sheet
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a PNG, whole or not at all; EagrctlError where it cannot be written."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        picture.save(temporary, "PNG")
+        temporary.replace(path)
+    except OSError as error:
+        raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _legend(
+    label_set: LabelSet, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> tuple[Image.Image, int]:
+    cell, line = 120, 22
+    per_line = max(1, (width - MARGIN) // cell)
+    height = -(-len(label_set) // per_line) * line + MARGIN
+    legend = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(legend)
+    for number, (name, colour) in enumerate(zip(label_set.names, label_set.colours, strict=True)):
+        left, top = MARGIN + number % per_line * cell, number // per_line * line
+        draw.rectangle((left, top + 2, left + 14, top + 16), fill=colour, outline="black")
+        draw.text((left + 20, top), name, "black", font)
+    return legend, height

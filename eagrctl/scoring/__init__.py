@@ -1,0 +1,1 @@
+"""Predictions -> confusion -> scores -> tables."""

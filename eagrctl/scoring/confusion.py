@@ -1,0 +1,53 @@
+"""The confusion matrix: everything that the scores are made of."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eagrctl.data.labels import IGNORE
+from eagrctl.data.sample import Pixels
+
+Counts = NDArray[np.int64]
+
+
+class Confusion:
+    """Pixels counted by labelled and by predicted class, summed over images.
+
+    Attributes:
+        counts: (N, N) int64; row = labelled class, column = predicted class.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.counts: Counts = np.zeros((classes, classes), np.int64)
+
+    def add(self, labels: Pixels, prediction: Pixels) -> None:
+        """Count one image; both (H, W) uint8. Pixels labelled 255 are left out.
+
+        Raises:
+            ValueError: the shapes differ, or a class is none of N.
+        """
+        if labels.shape != prediction.shape:
+            raise ValueError(f"labels {labels.shape} and prediction {prediction.shape} differ in shape")
+        classes = len(self.counts)
+        known = labels != IGNORE
+        pairs = labels[known].astype(np.int64) * classes + prediction[known]
+        if pairs.size and (labels[known].max() >= classes or prediction[known].max() >= classes):
+            raise ValueError(f"a class lies outside 0..{classes - 1}")
+        self.counts += np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def merge(counts: Counts, regions: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
+    """Score regions of several classes as if each were one class.
+
+    The rows and columns of the region's classes are summed, so one of its classes taken for another is right.
+
+    Returns:
+        For each region its (true positives, labelled pixels, predicted pixels).
+    """
+    merged = {}
+    for name, ids in regions.items():
+        members = list(ids)
+        hits = int(counts[np.ix_(members, members)].sum())
+        merged[name] = hits, int(counts[members].sum()), int(counts[:, members].sum())
+    return merged

@@ -1,0 +1,116 @@
+"""The paper's tables, as printed. F1 in percent; None where the paper prints a dash."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading in the paper, and the class, region or mean of ours that it shows."""
+
+    heading: str
+    score: str
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """One table of the paper.
+
+    Attributes:
+        number: in the paper.
+        dataset: what its figures were measured on, in words.
+        lines: the columns; a table too wide for the page has two lines.
+        rows: (method, values in the order of the columns, line after line).
+    """
+
+    number: int
+    dataset: str
+    lines: tuple[tuple[Column, ...], ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+
+
+MEAN = "mean"  # the score of a column that shows the mean F1 over all classes but the background
+
+TABLE_3 = PublishedTable(
+    number=3,
+    dataset="Helen's test split of 100 images",
+    lines=(
+        (
+            Column("Skin", "skin"),
+            Column("Nose", "nose"),
+            Column("U-lip", "upper lip"),
+            Column("I-mouth", "inner mouth"),
+            Column("L-lip", "lower lip"),
+            Column("Eyes", "eyes"),
+            Column("Brows", "brows"),
+            Column("Mouth", "mouth"),
+            Column("Overall", "overall"),
+        ),
+    ),
+    rows=(
+        ("Liu et al. [6]", (92.1, 93.0, 74.3, 79.2, 81.7, 86.8, 77.0, 89.1, 88.6)),
+        ("Lin et al. [4]", (94.5, 95.6, 79.6, 86.7, 89.8, 89.6, 83.1, 95.0, 92.4)),
+        ("Wei et al. [38]", (95.6, 95.2, 80.0, 86.7, 86.4, 89.0, 82.6, 93.6, 91.7)),
+        ("Yin et al. [5]", (None, 96.3, 82.4, 85.6, 86.6, 89.5, 84.8, 92.8, 91.0)),
+        ("Liu et al. [33]", (94.9, 95.8, 83.7, 89.1, 91.4, 89.8, 83.5, 96.1, 93.1)),
+        ("EAGRNet (paper)", (94.6, 96.1, 83.6, 89.8, 91.0, 90.2, 84.9, 95.5, 93.2)),
+    ),
+)
+
+TABLE_4 = PublishedTable(
+    number=4,
+    dataset="CelebAMask-HQ's test split of 2,824 images",
+    lines=(
+        (
+            Column("Face", "skin"),
+            Column("Nose", "nose"),
+            Column("Glasses", "eye_g"),
+            Column("L-Eye", "l_eye"),
+            Column("R-Eye", "r_eye"),
+            Column("L-Brow", "l_brow"),
+            Column("R-Brow", "r_brow"),
+            Column("L-Ear", "l_ear"),
+            Column("R-Ear", "r_ear"),
+            Column("Mean", MEAN),
+        ),
+        (
+            Column("I-Mouth", "mouth"),
+            Column("U-Lip", "u_lip"),
+            Column("L-Lip", "l_lip"),
+            Column("Hair", "hair"),
+            Column("Hat", "hat"),
+            Column("Earring", "ear_r"),
+            Column("Necklace", "neck_l"),
+            Column("Neck", "neck"),
+            Column("Cloth", "cloth"),
+        ),
+    ),
+    rows=(
+        (
+            "Zhao et al. [35]",
+            (
+                *(94.8, 90.3, 75.8, 79.9, 80.1, 77.3, 78.0, 75.6, 73.1, 76.2),
+                *(89.8, 87.1, 88.8, 90.4, 58.2, 65.7, 19.4, 82.7, 64.2),
+            ),
+        ),
+        (
+            "Lee et al. [1]",
+            (
+                *(95.5, 85.6, 92.9, 84.3, 85.2, 81.4, 81.2, 84.9, 83.1, 80.3),
+                *(63.4, 88.9, 90.1, 86.6, 91.3, 63.2, 26.1, 92.8, 68.3),
+            ),
+        ),
+        (
+            "EAGRNet (paper)",
+            (
+                *(96.2, 94.0, 92.3, 88.6, 88.7, 85.7, 85.2, 88.0, 85.7, 85.1),
+                *(95.0, 88.9, 91.2, 94.9, 87.6, 68.3, 27.6, 89.4, 85.3),
+            ),
+        ),
+    ),
+)
+
+# The table that a dataset's scores are laid beside. Synthetic faces have Helen's labels, hence its table.
+TABLE_OF = {"synthetic": TABLE_3, "celebamask-hq": TABLE_4}
+
+# The datasets whose published figures were measured on the same faces as ours.
+COMPARABLE = {"celebamask-hq"}

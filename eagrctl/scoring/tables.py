@@ -1,0 +1,149 @@
+"""Scores -> the paper's table for the dataset, with our row under the published ones."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from eagrctl.data.shards import ShardIndex
+from eagrctl.errors import EagrctlError
+from eagrctl.scoring.evaluate import Evaluation
+from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, PublishedTable
+from eagrctl.scoring.scores import Scores
+
+Row = tuple[str, Sequence[float | None]]
+
+
+def check_report_path(path: Path) -> None:
+    """Refuse, before any work is done, a report that could not be written.
+
+    Raises:
+        EagrctlError: the ending is not .md, or the folder does not exist.
+    """
+    if path.suffix != ".md":
+        raise EagrctlError(f"cannot write {path}: reports are Markdown, so give a name that ends in .md")
+    if path.is_dir() or not path.parent.is_dir():
+        raise EagrctlError(f"cannot write {path}: it is a folder, or its folder does not exist")
+
+
+def write_report(text: str, path: Path) -> None:
+    """Write a report, whole or not at all; EagrctlError where it cannot be written."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def markdown_report(evaluation: Evaluation, index: ShardIndex, method: str, checkpoint: str) -> str:
+    """The paper's table with our row, where our row comes from, and the scores that the table leaves out.
+
+    Args:
+        evaluation: our scores.
+        index: the dataset they were measured on.
+        method: the name of our row.
+        checkpoint: where the network came from, in words.
+    """
+    dataset = index.provenance.dataset
+    table, scores = TABLE_OF[dataset], evaluation.scores
+    ours = [score_of(scores, column.score) for line in table.lines for column in line]
+    comparable = dataset in COMPARABLE
+    published = [(name if comparable else f"{name}, on Helen", values) for name, values in table.rows]
+    parts = (
+        f"F1 in percent, laid out as Table {table.number} of the EAGRNet paper; the best of each column in bold.",
+        markdown_table(table, [*published, (method, ours)]),
+        f"{method}: {provenance_line(evaluation, index, checkpoint)}.",
+        f"Published rows: {table.dataset}" + ("." if comparable else "; other faces than ours, so not comparable."),
+        f"{method}: {summary_line(scores)}.",
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: PublishedTable, rows: Sequence[Row]) -> str:
+    """Rows under the paper's headings, in as many lines as the paper gives a row; the best of a column in bold.
+
+    Args:
+        table: whose headings.
+        rows: (method, values in percent), one value per column; None or NaN prints as a dash.
+
+    Raises:
+        ValueError: a row has another number of values than the table has columns.
+    """
+    best = _best([values for _, values in rows])
+    width = max(len(line) for line in table.lines)
+    first, *others = ([column.heading for column in line] for line in table.lines)
+    lines = [_line("Methods", first, width), _line(":--", ["--:"] * width, width)]
+    lines += [_line("", headings, width) for headings in others]
+    for method, values in rows:
+        cells = [_cell(value, top) for value, top in zip(values, best, strict=True)]
+        start = 0
+        for number, columns in enumerate(table.lines):
+            lines.append(_line(method if number == 0 else "", cells[start : start + len(columns)], width))
+            start += len(columns)
+    return "\n".join(lines)
+
+
+def score_of(scores: Scores, name: str) -> float:
+    """A class's, region's or the mean F1 in percent, by the name that `published.Column` gives it."""
+    return 100 * (scores.mean_f1 if name == MEAN else scores.f1_of(name))
+
+
+def provenance_line(evaluation: Evaluation, index: ShardIndex, checkpoint: str) -> str:
+    """Everything that decides whether two figures may be compared."""
+    source = index.provenance
+    facts = [
+        f"dataset {source.dataset} ({source.variant})",
+        f"split {evaluation.split} (by {source.split_rule})",
+        f"{evaluation.images:,} images",
+        f"scored at {_resolution(evaluation.resolutions)}",
+        f"alignment {index.alignment}",
+        *(f"{name} {value}" for name, value in source.settings.items()),
+        f"checkpoint {checkpoint}",
+    ]
+    skipped = len(index.split(evaluation.split).skipped)
+    if skipped:
+        facts.insert(3, f"{skipped:,} more could not be used")
+    return ", ".join(facts)
+
+
+def summary_line(scores: Scores) -> str:
+    """The scores over all classes, each under its full name."""
+    return (
+        f"mean F1 {percent(scores.mean_f1)} (without background), mIoU {percent(scores.miou)} (with background), "
+        f"pixel accuracy {percent(scores.pixel_accuracy)}, mean class accuracy {percent(scores.mean_accuracy)}"
+    )
+
+
+def _resolution(sizes: Sequence[tuple[int, int]]) -> str:
+    height, width = sizes[0]
+    if len(sizes) == 1:
+        return f"{width} x {height}"
+    return f"each image's own resolution ({len(sizes)} different ones)"
+
+
+def percent(fraction: float) -> str:
+    """A fraction as tables print it: percent, one decimal, a dash for NaN."""
+    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def _best(columns_by_row: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Each column's best, at the precision that is printed: figures that print alike are equally good."""
+    best: list[float | None] = []
+    for column in zip(*columns_by_row, strict=True):
+        present = [round(value, 1) for value in column if value is not None and not math.isnan(value)]
+        best.append(max(present) if present else None)
+    return best
+
+
+def _cell(value: float | None, best: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    text = f"{value:.1f}"
+    return f"**{text}**" if best is not None and round(value, 1) == best else text
+
+
+def _line(method: str, cells: Sequence[str], width: int) -> str:
+    padded = [method, *cells, *[""] * (width - len(cells))]
+    return "| " + " | ".join(padded) + " |"

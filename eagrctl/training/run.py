@@ -1,0 +1,144 @@
+"""A run's folder: what stands in it, and how runs are found."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eagrctl.errors import CheckpointError, RecipeError, TrainingError
+from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one training run.
+
+    It holds `recipe.toml` (resolved), `run.json` (which data), `metrics.jsonl` (a line per epoch), `last.pt` (to resume
+    from) and `best.pt` (the best on the validation split so far).
+    """
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.folder / "recipe.toml"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.folder / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that scored best on the validation split."""
+        return self.folder / "best.pt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per epoch."""
+        return self.folder / "metrics.jsonl"
+
+    def require_free(self) -> None:
+        """TrainingError where the folder holds something already."""
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise TrainingError(
+                f"{self.folder} holds something already: name another folder with --output"
+                + (", or continue its run with --resume" if self.last.is_file() else "")
+            )
+
+    def create(self, recipe: Recipe, data: Path) -> None:
+        """Make the folder, and write down what will be trained on what.
+
+        Raises:
+            TrainingError: the folder holds something already, or cannot be written.
+        """
+        self.require_free()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.recipe.write_text(recipe_to_toml(recipe), encoding="utf-8")
+            self._about.write_text(json.dumps({"data": str(data.absolute())}, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
+
+    def data(self) -> Path:
+        """The dataset it trains on; TrainingError where the folder does not tell."""
+        try:
+            return Path(json.loads(self._about.read_text(encoding="utf-8"))["data"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{self._about} does not tell the run's data ({error}): give --data") from None
+
+    def finished(self) -> bool:
+        """Whether every epoch of its recipe is logged."""
+        try:
+            last = json.loads(self.metrics.read_text(encoding="utf-8").splitlines()[-1])
+            return bool(last["epoch"] >= load_recipe(self.recipe).train.epochs)
+        except (OSError, ValueError, IndexError, KeyError, TypeError, RecipeError):
+            return False
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append to the metrics."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop metrics of steps that a resumed run will take again."""
+        if not self.metrics.is_file():
+            return
+        lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.strip() and json.loads(line)["step"] <= step]
+        temporary = self.metrics.with_name(self.metrics.name + ".part")
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        temporary.replace(self.metrics)
+
+    @property
+    def _about(self) -> Path:
+        return self.folder / "run.json"
+
+
+def runs_in(folder: Path) -> Iterator[Run]:
+    """The runs in a folder that have a checkpoint, newest first."""
+    if not folder.is_dir():
+        return
+    runs = [Run(path) for path in folder.iterdir() if (path / "last.pt").is_file()]
+    yield from sorted(runs, key=lambda run: run.last.stat().st_mtime, reverse=True)
+
+
+def unfinished_run(given: Path | None, runs: Path) -> Run:
+    """The run to resume: the one given, or the newest one in `runs` that has epochs left.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    if given is None:
+        run = next((run for run in runs_in(runs) if not run.finished()), None)
+        if run is None:
+            raise TrainingError(f"no unfinished run in {runs}/: name one with --output, or start one without --resume")
+        return run
+    run = Run(given)
+    if not run.last.is_file():
+        raise TrainingError(f"{given} holds no run to resume (no last.pt): start it without --resume")
+    if run.finished():
+        raise TrainingError(f"{given} is finished: evaluate it, or start another run with more epochs")
+    return run
+
+
+def find_checkpoint(given: Path | None, runs: Path) -> Path:
+    """The checkpoint to use: a file as given, the best one of a run, or of the newest run.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if given is None:
+        run = next(runs_in(runs), None)
+        if run is None:
+            raise CheckpointError(f"no run in {runs}/: train one with eagrctl train, or name a run or checkpoint")
+        given = run.folder
+    if given.is_dir():
+        run = Run(given)
+        found = next((path for path in (run.best, run.last) if path.is_file()), None)
+        if found is None:
+            raise CheckpointError(f"{given} holds no checkpoint (best.pt or last.pt): name a run of eagrctl train")
+        return found
+    return given

@@ -1,0 +1,40 @@
+import pytest
+
+from eagrctl.data import labels
+from eagrctl.data.labels import LABEL_SETS
+from eagrctl.network import loss
+from eagrctl.scoring.published import TABLE_OF
+
+
+@pytest.mark.parametrize("name", LABEL_SETS)
+def test_a_label_set_is_whole(name: str) -> None:
+    classes = LABEL_SETS[name]
+    assert len(classes.names) == len(classes.colours) == len(set(classes.names)) == len(set(classes.colours))
+    assert classes.names[0] == "background"
+    mirrored = [one for pair in classes.mirrored for one in pair]
+    assert len(mirrored) == len(set(mirrored))
+    assert all(0 < one < len(classes) for one in [*mirrored, *(one for ids in classes.regions.values() for one in ids)])
+    assert name in TABLE_OF
+
+
+def test_mirrored_pairs_are_left_and_right_of_the_same_part() -> None:
+    for classes in LABEL_SETS.values():
+        for one, other in classes.mirrored:
+            assert classes.names[other] in {
+                classes.names[one].replace("left", "right"),
+                classes.names[one].replace("l_", "r_", 1),
+            }
+
+
+def test_overall_merges_every_part_of_the_face_but_skin_and_hair() -> None:
+    left_out = set(range(len(labels.HELEN))) - set(labels.HELEN.regions["overall"])
+    assert {labels.HELEN.names[one] for one in left_out} == {"background", "skin", "hair"}
+
+
+def test_official_ids_of_celebamask_hq() -> None:
+    names = labels.CELEBAMASK_HQ.names
+    assert (names.index("skin"), names.index("l_eye"), names.index("hair"), names.index("cloth")) == (1, 4, 13, 18)
+
+
+def test_both_rooms_ignore_the_same_label() -> None:
+    assert loss.IGNORE == labels.IGNORE

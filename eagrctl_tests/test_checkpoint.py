@@ -1,0 +1,93 @@
+import dataclasses
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, restore_network, save_checkpoint
+from eagrctl.data.labels import CELEBAMASK_HQ
+from eagrctl.errors import CheckpointError
+from eagrctl.recipe import Recipe
+
+
+@pytest.fixture
+def checkpoint(tiny_recipe: Callable[..., Recipe]) -> Checkpoint:
+    recipe = tiny_recipe()
+    network = build_network(recipe, 19)
+    network(torch.randn(2, 3, 49, 49))  # moves the running statistics away from their start
+    return Checkpoint(recipe, "celebamask-hq", CELEBAMASK_HQ.names, network.state_dict(), {"miou": 0.5}, 3, 40)
+
+
+def test_saved_and_loaded_it_gives_the_same_logits(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    save_checkpoint(checkpoint, path)
+    loaded = load_checkpoint(path)
+    assert (loaded.recipe, loaded.classes, loaded.scores) == (checkpoint.recipe, checkpoint.classes, {"miou": 0.5})
+    assert (loaded.epoch, loaded.step, loaded.training) == (3, 40, None)
+    images = torch.randn(2, 3, 49, 49)
+    for before, after in zip(restore_network(checkpoint)(images), restore_network(loaded)(images), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_nothing_but_the_checkpoint_is_left(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    save_checkpoint(checkpoint, tmp_path / "best.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, (str(Path(os.environ["EAGRCTL_TEST_TRAP"])),)
+
+
+def test_a_malicious_pickle_is_refused_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trap = tmp_path / "sprung"
+    monkeypatch.setenv("EAGRCTL_TEST_TRAP", str(trap))
+    plain, zipped = tmp_path / "plain.pt", tmp_path / "zipped.pt"
+    plain.write_bytes(pickle.dumps(Malicious()))
+    torch.save({"format": "eagrctl checkpoint", "version": 1, "recipe": Malicious()}, zipped)
+    for path in (plain, zipped):
+        with pytest.raises(CheckpointError, match=rf"{path.name} is no eagrctl checkpoint"):
+            load_checkpoint(path)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 5000, -1])
+def test_a_truncated_file_is_refused(checkpoint: Checkpoint, tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(checkpoint, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"last\.pt is no eagrctl checkpoint, or a damaged one"):
+        load_checkpoint(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.pt"
+    path.write_text("dear diary")
+    with pytest.raises(CheckpointError, match=r"notes\.pt is no eagrctl checkpoint"):
+        load_checkpoint(path)
+    torch.save({"weight": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match=r"notes\.pt holds no eagrctl checkpoint"):
+        load_checkpoint(path)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        load_checkpoint(tmp_path / "missing.pt")
+
+
+def test_a_later_version_asks_for_an_update(tmp_path: Path) -> None:
+    path = tmp_path / "later.pt"
+    torch.save({"format": "eagrctl checkpoint", "version": 99}, path)
+    with pytest.raises(CheckpointError, match=r"version 99.*update eagrctl"):
+        load_checkpoint(path)
+
+
+def test_weights_that_do_not_fit_their_recipe_are_refused(checkpoint: Checkpoint) -> None:
+    with pytest.raises(CheckpointError, match="do not fit"):
+        restore_network(dataclasses.replace(checkpoint, classes=checkpoint.classes[:11]))
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot write checkpoint"):
+        save_checkpoint(checkpoint, tmp_path / "missing" / "best.pt")
+    assert not list(tmp_path.iterdir())
