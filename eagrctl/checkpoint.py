@@ -116,6 +116,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}")
     try:
+        # torch.load would also try a bare pickle, which no checkpoint of ours is.
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile(path)
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, OSError):
         raise CheckpointError(

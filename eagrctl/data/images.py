@@ -50,8 +50,8 @@ def read_mask(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
 
 def _open(path: Path) -> Image.Image:
     try:
-        picture = Image.open(path)
-        picture.load()
+        with Image.open(path) as picture:
+            picture.load()
     except FileNotFoundError:
         raise SourceError(f"{path} is missing; fetch it again") from None
     except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:

@@ -137,7 +137,7 @@ def test_without_lists_a_mapping_gives_the_papers_split(merged: Path) -> None:
 
 
 def test_photos_may_be_twice_as_large_as_labels_and_nothing_else(merged: Path) -> None:
-    image, labels = face(0, 64)
+    _, labels = face(0, 64)
     source = open_celebamask_hq(merged)
     Image.fromarray(labels[::2, ::2]).save(merged / "labels" / "0.png")
     assert source.read("train", "0").labels.shape == (32, 32)

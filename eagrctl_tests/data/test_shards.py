@@ -88,9 +88,13 @@ def test_an_index_can_be_pickled_after_it_was_read(index: ShardIndex) -> None:
 
 
 def test_an_unfinished_shard_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="half way"), ShardWriter(tmp_path / "train-00000.h5", 33) as writer:
-        writer.append(aligned(0))
-        raise RuntimeError("half way")
+    def write_half() -> None:
+        with ShardWriter(tmp_path / "train-00000.h5", 33) as writer:
+            writer.append(aligned(0))
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half()
     assert not list(tmp_path.iterdir())
 
 

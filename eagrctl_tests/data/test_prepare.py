@@ -1,0 +1,174 @@
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eagrctl.data import prepare as prepare_module
+from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.edges import edge_mask
+from eagrctl.data.prepare import align, prepare
+from eagrctl.data.sample import Sample
+from eagrctl.data.shards import ShardIndex, ShardWriter
+from eagrctl.data.source import Provenance
+from eagrctl.errors import DataError, ShardError, SourceError
+from eagrctl.events import Notice, Progress
+from eagrctl_tests.conftest import face
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A source whose fourth sample takes its process down with it."""
+
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+
+    def read(self, split: str, name: str) -> Sample:
+        if name == "3":
+            os._exit(9)
+        return Sample(name, *face(int(name)))
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
+def test_every_sample_is_stored_in_order_with_its_edges_and_source_labels(merged: Path, tmp_path: Path) -> None:
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", size=65)
+    assert {name: split.count for name, split in index.splits.items()} == {"train": 12, "val": 3}
+    for number in range(12):
+        stored = index.read("train", number)
+        assert stored.name == str(number)
+        assert np.array_equal(stored.source_labels, face(number)[1])
+        assert np.array_equal(stored.edges, edge_mask(stored.labels))
+        assert stored.image.shape == (65, 65, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "merged"]
+
+
+def test_the_photo_and_its_labels_stay_in_register_when_the_photo_is_larger() -> None:
+    labels = np.zeros((40, 40), np.uint8)
+    labels[10:30, 12:28] = 1
+    photo = np.repeat(np.kron(labels * 255, np.ones((2, 2), np.uint8))[..., None], 3, axis=2)
+    aligned = align(Sample("square", photo, labels), 60)
+    agree = (aligned.image[..., 0] > 127) == (aligned.labels == 1)
+    assert agree.mean() > 0.99
+    assert aligned.source_size == (40, 40)
+
+
+def test_the_same_source_gives_the_same_bytes_whatever_the_workers(merged: Path, tmp_path: Path) -> None:
+    source = open_celebamask_hq(merged)
+    for workers in (1, 2):
+        prepare(source, tmp_path / str(workers), size=49, workers=workers)
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+
+
+def test_many_samples_are_spread_over_shards(merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_module, "SAMPLES_PER_SHARD", 5)
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", size=49)
+    assert [shard.count for shard in index.split("train").shards] == [5, 5, 2]
+    assert [index.read("train", number).name for number in range(12)] == [str(number) for number in range(12)]
+
+
+def test_progress_reaches_its_total(merged: Path, tmp_path: Path) -> None:
+    events: list[Progress | Notice] = []
+    prepare(open_celebamask_hq(merged), tmp_path / "data", size=49, report=events.append)
+    train = [event for event in events if isinstance(event, Progress) and event.task == "preparing train"]
+    assert [event.done for event in train] == list(range(13))
+    assert {event.total for event in train} == {12}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_unusable_sample_stops_preparation_and_leaves_nothing(merged: Path, tmp_path: Path, workers: int) -> None:
+    photo = merged / "images" / "7.jpg"
+    photo.write_bytes(photo.read_bytes()[:300])
+    with pytest.raises(SourceError, match=r"7\.jpg is unreadable or truncated.*add --partial"):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", size=49, workers=workers)
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_with_partial_an_unusable_sample_is_listed_and_counted(merged: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64), 19, np.uint8)).save(merged / "labels" / "7.png")
+    events: list[Progress | Notice] = []
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", 49, partial_source=True, report=events.append)
+    ((name, reason),) = index.split("train").skipped
+    assert name == "7"
+    assert "label 19" in reason
+    assert index.split("train").count == 11
+    assert ShardIndex.load(tmp_path / "data").split("train").skipped == index.split("train").skipped
+    assert any(isinstance(event, Notice) and event.warning and "skipped train 7" in event.text for event in events)
+
+
+def test_a_split_without_one_usable_sample_is_an_error(merged: Path, tmp_path: Path) -> None:
+    for number in (12, 13, 14):
+        (merged / "images" / f"{number}.jpg").write_text("no photo")
+    with pytest.raises(SourceError, match="not one of the 3 samples of split val"):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", size=49, partial_source=True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_prepared_data_is_replaced_only_by_force(merged: Path, tmp_path: Path) -> None:
+    source, output = open_celebamask_hq(merged), tmp_path / "data"
+    prepare(source, output, size=49)
+    before = files(output)
+    with pytest.raises(ShardError, match="is prepared already: --force"):
+        prepare(source, output, size=65)
+    assert files(output) == before
+    assert prepare(source, output, size=65, force=True).size == 65
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "merged"]
+
+
+def test_what_failed_by_force_leaves_the_old_data(merged: Path, tmp_path: Path) -> None:
+    source, output = open_celebamask_hq(merged), tmp_path / "data"
+    prepare(source, output, size=49)
+    before = files(output)
+    (merged / "images" / "14.jpg").unlink()
+    with pytest.raises(SourceError):
+        prepare(source, output, size=65, force=True)
+    assert files(output) == before
+
+
+def test_a_folder_of_something_else_is_never_replaced(merged: Path, tmp_path: Path) -> None:
+    output = tmp_path / "thesis"
+    output.mkdir()
+    (output / "chapter1.tex").write_text("years of work")
+    with pytest.raises(ShardError, match="is no prepared dataset"):
+        prepare(open_celebamask_hq(merged), output, size=49, force=True)
+    assert (output / "chapter1.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+    ],
+    ids=["the system's", "HDF5's"],
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ShardWriter, "append", fail)
+    with pytest.raises(ShardError, match=r"the disk is full at .*: make room"):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", size=49)
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_written(merged: Path, tmp_path: Path) -> None:
+    source = open_celebamask_hq(merged)
+    with pytest.raises(ShardError, match=r"15 samples of 2000000 x 2000000 need about 180000\.0 GB"):
+        prepare(source, tmp_path / "data", size=2_000_000)
+
+
+def test_a_worker_that_dies_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    provenance = Provenance("celebamask-hq", "deadly", "none")
+    source = Deadly({"train": [str(number) for number in range(6)]}, provenance)
+    with pytest.raises(DataError, match="a worker process died"):
+        prepare(source, tmp_path / "data", size=49, workers=2)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,62 @@
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from eagrctl.checkpoint import build_network
+from eagrctl.data.sample import Matrix, Pixels
+from eagrctl.data.shards import ShardIndex, Stored
+from eagrctl.errors import CheckpointError
+from eagrctl.inference.predict import Predictor
+from eagrctl.recipe import Recipe
+from eagrctl.scoring.confusion import Confusion
+from eagrctl.scoring.evaluate import check_classes, evaluate
+
+
+@pytest.fixture
+def predictor(tiny_recipe: Callable[..., Recipe]) -> Predictor:
+    recipe = tiny_recipe()
+    return Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_one_matrix_counts_every_source_pixel_whatever_the_batch(
+    tiny_data: ShardIndex, predictor: Predictor, batch: int
+) -> None:
+    seen: list[tuple[Stored, Pixels]] = []
+    found = evaluate(predictor, tiny_data, "val", batch, each=lambda face, labels: seen.append((face, labels)))
+    expected = Confusion(19)
+    for face, prediction in seen:
+        assert prediction.shape == face.source_labels.shape == (64, 64)
+        expected.add(face.source_labels, prediction)
+    assert [face.name for face, _ in seen] == ["12", "13", "14", "15"]
+    assert np.array_equal(found.counts, expected.counts)
+    assert found.counts.sum() == 4 * 64 * 64
+    assert (found.images, found.resolutions) == (4, ((64, 64),))
+
+
+class Oracle(Predictor):
+    """Predicts what it was told."""
+
+    def __init__(self, answers: list[Pixels]) -> None:
+        self.answers = answers
+
+    def predict(
+        self, images: list[Pixels], matrices: list[Matrix], source_sizes: list[tuple[int, int]]
+    ) -> list[Pixels]:
+        return [self.answers.pop(0) for _ in images]
+
+
+def test_predicting_the_truth_scores_one(tiny_data: ShardIndex) -> None:
+    truth = [tiny_data.read("val", number).source_labels for number in range(4)]
+    scores = evaluate(Oracle(truth), tiny_data, "val").scores
+    assert (scores.mean_f1, scores.miou, scores.pixel_accuracy, scores.mean_accuracy) == (1, 1, 1, 1)
+
+
+def test_other_classes_are_refused(tiny_data: ShardIndex) -> None:
+    check_classes(tiny_data.classes, tiny_data, "best.pt")
+    other = dataclasses.replace(tiny_data, classes=tiny_data.classes[:11])
+    with pytest.raises(CheckpointError, match=r"best\.pt parses 19 classes .*--data"):
+        check_classes(tiny_data.classes, other, "best.pt")

@@ -1,0 +1,109 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
+from eagrctl.data.shards import Shard, ShardIndex, Split
+from eagrctl.data.source import Provenance
+from eagrctl.errors import EagrctlError
+from eagrctl.scoring.evaluate import Evaluation
+from eagrctl.scoring.published import TABLE_3, TABLE_4, Column, PublishedTable
+from eagrctl.scoring.scores import score
+from eagrctl.scoring.tables import check_report_path, markdown_report, markdown_table, write_report
+
+SMALL = PublishedTable(
+    number=9,
+    dataset="nothing",
+    lines=((Column("A", "a"), Column("B", "b"), Column("Mean", "mean")), (Column("C", "c"),)),
+    rows=(("One", (50.0, None, 60.0, 70.0)),),
+)
+
+
+def evaluation_of(counts: np.ndarray, labels: object) -> Evaluation:
+    return Evaluation("val", 3, ((512, 512),), counts, score(counts, labels))
+
+
+def index_of(dataset: str, root: Path, skipped: int = 0) -> ShardIndex:
+    labels = CELEBAMASK_HQ if dataset == "celebamask-hq" else HELEN
+    provenance = Provenance(dataset, "merged", "the lists", {"paint order": "official"})
+    missing = tuple((str(number), "torn") for number in range(skipped))
+    return ShardIndex(root, provenance, labels.names, 473, "none", {"val": Split((Shard("a", 3, 0, ""),), missing)})
+
+
+def test_a_table_of_two_lines_reads_as_in_the_paper() -> None:
+    text = markdown_table(SMALL, [*SMALL.rows, ("Ours", (50.04, 40.0, float("nan"), 80.06))])
+    assert text.splitlines() == [
+        "| Methods | A | B | Mean |",
+        "| :-- | --: | --: | --: |",
+        "|  | C |  |  |",
+        "| One | **50.0** | - | **60.0** |",
+        "|  | 70.0 |  |  |",
+        "| Ours | **50.0** | **40.0** | - |",
+        "|  | **80.1** |  |  |",
+    ]
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        markdown_table(SMALL, [*SMALL.rows, ("Ours", (1.0, 2.0))])
+
+
+def test_published_rows_print_as_the_paper_prints_them() -> None:
+    text = markdown_table(TABLE_3, TABLE_3.rows)
+    assert "| Yin et al. [5] | - | **96.3** | 82.4 | 85.6 | 86.6 | 89.5 | 84.8 | 92.8 | 91.0 |" in text
+    assert "| EAGRNet (paper) | 94.6 | 96.1 | 83.6 | **89.8** | 91.0 | **90.2** | **84.9** | 95.5 | **93.2** |" in text
+    text = markdown_table(TABLE_4, TABLE_4.rows)
+    assert "|  | I-Mouth | U-Lip | L-Lip | Hair | Hat | Earring | Necklace | Neck | Cloth |  |" in text
+    assert "|  | 63.4 | **88.9** | 90.1 | 86.6 | **91.3** | 63.2 | 26.1 | **92.8** | 68.3 |  |" in text
+
+
+def test_a_report_states_where_our_row_comes_from(tmp_path: Path) -> None:
+    counts = np.diag(np.arange(1, 20)) * 10
+    text = markdown_report(
+        evaluation_of(counts, CELEBAMASK_HQ), index_of("celebamask-hq", tmp_path, 2), "eagrctl", "runs/a/best.pt"
+    )
+    for fact in (
+        "dataset celebamask-hq (merged)",
+        "split val (by the lists)",
+        "3 images",
+        "2 more could not be used",
+        "scored at 512 x 512",
+        "paint order official",
+        "checkpoint runs/a/best.pt",
+        "mIoU 100.0 (with background)",
+        "mean class accuracy 100.0",
+    ):
+        assert fact in text, fact
+    rows = [line for line in text.splitlines() if line.startswith("| eagrctl")]
+    assert rows == ["| eagrctl |" + " **100.0** |" * 10]
+    assert text.index("Zhao") < text.index("EAGRNet (paper)") < text.index("| eagrctl |")
+
+
+def test_painted_faces_are_never_passed_off_as_helen(tmp_path: Path) -> None:
+    text = markdown_report(
+        evaluation_of(np.eye(11, dtype=np.int64), HELEN), index_of("synthetic", tmp_path), "eagrctl", "best.pt"
+    )
+    assert "EAGRNet (paper), on Helen" in text
+    assert "not comparable" in text
+
+
+def test_faces_of_several_sizes_are_scored_at_their_own(tmp_path: Path) -> None:
+    evaluation = evaluation_of(np.eye(11, dtype=np.int64), HELEN)
+    several = dataclasses.replace(evaluation, resolutions=((64, 64), (80, 64)))
+    text = markdown_report(several, index_of("synthetic", tmp_path), "eagrctl", "best.pt")
+    assert "scored at each image's own resolution (2 different ones)" in text
+
+
+def test_a_report_that_could_not_be_written_is_refused_beforehand(tmp_path: Path) -> None:
+    check_report_path(tmp_path / "table.md")
+    for path in (tmp_path / "table.docx", tmp_path / "missing" / "table.md"):
+        with pytest.raises(EagrctlError, match="cannot write"):
+            check_report_path(path)
+
+
+def test_a_report_is_written_whole(tmp_path: Path) -> None:
+    write_report("text\n", tmp_path / "table.md")
+    assert (tmp_path / "table.md").read_text() == "text\n"
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,82 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eagrctl.errors import CheckpointError, TrainingError
+from eagrctl.recipe import Recipe, load_recipe
+from eagrctl.training.run import Run, find_checkpoint, runs_in, unfinished_run
+
+
+def make(folder: Path, recipe: Recipe, epochs_done: int, age: int) -> Run:
+    run = Run(folder)
+    run.create(recipe, Path("data"))
+    for epoch in range(1, epochs_done + 1):
+        run.log({"epoch": epoch, "step": 10 * epoch})
+    for path in (run.last, run.best):
+        path.write_text("weights")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    return run
+
+
+def test_a_new_run_holds_its_recipe_and_its_data(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    run = Run(tmp_path / "runs" / "a")
+    run.create(tiny_recipe(), Path("data") / "faces")
+    assert load_recipe(run.recipe) == tiny_recipe()
+    assert run.data() == (Path("data") / "faces").absolute()
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    make(tmp_path / "a", tiny_recipe(), 1, 0)
+    with pytest.raises(TrainingError, match=r"holds something already.*--resume"):
+        Run(tmp_path / "a").create(tiny_recipe(), Path("data"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="holds something already"):
+        Run(tmp_path / "file").require_free()
+
+
+def test_metrics_of_steps_to_be_taken_again_are_dropped(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    run = make(tmp_path / "a", tiny_recipe(), 3, 0)
+    run.forget_after(20)
+    assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [10, 20]
+
+
+def test_runs_are_found_newest_first(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    for name, age in (("old", 30), ("new", 10), ("middle", 20)):
+        make(tmp_path / name, tiny_recipe(), 1, age)
+    (tmp_path / "empty").mkdir()
+    assert [run.folder.name for run in runs_in(tmp_path)] == ["new", "middle", "old"]
+    assert list(runs_in(tmp_path / "missing")) == []
+
+
+def test_the_newest_unfinished_run_is_resumed(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    make(tmp_path / "older", tiny_recipe(), 1, 30)
+    make(tmp_path / "unfinished", tiny_recipe(), 1, 20)
+    finished = make(tmp_path / "finished", tiny_recipe(), 2, 10)
+    assert unfinished_run(None, tmp_path).folder.name == "unfinished"
+    assert unfinished_run(tmp_path / "older", tmp_path).folder.name == "older"
+    with pytest.raises(TrainingError, match="is finished"):
+        unfinished_run(finished.folder, tmp_path)
+    with pytest.raises(TrainingError, match="holds no run to resume"):
+        unfinished_run(tmp_path, tmp_path)
+    with pytest.raises(TrainingError, match="no unfinished run"):
+        unfinished_run(None, tmp_path / "missing")
+
+
+def test_the_best_checkpoint_of_the_newest_run_is_used(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    make(tmp_path / "old", tiny_recipe(), 1, 30)
+    new = make(tmp_path / "new", tiny_recipe(), 1, 10)
+    assert find_checkpoint(None, tmp_path) == new.best
+    assert find_checkpoint(tmp_path / "old", tmp_path) == tmp_path / "old" / "best.pt"
+    assert find_checkpoint(new.last, tmp_path) == new.last
+    new.best.unlink()
+    assert find_checkpoint(None, tmp_path) == new.last
+
+
+def test_no_checkpoint_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="eagrctl train"):
+        find_checkpoint(None, tmp_path)
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        find_checkpoint(tmp_path, tmp_path)
