@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from eagrctl.errors import CheckpointError, RecipeError
+from eagrctl.files import replacing
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe, recipe_from_dict, recipe_to_dict
 
@@ -84,7 +85,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
     contents = {
         "format": FORMAT,
         "version": VERSION,
@@ -98,13 +98,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "training": None if checkpoint.training is None else dict(checkpoint.training),
     }
     try:
-        torch.save(contents, temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            torch.save(contents, temporary)
     except (OSError, RuntimeError) as error:
         # torch words a full disk as a RuntimeError.
         raise CheckpointError(f"cannot write checkpoint {path}: {_flat(error)}; is the disk full?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

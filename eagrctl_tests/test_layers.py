@@ -12,7 +12,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors events __init__",
+        "errors __init__",
+        "events files",
         "recipe",
         "data network",
         "checkpoint",

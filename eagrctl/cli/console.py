@@ -87,7 +87,10 @@ def written(paths: Iterable[Path]) -> None:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
     """Print a table on stdout; every column but the first is aligned to the right."""
-    drawn = Table(title=escape(title) if title else None, title_justify="left", title_style="bold")
+    if title:
+        # Not as the table's own title, which would be folded to the table's width.
+        stdout.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    drawn = Table()
     for number, heading in enumerate(headings):
         drawn.add_column(escape(heading), justify="left" if number == 0 else "right")
     for row in rows:

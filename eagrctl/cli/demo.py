@@ -9,7 +9,7 @@ from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
 from eagrctl.cli.options import Gpus, Quiet, all_cores
 
-TRAIN, VAL, TEST = 320, 24, 60  # painted faces
+TRAIN, VAL, TEST = 1000, 40, 100  # painted faces
 
 
 def demo(

@@ -8,6 +8,7 @@ import typer
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
 from eagrctl.cli.options import RUNS, Data, Gpus, Quiet
+from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
     from eagrctl.scoring.scores import Scores
@@ -45,11 +46,12 @@ def evaluate(
     from eagrctl.inference.visualise import Gallery, save_picture
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.evaluate import evaluate as score_split
-    from eagrctl.scoring.tables import check_report_path, markdown_report, write_report
+    from eagrctl.scoring.tables import markdown_report, write_report
     from eagrctl.training.run import Run, find_checkpoint
 
-    if report is not None:
-        check_report_path(report)
+    for file, suffix in ((report, ".md"), (picture, ".png")):
+        if file is not None:
+            require_writable(file, suffix)
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     index = ShardIndex.load(data or Run(path.parent).data())

@@ -8,7 +8,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import DATA, RUNS, Data, Gpus, Quiet, newest_dataset
+from eagrctl.cli.options import DATA, RUNS, Data, Gpus, Quiet, all_cores, newest_dataset
 from eagrctl.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def train(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", metavar="N", min=0, help="Processes that read samples. Default: 0 on the CPU, else 8."
+            "--workers", metavar="N", min=0, help="Processes that read samples. Default: 0 on the CPU, else up to 8."
         ),
     ] = None,
     quiet: Quiet = False,
@@ -76,7 +76,9 @@ def train(
                 "At full width a step takes minutes on a CPU; recipes that end in -small are made for CPUs."
             )
     with console.progress(quiet) as report:
-        finished = train_run(chosen, index, run, device, 8 if workers is None else workers, resume, report)
+        finished = train_run(
+            chosen, index, run, device, min(8, all_cores()) if workers is None else workers, resume, report
+        )
     console.written(path for path in (run.best, run.last, run.metrics) if path.is_file())
     if not finished:
         # Without --output, --resume finds the newest run in runs/.

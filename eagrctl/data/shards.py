@@ -28,6 +28,7 @@ from eagrctl.data.sample import AlignedSample, Matrix, Pixels
 from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
 from eagrctl.events import Progress, Report, ignore
+from eagrctl.files import replacing
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -197,9 +198,8 @@ class ShardIndex:
     def save(self) -> Path:
         """Write the index into `root`, last of all its files, and name it."""
         path = self.root / INDEX
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(json.dumps(self._table(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self._table(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
 
     def _table(self) -> dict[str, Any]:

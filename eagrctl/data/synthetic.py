@@ -8,7 +8,7 @@ labelled as what they cover; what an occluder hides is background.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -95,7 +95,7 @@ class SyntheticSource:
         ValueError: an unknown split, a negative count or seed, or a size under 32.
     """
 
-    counts: Mapping[str, int] = field(default_factory=lambda: {"train": 300, "val": 50, "test": 100})
+    counts: Mapping[str, int]
     seed: int = 0
     size: int = 256
 
@@ -113,8 +113,8 @@ class SyntheticSource:
         return Provenance(
             dataset="synthetic",
             variant=PAINTER,
-            split_rule="a face's seed is the dataset's seed, the split's index in train, val, test, and its number",
-            settings={"seed": str(self.seed), "size": str(self.size)},
+            split_rule="a seed of its own for every face",
+            settings={"painter seed": str(self.seed), "painted at": f"{self.size} x {self.size}"},
         )
 
     @property

@@ -11,6 +11,7 @@ from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.errors import EagrctlError
+from eagrctl.files import replacing
 
 MARGIN = 8
 
@@ -86,14 +87,11 @@ def side_by_side(
 
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a PNG, whole or not at all; EagrctlError where it cannot be written."""
-    temporary = path.with_name(path.name + ".part")
     try:
-        picture.save(temporary, "PNG")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            picture.save(temporary, "PNG")
     except OSError as error:
         raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _legend(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eagrctl.data.shards import ShardIndex
 from eagrctl.errors import EagrctlError
+from eagrctl.files import replacing
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, PublishedTable
 from eagrctl.scoring.scores import Scores
@@ -13,28 +14,13 @@ from eagrctl.scoring.scores import Scores
 Row = tuple[str, Sequence[float | None]]
 
 
-def check_report_path(path: Path) -> None:
-    """Refuse, before any work is done, a report that could not be written.
-
-    Raises:
-        EagrctlError: the ending is not .md, or the folder does not exist.
-    """
-    if path.suffix != ".md":
-        raise EagrctlError(f"cannot write {path}: reports are Markdown, so give a name that ends in .md")
-    if path.is_dir() or not path.parent.is_dir():
-        raise EagrctlError(f"cannot write {path}: it is a folder, or its folder does not exist")
-
-
 def write_report(text: str, path: Path) -> None:
     """Write a report, whole or not at all; EagrctlError where it cannot be written."""
-    temporary = path.with_name(path.name + ".part")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def markdown_report(evaluation: Evaluation, index: ShardIndex, method: str, checkpoint: str) -> str:
@@ -51,33 +37,39 @@ def markdown_report(evaluation: Evaluation, index: ShardIndex, method: str, chec
     ours = [score_of(scores, column.score) for line in table.lines for column in line]
     comparable = dataset in COMPARABLE
     published = [(name if comparable else f"{name}, on Helen", values) for name, values in table.rows]
+    rows = [*published, (method, ours)]
+    # On other faces than the published rows, ours can be neither better nor worse.
+    ranked = len(rows) if comparable else len(published)
     parts = (
         f"F1 in percent, laid out as Table {table.number} of the EAGRNet paper; the best of each column in bold.",
-        markdown_table(table, [*published, (method, ours)]),
+        markdown_table(table, rows, ranked),
         f"{method}: {provenance_line(evaluation, index, checkpoint)}.",
-        f"Published rows: {table.dataset}" + ("." if comparable else "; other faces than ours, so not comparable."),
+        f"Published rows: {table.dataset}"
+        + ("." if comparable else "; other faces than ours, so not comparable: ours competes for no bold."),
         f"{method}: {summary_line(scores)}.",
     )
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_table(table: PublishedTable, rows: Sequence[Row]) -> str:
+def markdown_table(table: PublishedTable, rows: Sequence[Row], ranked: int | None = None) -> str:
     """Rows under the paper's headings, in as many lines as the paper gives a row; the best of a column in bold.
 
     Args:
         table: whose headings.
         rows: (method, values in percent), one value per column; None or NaN prints as a dash.
+        ranked: how many of the first rows compete for bold; all of them unless told otherwise.
 
     Raises:
         ValueError: a row has another number of values than the table has columns.
     """
-    best = _best([values for _, values in rows])
+    best = _best([values for _, values in rows[:ranked]])
     width = max(len(line) for line in table.lines)
     first, *others = ([column.heading for column in line] for line in table.lines)
     lines = [_line("Methods", first, width), _line(":--", ["--:"] * width, width)]
     lines += [_line("", headings, width) for headings in others]
-    for method, values in rows:
-        cells = [_cell(value, top) for value, top in zip(values, best, strict=True)]
+    for place, (method, values) in enumerate(rows):
+        competes = ranked is None or place < ranked
+        cells = [_cell(value, top if competes else None) for value, top in zip(values, best, strict=True)]
         start = 0
         for number, columns in enumerate(table.lines):
             lines.append(_line(method if number == 0 else "", cells[start : start + len(columns)], width))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
+from eagrctl.files import replacing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
 
 
@@ -88,9 +89,8 @@ class Run:
             return
         lines = self.metrics.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if line.strip() and json.loads(line)["step"] <= step]
-        temporary = self.metrics.with_name(self.metrics.name + ".part")
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        temporary.replace(self.metrics)
+        with replacing(self.metrics) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     @property
     def _about(self) -> Path:

@@ -26,8 +26,8 @@ def test_samples_of_another_size_are_resized(tiny_data: ShardIndex) -> None:
     assert set(labels.unique().tolist()) <= set(np.unique(tiny_data.read("train", 0).labels).tolist())
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_workers_read_the_same_as_one_process(tiny_data: ShardIndex, workers: int) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_worker_reads_the_same_as_this_process(tiny_data: ShardIndex, workers: int) -> None:
     tiny_data.read("train", 0)  # an open file, which must not travel to the workers
     loader = DataLoader(
         FaceDataset(tiny_data, "train", 49),

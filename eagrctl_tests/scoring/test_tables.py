@@ -7,11 +7,10 @@ import pytest
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.shards import Shard, ShardIndex, Split
 from eagrctl.data.source import Provenance
-from eagrctl.errors import EagrctlError
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.published import TABLE_3, TABLE_4, Column, PublishedTable
 from eagrctl.scoring.scores import score
-from eagrctl.scoring.tables import check_report_path, markdown_report, markdown_table, write_report
+from eagrctl.scoring.tables import markdown_report, markdown_table, write_report
 
 SMALL = PublishedTable(
     number=9,
@@ -87,6 +86,8 @@ def test_painted_faces_are_never_passed_off_as_helen(tmp_path: Path) -> None:
     )
     assert "EAGRNet (paper), on Helen" in text
     assert "not comparable" in text
+    assert "| **96.3** |" in text  # the best nose of the published rows,
+    assert "| eagrctl | 100.0 | 100.0 |" in text  # whatever ours is
 
 
 def test_faces_of_several_sizes_are_scored_at_their_own(tmp_path: Path) -> None:
@@ -94,13 +95,6 @@ def test_faces_of_several_sizes_are_scored_at_their_own(tmp_path: Path) -> None:
     several = dataclasses.replace(evaluation, resolutions=((64, 64), (80, 64)))
     text = markdown_report(several, index_of("synthetic", tmp_path), "eagrctl", "best.pt")
     assert "scored at each image's own resolution (2 different ones)" in text
-
-
-def test_a_report_that_could_not_be_written_is_refused_beforehand(tmp_path: Path) -> None:
-    check_report_path(tmp_path / "table.md")
-    for path in (tmp_path / "table.docx", tmp_path / "missing" / "table.md"):
-        with pytest.raises(EagrctlError, match="cannot write"):
-            check_report_path(path)
 
 
 def test_a_report_is_written_whole(tmp_path: Path) -> None:

@@ -26,18 +26,18 @@ def draw_face(rng: np.random.Generator) -> Face:
     skin, hair = draw.skin(), draw.hair()
     if draw.chance(0.15):
         hair = times(skin, draw.between(0.7, 1.0))
-    lip = _apart(draw.lip(skin), skin, 0.1)
-    brow = _apart(times(hair, draw.between(0.5, 0.9)), skin, 0.16)
+    lip = _apart(draw.lip(skin), skin, 0.13)
+    brow = _apart(times(hair, draw.between(0.5, 0.9)), skin, 0.2)
     # Colours that the face itself has turn up around it, so that none of them tells a part.
     palette = [skin, skin, hair, lip, draw.skin(), draw.hair(), draw.any_colour(), draw.any_colour(), draw.any_colour()]
-    opened = draw.between(0.045, 0.11) if draw.chance(0.92) else draw.between(0.02, 0.045)
+    opened = draw.between(0.07, 0.13) if draw.chance(0.93) else draw.between(0.025, 0.05)
     azimuth, slant = draw.between(0, 2 * math.pi), draw.between(0.2, 0.8)
     length = draw.between(0.34, 0.44)
     return Face(
-        roll=math.radians(draw.near(0, 9, 20)),
+        roll=math.radians(draw.near(0, 8, 20)),
         yaw=math.radians(draw.near(0, 13, 28)),
         pitch=math.radians(draw.near(0, 6, 14)),
-        scale=draw.between(0.33, 0.45),
+        scale=draw.between(0.4, 0.49),
         centre=(draw.between(0.44, 0.56), draw.between(0.46, 0.54)),
         perspective=(draw.near(0, 0.04, 0.09), draw.near(0, 0.04, 0.09)),
         width=draw.between(0.66, 0.82),
@@ -49,7 +49,7 @@ def draw_face(rng: np.random.Generator) -> Face:
         beard=draw.between(0.15, 0.9) if draw.chance(0.2) else 0.0,
         beard_line=draw.between(0.45, 0.6),
         eye_gap=draw.between(0.29, 0.36),
-        eye_width=draw.between(0.13, 0.175),
+        eye_width=draw.between(0.15, 0.2),
         eye_open=(opened, opened * draw.between(0.3, 0.6) if draw.chance(0.05) else opened),
         eye_tilt=draw.near(-0.05, 0.08, 0.2),
         gaze=(draw.near(0, 0.03, 0.06), draw.near(0, 0.012, 0.025)),
@@ -58,34 +58,34 @@ def draw_face(rng: np.random.Generator) -> Face:
         lashes=draw.between(0.006, 0.018),
         eye_shadow=draw.any_colour(),
         eye_shadow_opacity=draw.between(0.2, 0.6) if draw.chance(0.2) else 0.0,
-        brow_height=-draw.between(0.19, 0.24),
-        brow_width=draw.between(0.17, 0.22),
-        brow_thickness=draw.between(0.028, 0.06),
+        brow_height=-draw.between(0.2, 0.26),
+        brow_width=draw.between(0.18, 0.23),
+        brow_thickness=draw.between(0.045, 0.08),
         brow_arch=draw.between(0.0, 0.06),
         brow_slope=draw.near(0, 0.025, 0.05),
         brow=brow,
         nose_top=draw.between(-0.08, 0.0),
         nose_base=length,
         nose_bridge=draw.between(0.06, 0.09),
-        nose_width=draw.between(0.135, 0.195),
+        nose_width=draw.between(0.15, 0.21),
         nose_depth=draw.between(0.14, 0.26),
-        nose_line=draw.between(0.35, 0.75),
+        nose_line=draw.between(0.45, 0.85),
         mouth_height=length + draw.between(0.2, 0.25),
         mouth_width=draw.between(0.22, 0.3),
         mouth_gap=draw.between(0.04, 0.2) if draw.chance(0.5) else 0.0,
         smile=draw.near(0.02, 0.035, 0.08),
-        lips=(draw.between(0.05, 0.085), draw.between(0.06, 0.11)),
+        lips=(draw.between(0.06, 0.1), draw.between(0.075, 0.125)),
         lip=lip,
         teeth=draw.between(0.3, 0.9) if draw.chance(0.6) else 0.0,
         hair=hair,
         hairstyle=draw.hairstyle(),
         sheen=draw.between(0, 0.5),
         cloth=draw.one_of(palette),
-        glasses=draw.one_of((INK, draw.any_colour(), (0.7, 0.6, 0.35))) if draw.chance(0.22) else None,
+        glasses=draw.one_of((INK, draw.any_colour(), (0.7, 0.6, 0.35))) if draw.chance(0.2) else None,
         glasses_shape=(draw.between(0.17, 0.23), draw.between(2.0, 4.5), draw.between(0.01, 0.025)),
         lens=draw.any_colour(),
-        lens_opacity=draw.between(0.05, 0.4),
-        occluder=draw.occluder() if draw.chance(0.28) else (),
+        lens_opacity=draw.between(0.05, 0.3),
+        occluder=draw.occluder() if draw.chance(0.2) else (),
         occluder_colour=draw.one_of(palette),
         occluder_stripes=draw.between(0, 0.2) if draw.chance(0.4) else 0.0,
         backdrop=(draw.one_of(palette), draw.one_of(palette)),
@@ -96,10 +96,10 @@ def draw_face(rng: np.random.Generator) -> Face:
         ambient=draw.between(0.35, 0.75),
         cast=(draw.between(0.85, 1.1), draw.between(0.9, 1.05), draw.between(0.8, 1.1)),
         gradient=(draw.near(0, 0.1, 0.2), draw.near(0, 0.1, 0.2)),
-        contrast=draw.between(0.5, 0.75) if draw.chance(0.2) else draw.between(0.8, 1.15),
+        contrast=draw.between(0.6, 0.8) if draw.chance(0.15) else draw.between(0.8, 1.15),
         brightness=draw.between(0.44, 0.58),
         blur=draw.between(0, 0.004),
-        noise=draw.between(0.005, 0.035),
+        noise=draw.between(0.005, 0.028),
         texture=draw.count(0, 2**31),
     )
 

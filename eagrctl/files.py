@@ -1,0 +1,33 @@
+"""Writing files whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eagrctl.errors import EagrctlError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it there when the block ends well.
+
+    A reader sees the old file or the new one, never half of either; when the block fails, nothing is left of the new.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path, suffix: str) -> None:
+    """Refuse, before any work is done, a file that could not be written at its end.
+
+    Raises:
+        EagrctlError: another ending than `suffix`, a folder of that name, or no folder to put it in.
+    """
+    if path.suffix != suffix:
+        raise EagrctlError(f"cannot write {path}: give a name that ends in {suffix}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise EagrctlError(f"cannot write {path}: it is a folder, or its folder does not exist")

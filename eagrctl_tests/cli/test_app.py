@@ -1,0 +1,102 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from eagrctl import __version__
+from eagrctl.cli.app import app
+from eagrctl_tests.cli.conftest import Invoke
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    children = getattr(command, "commands", None)
+    if not children:
+        return [path]
+    return [leaf for name, child in children.items() for leaf in commands(child, (*path, name))]
+
+
+COMMANDS = commands(get_command(app))
+
+
+def test_the_commands_are_the_ones_that_are_built() -> None:
+    assert set(COMMANDS) == {
+        ("prepare", "celebamask-hq"),
+        ("prepare", "synthetic"),
+        ("train",),
+        ("evaluate",),
+        ("demo",),
+    }
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(eagrctl: Invoke, path: tuple[str, ...]) -> None:
+    result = eagrctl(*path, "--help")
+    assert result.exit_code == 0
+    assert f"eagrctl {' '.join(path)}" in result.stdout
+    command = get_command(app)
+    for name in path:
+        command = command.commands[name]  # type: ignore[attr-defined]
+    for parameter in command.params:
+        assert getattr(parameter, "help", None) or parameter.name == "help", f"{path}: {parameter.name} has no help"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_and_each_of_its_options_stands_in_readme(path: tuple[str, ...]) -> None:
+    assert f"eagrctl {' '.join(path)}" in README
+    command = get_command(app)
+    for name in path:
+        command = command.commands[name]  # type: ignore[attr-defined]
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and parameter.name != "help":
+            assert any(option in README for option in parameter.opts), f"{path}: README lacks {parameter.opts}"
+
+
+def test_the_version_is_printed(eagrctl: Invoke) -> None:
+    assert eagrctl("--version").stdout == f"eagrctl {__version__}\n"
+
+
+def test_no_argument_shows_the_help(eagrctl: Invoke) -> None:
+    result = eagrctl()
+    assert "eagrctl demo" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["tain"], ["train", "--gpu", "1"], ["train", "--gpus", "many"]])
+def test_wrong_usage_exits_with_2(eagrctl: Invoke, arguments: list[str]) -> None:
+    assert eagrctl(*arguments).exit_code == 2
+
+
+def test_a_bug_keeps_its_traceback(eagrctl: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("eagrctl.recipe.find_recipe", broken)
+    assert isinstance(eagrctl("train", "--recipe", "synthetic").exception, ZeroDivisionError)
+
+
+def test_an_interrupt_exits_with_130(eagrctl: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eagrctl.recipe.find_recipe", interrupted)
+    result = eagrctl("train", "--recipe", "synthetic")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from eagrctl.cli.app import app; "
+        "assert CliRunner().invoke(app, ['train', '--help']).exit_code == 0; "
+        "print([name for name in ('torch', 'numpy', 'pandas', 'skimage', 'h5py', 'PIL') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_module_runs_as_a_program() -> None:
+    result = subprocess.run([sys.executable, "-m", "eagrctl", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("eagrctl ")

@@ -1,0 +1,192 @@
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eagrctl.checkpoint import load_checkpoint, restore_network
+from eagrctl.data import shards
+from eagrctl.data.shards import ShardIndex
+from eagrctl.errors import CheckpointError, ShardError, TrainingError
+from eagrctl.events import Notice, Progress
+from eagrctl.inference.predict import Predictor
+from eagrctl.recipe import Recipe
+from eagrctl.scoring.evaluate import evaluate
+from eagrctl.training import loop
+from eagrctl.training.loop import train
+from eagrctl.training.run import Run
+
+CPU = torch.device("cpu")
+
+
+def metrics(run: Run) -> list[dict[str, object]]:
+    """The logged epochs, without what a clock decides."""
+    return [json.loads(line) | {"seconds": None} for line in run.metrics.read_text().splitlines()]
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(load_checkpoint(path).network)
+
+
+def interrupt_at(step: int) -> Callable[[Progress | Notice], None]:
+    """A listener who presses Ctrl-C when a step is done."""
+
+    def listen(event: Progress | Notice) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return listen
+
+
+def test_a_run_leaves_checkpoints_and_metrics(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe, run = tiny_recipe(), Run(tmp_path / "run")
+    events: list[Progress | Notice] = []
+    assert train(recipe, tiny_data, run, CPU, report=events.append)
+    assert run.finished()
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        "best.pt",
+        "last.pt",
+        "metrics.jsonl",
+        "recipe.toml",
+        "run.json",
+    ]
+    logged = metrics(run)
+    assert [(line["epoch"], line["step"]) for line in logged] == [(1, 3), (2, 6)]
+    for line in logged:
+        terms = line["loss"]
+        assert terms["total"] == pytest.approx(terms["parsing"] + terms["edge"] + terms["boundary"], rel=1e-5)
+    steps = [event.done for event in events if isinstance(event, Progress) and event.task == "training"]
+    assert steps == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_the_best_checkpoint_has_the_scores_it_claims(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe, run = tiny_recipe("train.epochs=3"), Run(tmp_path / "run")
+    train(recipe, tiny_data, run, CPU)
+    best = load_checkpoint(run.best)
+    found = evaluate(Predictor.of(best, CPU), tiny_data, "val").scores
+    assert best.scores["mean_f1"] == pytest.approx(found.mean_f1, abs=1e-9)
+    assert best.scores["mean_f1"] == max(line["val"]["mean_f1"] for line in metrics(run))
+    assert best.training is None
+    assert load_checkpoint(run.last).step == 9
+
+
+def test_it_learns(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    train(tiny_recipe("train.epochs=12"), tiny_data, run, CPU)
+    totals = [line["loss"]["total"] for line in metrics(run)]
+    assert totals[-1] < 0.7 * totals[0]
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_interrupted_and_resumed_a_run_ends_bit_for_bit_as_if_it_had_not_been(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, stop: int
+) -> None:
+    recipe = tiny_recipe()
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    train(recipe, tiny_data, whole, CPU)
+    handler = signal.getsignal(signal.SIGINT)
+    assert not train(recipe, tiny_data, broken, CPU, report=interrupt_at(stop))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert load_checkpoint(broken.last).step == stop
+    assert not broken.finished()
+    assert train(recipe, tiny_data, broken, CPU, resume=True)
+    assert metrics(broken) == metrics(whole)
+    for name in ("best.pt", "last.pt"):
+        one, other = weights(whole.folder / name), weights(broken.folder / name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_second_interrupt_stops_at_once(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    def listen(event: Progress | Notice) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU, report=listen)
+
+
+def test_reading_workers_change_nothing(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = tiny_recipe("train.epochs=1")
+    one, other = Run(tmp_path / "one"), Run(tmp_path / "other")
+    train(recipe, tiny_data, one, CPU)
+    train(recipe, tiny_data, other, CPU, workers=1)
+    assert metrics(one) == metrics(other)
+
+
+def test_seeds_differ(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        train(tiny_recipe(f"train.seed={seed}", "train.epochs=1"), tiny_data, Run(tmp_path / str(seed)), CPU)
+    assert metrics(Run(tmp_path / "0")) != metrics(Run(tmp_path / "1"))
+
+
+def test_more_than_a_split_holds_in_a_batch_is_refused_before_anything_is_written(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="has 12 training samples, fewer than one batch of 13"):
+        train(tiny_recipe("train.batch=13"), tiny_data, Run(tmp_path / "run"), CPU)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shard_that_changed_is_refused_before_anything_is_written(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "_digest", lambda path: "another")
+    with pytest.raises(ShardError, match="changed since it was indexed"):
+        train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"not finite at step \d+ .*--set train\.rate"):
+        train(tiny_recipe("train.rate=1e30"), tiny_data, Run(tmp_path / "run"), CPU)
+
+
+def test_a_run_of_another_recipe_is_not_resumed(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    train(tiny_recipe(), tiny_data, run, CPU, report=interrupt_at(2))
+    with pytest.raises(CheckpointError, match="belongs to another recipe or dataset"):
+        train(tiny_recipe("train.rate=0.5"), tiny_data, run, CPU, resume=True)
+
+
+def test_a_long_epoch_is_saved_on_the_way(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    run = Run(tmp_path / "run")
+    steps: list[int] = []
+
+    def listen(event: Progress | Notice) -> None:
+        if isinstance(event, Progress) and event.task == "training" and run.last.is_file():
+            steps.append(load_checkpoint(run.last).step)
+
+    train(tiny_recipe("train.epochs=1"), tiny_data, run, CPU, report=listen)
+    assert steps == [1, 2]
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_and_its_checkpoint_works_on_the_cpu(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    assert train(tiny_recipe(), tiny_data, run, torch.device("cuda"), workers=1)
+    best = load_checkpoint(run.best)
+    assert restore_network(best)
+    found = evaluate(Predictor.of(best, CPU), tiny_data, "val").scores
+    assert np.isclose(found.mean_f1, best.scores["mean_f1"], atol=1e-2)
