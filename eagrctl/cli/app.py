@@ -17,10 +17,15 @@ from eagrctl.cli import console, demo, evaluate, prepare, train
 from eagrctl.errors import EagrctlError
 
 DATA, TRAINING, EVALUATION, MORE = "Data", "Training", "Evaluation", "More"
+ORDER = ("prepare", "train", "evaluate", "demo")
 
 
 class _Group(TyperGroup):
-    """Turns the errors that users can mend into one line on stderr."""
+    """Turns the errors that users can mend into one line on stderr, and lists commands in the order of their use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        # Typer puts commands before groups of commands, which would move `prepare` to the end.
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -48,11 +53,11 @@ app = typer.Typer(
 
 **The way from a download to a table**
 
-    eagrctl prepare celebamask-hq DOWNLOAD    # writes data/celebamask-hq
-
-    eagrctl train --gpus 1                    # writes runs/celebamask-hq-...
-
-    eagrctl evaluate --report table.md        # scores the newest run
+```text
+eagrctl prepare celebamask-hq DOWNLOAD    # writes data/celebamask-hq
+eagrctl train --gpus 1                    # writes runs/celebamask-hq-...
+eagrctl evaluate --report table.md        # scores the newest run
+```
 
 Nothing at hand? `eagrctl demo` paints faces, trains on them and prints a table in a few minutes.""",
 )
@@ -87,4 +92,4 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _terminate)
-    app()
+    app(prog_name="eagrctl")

@@ -9,12 +9,12 @@ from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
 from eagrctl.cli.options import Gpus, Quiet, all_cores
 
-TRAIN, VAL, TEST = 1000, 40, 100  # painted faces
+TRAIN, VAL, TEST = 950, 40, 100  # painted faces
 
 
 def demo(
     directory: Annotated[
-        Path, typer.Argument(metavar="[DIRECTORY]", help="Folder to write; it must not hold a demo already.")
+        Path, typer.Argument(metavar="DIRECTORY", help="Folder to write; it must not hold a demo already.")
     ] = Path("eagrctl-demo"),
     gpus: Gpus = None,
     quiet: Quiet = False,
@@ -24,9 +24,10 @@ def demo(
     Needs no download and a few minutes on two cores. The faces are drawings: the figures show that everything works,
     not how well EAGRNet parses photos.
 
-        eagrctl demo
-
-        eagrctl demo /tmp/demo
+    ```text
+    eagrctl demo
+    eagrctl demo /tmp/demo
+    ```
     """
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.cli.device import choose_device

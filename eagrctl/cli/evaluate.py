@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="[RUN|CHECKPOINT]", help="Default: the best checkpoint of the newest run.")
+        Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
     ] = None,
     data: Data = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to score: test, val or train.")] = "test",
@@ -35,9 +35,10 @@ def evaluate(
 
     Predictions are mapped back to the source frame; one confusion matrix sums over all images.
 
-        eagrctl evaluate --report table.md
-
-        eagrctl evaluate runs/NAME --split val --picture faces.png
+    ```text
+    eagrctl evaluate --report table.md
+    eagrctl evaluate runs/NAME --split val --picture faces.png
+    ```
     """
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.labels import LABEL_SETS

@@ -15,9 +15,10 @@ app = typer.Typer(
     no_args_is_help=True,
     help="""Turn a raw dataset into a prepared one: samples of one size, edge masks, HDF5 shards, and an index.
 
-    eagrctl prepare celebamask-hq DOWNLOAD
-
-    eagrctl prepare synthetic --train 400""",
+```text
+eagrctl prepare celebamask-hq DOWNLOAD
+eagrctl prepare synthetic --train 400
+```""",
     short_help="Turn a raw dataset into shards that train and evaluate read.",
 )
 
@@ -30,7 +31,7 @@ Output = Annotated[
 def celebamask_hq(
     source: Annotated[
         Path,
-        typer.Argument(metavar="[SOURCE]", help="The download: raw masks, or images/ and labels/.", show_default=True),
+        typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.", show_default=True),
     ] = RAW / "celebamask-hq",
     output: Output = None,
     size: Size = 473,
@@ -49,12 +50,16 @@ def celebamask_hq(
 
     CelebAMask-HQ is for non-commercial research only.
 
-        eagrctl prepare celebamask-hq ~/downloads/CelebAMask-HQ
+    ```text
+    eagrctl prepare celebamask-hq ~/downloads/CelebAMask-HQ
+    eagrctl prepare celebamask-hq DOWNLOAD --partial --output data/some-faces
+    ```
     """
     from eagrctl.data.celebamask_hq import open_celebamask_hq
 
+    opened = open_celebamask_hq(source, partial)
     console.message("CelebAMask-HQ may be used for non-commercial research only; so may networks trained on it.")
-    _prepare(open_celebamask_hq(source, partial), output, size, workers, partial, force, quiet)
+    _prepare(opened, output, size, workers, partial, force, quiet)
 
 
 @app.command("synthetic")
@@ -64,14 +69,17 @@ def synthetic(
     train: Annotated[int, typer.Option("--train", metavar="N", min=1, help="Faces to train on.")] = 2000,
     val: Annotated[int, typer.Option("--val", metavar="N", min=1, help="Faces to validate on.")] = 230,
     test: Annotated[int, typer.Option("--test", metavar="N", min=1, help="Faces to test on.")] = 100,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed paints other faces.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.")] = 0,
     workers: Workers = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Paint faces with exact labels: no download, no licence. As many as Helen has, in its 11 classes.
 
-    eagrctl prepare synthetic --train 400 --val 40 --test 60
+    ```text
+    eagrctl prepare synthetic
+    eagrctl prepare synthetic --train 400 --val 40 --test 60 --size 241
+    ```
     """
     from eagrctl.data.synthetic import SyntheticSource
 

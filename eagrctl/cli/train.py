@@ -33,7 +33,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Short for --set train.seed=N.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Short for --set train.seed=N.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run at --output, or the newest one that is unfinished.")
     ] = False,
@@ -49,13 +51,12 @@ def train(
 
     Ctrl-C saves a checkpoint and stops; --resume goes on from there.
 
-        eagrctl train
-
-        eagrctl train --recipe celebamask-hq-small --gpus 0
-
-        eagrctl train --set train.epochs=50 --set train.rate=2e-3
-
-        eagrctl train --resume
+    ```text
+    eagrctl train
+    eagrctl train --recipe celebamask-hq-small --gpus 0
+    eagrctl train --set train.epochs=50 --set train.rate=2e-3
+    eagrctl train --resume
+    ```
     """
     from eagrctl.training.loop import train as train_run
 

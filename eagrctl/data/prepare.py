@@ -57,6 +57,7 @@ def prepare(
     counts = {split: len(names) for split, names in source.splits.items() if names}
     _check_space(output, sum(counts.values()), size)
     unfinished = output.with_name(output.name + ".partial")
+    had_parent = output.parent.exists()
     try:
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed
         unfinished.mkdir(parents=True)
@@ -73,6 +74,8 @@ def prepare(
         raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if not had_parent and not output.exists():
+            shutil.rmtree(output.parent, ignore_errors=True)
     return ShardIndex.load(output)
 
 
@@ -201,7 +204,6 @@ def _move_into_place(finished: Path, output: Path) -> None:
 
 
 def _disk_message(error: OSError, output: Path) -> str:
-    # HDF5 words the system's error number instead of passing it on.
-    if error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}" in str(error):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full at {output}: make room, or name another disk with --output"
     return f"cannot write {output}: {error.strerror or error}"

@@ -35,6 +35,42 @@ INDEX = "index.json"
 SAMPLES_PER_SHARD = 512
 
 
+class _PatientFile(io.FileIO):
+    """A file that keeps the first error to itself, for HDF5 to write through.
+
+    HDF5 cannot cope with a write that fails, on a full disk say: it fails again at close, for every object it holds,
+    and may bring the process down. Through this file every write seems to go well, and `error` tells the truth.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+b")
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of the data, or remember why it could not be written."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while self.error is None and rest:
+                rest = rest[super().write(rest) or 0 :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size, or remember why it could not be set."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise the first error there was."""
+        if self.error is not None:
+            raise self.error
+
+
 class ShardWriter:
     """Writes one shard, sample by sample, as a context manager.
 
@@ -49,7 +85,8 @@ class ShardWriter:
         self.path = path
         self.count = 0
         self._temporary = path.with_name(path.name + ".part")
-        self._file = h5py.File(self._temporary, "w")
+        self._raw = _PatientFile(self._temporary)
+        self._file = h5py.File(self._raw, "w")
         for name, shape, filters in (
             ("image", (size, size, 3), {}),
             ("labels", (size, size), {"compression": "gzip", "compression_opts": 1}),
@@ -80,6 +117,7 @@ class ShardWriter:
             dataset = self._file[name]
             dataset.resize(self.count + 1, axis=0)
             dataset[self.count] = value
+        self._raw.check()
         self.count += 1
 
     def __enter__(self) -> Self:
@@ -90,7 +128,9 @@ class ShardWriter:
     ) -> None:
         try:
             self._file.close()
+            self._raw.close()
             if kind is None:
+                self._raw.check()
                 self._temporary.replace(self.path)
         finally:
             self._temporary.unlink(missing_ok=True)

@@ -109,8 +109,12 @@ def train(
     else:
         run.create(recipe, index.root)
     trainer = _Trainer(recipe, index, run, device, network, optimiser, state, report)
-    with _interrupts(report) as interrupted:
-        return trainer.go(workers, interrupted)
+    try:
+        with _interrupts(report) as interrupted:
+            return trainer.go(workers, interrupted)
+    except BaseException:
+        run.discard_unless_saved()
+        raise
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A run's folder: what stands in it, and how runs are found."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +80,17 @@ class Run:
             return False
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append to the metrics."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Append to the metrics; TrainingError where the disk is full."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise TrainingError(f"cannot write {self.metrics}: {error.strerror or error}") from error
+
+    def discard_unless_saved(self) -> None:
+        """Take the folder away again if it holds no checkpoint."""
+        if not self.last.is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def forget_after(self, step: int) -> None:
         """Drop metrics of steps that a resumed run will take again."""

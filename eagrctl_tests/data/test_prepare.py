@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,21 +142,35 @@ def test_a_folder_of_something_else_is_never_replaced(merged: Path, tmp_path: Pa
     assert (output / "chapter1.tex").read_text() == "years of work"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        OSError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
-    ],
-    ids=["the system's", "HDF5's"],
-)
-def test_a_full_disk_is_one_line_and_leaves_nothing(
-    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
-) -> None:
-    def fail(*_: object) -> None:
-        raise error
+@pytest.mark.parametrize("kilobytes", [1, 20, 100, 400])
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(merged: Path, tmp_path: Path, kilobytes: int) -> None:
+    # A limit on the size of files makes real writes fail, wherever in a shard they are; nothing is pretended.
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.prepare import prepare
+from eagrctl.errors import ShardError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes} * 1024, {kilobytes} * 1024))
+try:
+    prepare(open_celebamask_hq(Path(sys.argv[1])), Path(sys.argv[2]), size=129)
+except ShardError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code, merged, tmp_path / "data"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"cannot write {tmp_path / 'data'}: File too large\n"
+    assert result.stderr == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
-    monkeypatch.setattr(ShardWriter, "append", fail)
+
+def test_a_full_disk_says_so(merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: object, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ShardWriter, "append", full)
     with pytest.raises(ShardError, match=r"the disk is full at .*: make room"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", size=49)
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]

@@ -154,6 +154,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 ) -> None:
     with pytest.raises(TrainingError, match=r"not finite at step \d+ .*--set train\.rate"):
         train(tiny_recipe("train.rate=1e30"), tiny_data, Run(tmp_path / "run"), CPU)
+    assert not list(tmp_path.iterdir())  # not even a folder without a checkpoint
 
 
 def test_a_run_of_another_recipe_is_not_resumed(

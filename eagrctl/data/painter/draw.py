@@ -30,7 +30,7 @@ def draw_face(rng: np.random.Generator) -> Face:
     brow = _apart(times(hair, draw.between(0.5, 0.9)), skin, 0.2)
     # Colours that the face itself has turn up around it, so that none of them tells a part.
     palette = [skin, skin, hair, lip, draw.skin(), draw.hair(), draw.any_colour(), draw.any_colour(), draw.any_colour()]
-    opened = draw.between(0.07, 0.13) if draw.chance(0.93) else draw.between(0.025, 0.05)
+    opened = draw.between(0.08, 0.14) if draw.chance(0.94) else draw.between(0.03, 0.06)
     azimuth, slant = draw.between(0, 2 * math.pi), draw.between(0.2, 0.8)
     length = draw.between(0.34, 0.44)
     return Face(
@@ -48,8 +48,8 @@ def draw_face(rng: np.random.Generator) -> Face:
         freckles=draw.between(0.3, 0.8) if draw.chance(0.15) else 0.0,
         beard=draw.between(0.15, 0.9) if draw.chance(0.2) else 0.0,
         beard_line=draw.between(0.45, 0.6),
-        eye_gap=draw.between(0.29, 0.36),
-        eye_width=draw.between(0.15, 0.2),
+        eye_gap=draw.between(0.3, 0.37),
+        eye_width=draw.between(0.16, 0.21),
         eye_open=(opened, opened * draw.between(0.3, 0.6) if draw.chance(0.05) else opened),
         eye_tilt=draw.near(-0.05, 0.08, 0.2),
         gaze=(draw.near(0, 0.03, 0.06), draw.near(0, 0.012, 0.025)),
@@ -58,9 +58,9 @@ def draw_face(rng: np.random.Generator) -> Face:
         lashes=draw.between(0.006, 0.018),
         eye_shadow=draw.any_colour(),
         eye_shadow_opacity=draw.between(0.2, 0.6) if draw.chance(0.2) else 0.0,
-        brow_height=-draw.between(0.2, 0.26),
+        brow_height=-draw.between(0.22, 0.28),
         brow_width=draw.between(0.18, 0.23),
-        brow_thickness=draw.between(0.045, 0.08),
+        brow_thickness=draw.between(0.055, 0.095),
         brow_arch=draw.between(0.0, 0.06),
         brow_slope=draw.near(0, 0.025, 0.05),
         brow=brow,
@@ -71,10 +71,10 @@ def draw_face(rng: np.random.Generator) -> Face:
         nose_depth=draw.between(0.14, 0.26),
         nose_line=draw.between(0.45, 0.85),
         mouth_height=length + draw.between(0.2, 0.25),
-        mouth_width=draw.between(0.22, 0.3),
+        mouth_width=draw.between(0.24, 0.32),
         mouth_gap=draw.between(0.04, 0.2) if draw.chance(0.5) else 0.0,
         smile=draw.near(0.02, 0.035, 0.08),
-        lips=(draw.between(0.06, 0.1), draw.between(0.075, 0.125)),
+        lips=(draw.between(0.07, 0.11), draw.between(0.085, 0.135)),
         lip=lip,
         teeth=draw.between(0.3, 0.9) if draw.chance(0.6) else 0.0,
         hair=hair,
