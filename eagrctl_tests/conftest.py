@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.prepare import prepare
 from eagrctl.data.shards import ShardIndex
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
+
+# Property-based tests compare results, not times: a slow machine is no failure.
+settings.register_profile("eagrctl", deadline=None)
+settings.load_profile("eagrctl")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SUBSET = SHARED / "data" / "celebamask-hq-subset"

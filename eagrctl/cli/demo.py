@@ -14,8 +14,12 @@ TRAIN, VAL, TEST = 950, 40, 100  # painted faces
 
 def demo(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Folder to write; it must not hold a demo already.")
-    ] = Path("eagrctl-demo"),
+        Path | None,
+        typer.Argument(metavar="DIRECTORY", help="Folder to write, with no demo in it. Default: eagrctl-demo."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The same folder, as other commands name it.")
+    ] = None,
     gpus: Gpus = None,
     quiet: Quiet = False,
 ) -> None:
@@ -42,7 +46,10 @@ def demo(
     from eagrctl.training.loop import train
     from eagrctl.training.run import Run
 
+    if directory and output:
+        raise typer.BadParameter("give DIRECTORY or --output, not both")
     device = choose_device(gpus)
+    directory = directory or output or Path("eagrctl-demo")
     recipe = load_recipe(find_recipe("synthetic-small"))
     data, run = directory / "data", Run(directory / "run")
     table, picture = directory / "table.md", directory / "faces.png"

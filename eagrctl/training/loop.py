@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -108,18 +108,18 @@ def train(
         run.forget_after(state.step)
     else:
         run.create(recipe, index.root)
-    trainer = _Trainer(recipe, index, run, device, network, optimiser, state, report)
+    sitting = _Sitting(recipe, index, run, device, network, optimiser, state, report)
     try:
         with _interrupts(report) as interrupted:
-            return trainer.go(workers, interrupted)
+            return sitting.train(workers, interrupted)
     except BaseException:
         run.discard_unless_saved()
         raise
 
 
 @dataclass
-class _Trainer:
-    """The loop's state, so that its parts need not hand nine things to one another."""
+class _Sitting:
+    """What the steps of one sitting share, so that they need not hand ten things to one another."""
 
     recipe: Recipe
     index: ShardIndex
@@ -129,12 +129,24 @@ class _Trainer:
     optimiser: torch.optim.SGD
     state: Progression
     report: Report
+    note: str = ""  # the latest figures
+    saved: float = field(default_factory=time.monotonic)
 
-    def go(self, workers: int, interrupted: threading.Event) -> bool:
+    @property
+    def per_epoch(self) -> int:
+        """Steps an epoch."""
+        return self.index.split("train").count // self.recipe.train.batch
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.per_epoch * self.recipe.train.epochs
+
+    def train(self, workers: int, interrupted: threading.Event) -> bool:
+        """Take the steps that are left. False where an interrupt cut them short."""
         settings, state = self.recipe.train, self.state
         dataset = FaceDataset(self.index, "train", self.recipe.input.size)
         batches = Batches(len(dataset), settings.batch, settings.epochs, settings.seed, state.step)
-        self.per_epoch, self.steps = batches.per_epoch, batches.per_epoch * settings.epochs
         loader = DataLoader(
             dataset,
             batch_sampler=batches,
@@ -143,7 +155,6 @@ class _Trainer:
             multiprocessing_context="spawn" if workers else None,
             worker_init_fn=_leave_interrupts_to_the_parent,
         )
-        self.note, self.saved = "", time.monotonic()
         self.report(Progress("training", state.step, self.steps))
         # A run interrupted between an epoch's last step and its validation owes that validation.
         if state.validated < state.step // self.per_epoch and not self._end_epoch(interrupted):

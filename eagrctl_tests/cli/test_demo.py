@@ -39,5 +39,11 @@ def test_the_demo_goes_the_whole_way(eagrctl: Invoke) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_second_demo_in_the_same_place_is_refused(eagrctl: Invoke) -> None:
-    assert eagrctl("demo", "there", "--quiet").exit_code == 0
+    assert eagrctl("demo", "--output", "there", "--quiet").exit_code == 0
     assert "holds something already" in one_line(eagrctl("demo", "there"))
+
+
+def test_two_places_at_once_are_wrong_usage(eagrctl: Invoke) -> None:
+    result = eagrctl("demo", "here", "--output", "there")
+    assert result.exit_code == 2
+    assert not list(Path().iterdir())

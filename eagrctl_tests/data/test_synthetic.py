@@ -47,7 +47,7 @@ def component_f1(right: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> floa
     return 200 * float((right & predicted).sum()) / max(1, int(right.sum() + predicted.sum()))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=seeds, size=st.integers(32, 96))
 def test_a_face_has_the_shapes_types_and_ids_it_promises(seed: int, size: int) -> None:
     face = paint(seed, size, "someone")
@@ -63,7 +63,7 @@ def test_a_face_has_the_shapes_types_and_ids_it_promises(seed: int, size: int) -
     assert np.isfinite(face.landmarks).all()
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=seeds)
 def test_the_same_seed_gives_the_same_pixels(seed: int) -> None:
     first, second = paint(seed, 64), paint(seed, 64)
@@ -77,7 +77,7 @@ def test_different_seeds_give_different_faces(faces: list[Sample]) -> None:
     assert len({face.labels.tobytes() for face in faces}) == len(faces)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=seeds)
 def test_a_face_is_the_same_at_every_size(seed: int) -> None:
     small, large = paint(seed, 64), paint(seed, 128)
