@@ -10,6 +10,7 @@ from hypothesis import settings
 from PIL import Image
 
 from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.prepare import prepare
 from eagrctl.data.shards import ShardIndex
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
@@ -21,6 +22,9 @@ settings.load_profile("eagrctl")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SUBSET = SHARED / "data" / "celebamask-hq-subset"
 RAW = SHARED / "data" / "celebamask-hq-raw-layout"
+
+# The classes that each shipped recipe is made for.
+CLASSES = {"synthetic": HELEN, "celebamask-hq": CELEBAMASK_HQ}
 
 # What turns a shipped recipe into one that trains in a second: every kind of layer is still there.
 TINY = (

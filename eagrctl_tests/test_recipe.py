@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from eagrctl.checkpoint import build_network
-from eagrctl.data.labels import LABEL_SETS
 from eagrctl.errors import RecipeError
 from eagrctl.recipe import find_recipe, load_recipe, recipe_from_dict, recipe_names, recipe_to_dict, recipe_to_toml
+from eagrctl_tests.conftest import CLASSES
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def small(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_shipped_recipe_parses_and_builds_its_network(name: str) -> None:
     recipe = load_recipe(find_recipe(name))
-    assert recipe.dataset in LABEL_SETS
-    assert build_network(recipe, len(LABEL_SETS[recipe.dataset]))
+    assert recipe.dataset in CLASSES
+    assert build_network(recipe, len(CLASSES[recipe.dataset]))
 
 
 @pytest.mark.parametrize("name", recipe_names())

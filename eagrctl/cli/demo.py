@@ -35,7 +35,6 @@ def demo(
     """
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.cli.device import choose_device
-    from eagrctl.data.labels import LABEL_SETS
     from eagrctl.data.prepare import prepare
     from eagrctl.data.synthetic import SyntheticSource
     from eagrctl.inference.predict import Predictor
@@ -67,7 +66,7 @@ def demo(
         evaluation = evaluate(Predictor.of(checkpoint, device), index, "test", report=report, each=gallery.look)
     text = markdown_report(evaluation, index, "eagrctl demo", f"{run.best} (step {checkpoint.step:,})")
     write_report(text, table)
-    save_picture(gallery.draw(LABEL_SETS[index.provenance.dataset]), picture)
+    save_picture(gallery.draw(index.labels), picture)
     show(evaluation.scores, f"{TEST} painted faces that the network has not seen")
     console.result(text)
     console.written([table, picture, run.best, index.root / "index.json"])

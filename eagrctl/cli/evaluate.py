@@ -41,7 +41,6 @@ def evaluate(
     ```
     """
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.data.labels import LABEL_SETS
     from eagrctl.data.shards import ShardIndex
     from eagrctl.inference.predict import Predictor
     from eagrctl.inference.visualise import Gallery, save_picture
@@ -69,7 +68,7 @@ def evaluate(
         write_report(markdown_report(evaluation, index, "eagrctl", origin), report)
         written.append(report)
     if picture is not None:
-        save_picture(gallery.draw(LABEL_SETS[index.provenance.dataset]), picture)
+        save_picture(gallery.draw(index.labels), picture)
         written.append(picture)
     console.written(written)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from eagrctl.data.images import read_labels, read_mask, read_photo
-from eagrctl.data.labels import CELEBAMASK_HQ
+from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.sample import Pixels, Sample, shape_of
 from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
@@ -42,6 +42,7 @@ class RawCelebAMaskHQ:
     masks: Path
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
+    labels: LabelSet = CELEBAMASK_HQ
 
     def read(self, split: str, name: str) -> Sample:
         """See `Source.read`. Parts are painted in id order, later over earlier, as the official script does."""
@@ -71,19 +72,20 @@ class MergedCelebAMaskHQ:
     """Photos and label maps in official ids, one file each."""
 
     photos: Mapping[str, Path]
-    labels: Path
+    maps: Path
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
+    labels: LabelSet = CELEBAMASK_HQ
 
     def read(self, split: str, name: str) -> Sample:
         """See `Source.read`."""
         photo = self.photos.get(name)
         if photo is None:
             raise SourceError(
-                f"no photo images/{name}.jpg beside {self.labels}, but {split}.txt lists it; fetch it again"
+                f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; fetch it again"
             )
         image = read_photo(photo)
-        labels = read_labels(self.labels / f"{name}.png", len(CELEBAMASK_HQ))
+        labels = read_labels(self.maps / f"{name}.png", len(self.labels))
         _check_shape(image, labels, name)
         return Sample(name, image, labels)
 

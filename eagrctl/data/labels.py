@@ -6,7 +6,6 @@ marks pixels without a label, which losses and scores leave out.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 BACKGROUND = 0
 IGNORE = 255
@@ -26,7 +25,7 @@ class LabelSet:
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
     mirrored: tuple[tuple[int, int], ...] = ()
-    regions: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,15 +64,13 @@ HELEN = LabelSet(
         (120, 60, 160),
     ),
     mirrored=((2, 3), (4, 5)),
-    regions=MappingProxyType(
-        {
-            "eyes": (4, 5),
-            "brows": (2, 3),
-            "mouth": (7, 8, 9),
-            # Not a mean: all facial components as one region, so that one taken for another counts as right.
-            "overall": (2, 3, 4, 5, 6, 7, 8, 9),
-        }
-    ),
+    regions={
+        "eyes": (4, 5),
+        "brows": (2, 3),
+        "mouth": (7, 8, 9),
+        # Not a mean: all facial components as one region, so that one taken for another counts as right.
+        "overall": (2, 3, 4, 5, 6, 7, 8, 9),
+    },
 )
 
 # Official ids of CelebAMask-HQ, under the official short names. "l_" is the subject's left: the image's right.
@@ -121,9 +118,4 @@ CELEBAMASK_HQ = LabelSet(
         (110, 120, 130),
     ),
     mirrored=((4, 5), (6, 7), (8, 9)),
-)
-
-# A dictionary, not a registry: the datasets are few, and this is the whole list.
-LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
-    {"synthetic": HELEN, "celebamask-hq": CELEBAMASK_HQ},
 )

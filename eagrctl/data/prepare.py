@@ -16,7 +16,6 @@ import numpy as np
 
 from eagrctl.data.align import compose, resize_matrix, warp_image, warp_labels
 from eagrctl.data.edges import edge_mask
-from eagrctl.data.labels import LABEL_SETS
 from eagrctl.data.sample import AlignedSample, Sample
 from eagrctl.data.shards import INDEX, SAMPLES_PER_SHARD, Shard, ShardIndex, ShardWriter, Split
 from eagrctl.data.source import Source
@@ -64,9 +63,7 @@ def prepare(
         splits = {
             split: _write_split(source, split, unfinished, size, workers, partial_source, report) for split in counts
         }
-        provenance = source.provenance
-        classes = LABEL_SETS[provenance.dataset].names
-        ShardIndex(unfinished, provenance, classes, size, UNALIGNED, splits).save()
+        ShardIndex(unfinished, source.provenance, source.labels, size, UNALIGNED, splits).save()
         _move_into_place(unfinished, output)
     except OSError as error:
         raise ShardError(_disk_message(error, output)) from error

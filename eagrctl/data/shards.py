@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from eagrctl import __version__
+from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import AlignedSample, Matrix, Pixels
 from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
@@ -185,7 +186,7 @@ class ShardIndex:
     Attributes:
         root: the folder of index and shards.
         provenance: where the samples came from.
-        classes: class names in id order, the background first.
+        labels: the classes.
         size: S, the side of the aligned frame.
         alignment: how samples were aligned, in words.
         splits: by name; empty splits are left out.
@@ -193,7 +194,7 @@ class ShardIndex:
 
     root: Path
     provenance: Provenance
-    classes: tuple[str, ...]
+    labels: LabelSet
     size: int
     alignment: str
     splits: Mapping[str, Split]
@@ -221,7 +222,12 @@ class ShardIndex:
             return cls(
                 root=root,
                 provenance=Provenance(table["dataset"], table["variant"], table["split_rule"], table["settings"]),
-                classes=tuple(table["classes"]),
+                labels=LabelSet(
+                    names=tuple(table["classes"]),
+                    colours=tuple((red, green, blue) for red, green, blue in table["colours"]),
+                    mirrored=tuple((one, other) for one, other in table["mirrored"]),
+                    regions={name: tuple(ids) for name, ids in table["regions"].items()},
+                ),
                 size=table["size"],
                 alignment=table["alignment"],
                 splits={
@@ -232,7 +238,7 @@ class ShardIndex:
                     for name, split in table["splits"].items()
                 },
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ShardError(f"{path} is no index of eagrctl ({error}): prepare again with --force") from None
 
     def save(self) -> Path:
@@ -252,7 +258,10 @@ class ShardIndex:
             "settings": dict(self.provenance.settings),
             "alignment": self.alignment,
             "size": self.size,
-            "classes": list(self.classes),
+            "classes": self.labels.names,
+            "colours": self.labels.colours,
+            "mirrored": self.labels.mirrored,
+            "regions": self.labels.regions,
             "splits": {
                 name: {
                     "count": split.count,
@@ -262,6 +271,11 @@ class ShardIndex:
                 for name, split in self.splits.items()
             },
         }
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in id order, the background first."""
+        return self.labels.names
 
     def split(self, name: str) -> Split:
         """The split called `name`; ShardError where there is none."""

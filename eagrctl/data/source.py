@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import Sample
 
 SPLITS = ("train", "val", "test")
@@ -14,7 +15,7 @@ class Provenance:
     """What an index records about where its samples came from, and every report repeats.
 
     Attributes:
-        dataset: a key of `labels.LABEL_SETS`.
+        dataset: its name, which decides the paper's table that its scores are laid beside.
         variant: which of the distributions in circulation was read.
         split_rule: how the samples were told apart into splits, in words.
         settings: whatever else changes pixels or scores, in words: paint order, seed, ...
@@ -35,6 +36,11 @@ class Source(Protocol):
     @property
     def provenance(self) -> Provenance:
         """What the index will record."""
+        ...
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of its label maps."""
         ...
 
     @property

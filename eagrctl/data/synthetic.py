@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from skimage.filters import gaussian
 
+from eagrctl.data.labels import HELEN, LabelSet
 from eagrctl.data.painter import features
 from eagrctl.data.painter.canvas import Canvas
 from eagrctl.data.painter.draw import draw_face
@@ -90,6 +91,7 @@ class SyntheticSource:
         counts: how many faces each of train, val and test has; a split that is left out has none.
         seed: of the dataset. No two splits share a face.
         size: of photos and labels, in pixels.
+        labels: the classes, which are Helen's.
 
     Raises:
         ValueError: an unknown split, a negative count or seed, or a size under 32.
@@ -98,6 +100,7 @@ class SyntheticSource:
     counts: Mapping[str, int]
     seed: int = 0
     size: int = 256
+    labels: LabelSet = HELEN
 
     def __post_init__(self) -> None:
         if unknown := set(self.counts) - set(SPLITS):

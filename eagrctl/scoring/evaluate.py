@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eagrctl.data.labels import LABEL_SETS
 from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import ShardIndex, Stored
 from eagrctl.errors import CheckpointError
@@ -53,8 +52,7 @@ def evaluate(
     Raises:
         ShardError: no such split, or a shard that cannot be read.
     """
-    labels = LABEL_SETS[index.provenance.dataset]
-    confusion = Confusion(len(labels))
+    confusion = Confusion(len(index.labels))
     resolutions: set[tuple[int, int]] = set()
     total, task = index.split(split).count, f"evaluating {split}"
     report(Progress(task, 0, total))
@@ -68,7 +66,7 @@ def evaluate(
             if each is not None:
                 each(face, prediction)
         report(Progress(task, start + len(faces), total))
-    return Evaluation(split, total, tuple(sorted(resolutions)), confusion.counts, score(confusion.counts, labels))
+    return Evaluation(split, total, tuple(sorted(resolutions)), confusion.counts, score(confusion.counts, index.labels))
 
 
 def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> None:

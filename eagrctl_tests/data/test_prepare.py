@@ -13,6 +13,7 @@ from PIL import Image
 from eagrctl.data import prepare as prepare_module
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.edges import edge_mask
+from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import align, prepare
 from eagrctl.data.sample import Sample
 from eagrctl.data.shards import ShardIndex, ShardWriter
@@ -28,6 +29,7 @@ class Deadly:
 
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
+    labels: LabelSet = CELEBAMASK_HQ
 
     def read(self, split: str, name: str) -> Sample:
         if name == "3":
@@ -149,6 +151,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(merged: Path, tmp_p
 import resource, signal, sys
 from pathlib import Path
 from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import prepare
 from eagrctl.errors import ShardError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from eagrctl.data.edges import edge_mask
+from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.prepare import align
 from eagrctl.data.sample import AlignedSample, Sample
 from eagrctl.data.shards import Shard, ShardIndex, ShardWriter, Split, decode_labels, encode_labels
@@ -35,7 +36,7 @@ def index(tmp_path: Path) -> ShardIndex:
         shards.append(Shard.of(path, writer.count))
     provenance = Provenance("celebamask-hq", "merged", "by hand", {"paint order": "official"})
     splits = {"train": Split(tuple(shards), (("face 9", "torn"),))}
-    ShardIndex(tmp_path, provenance, ("background", "skin"), 33, "none", splits).save()
+    ShardIndex(tmp_path, provenance, CELEBAMASK_HQ, 33, "none", splits).save()
     return ShardIndex.load(tmp_path)
 
 
@@ -48,7 +49,7 @@ def test_samples_come_back_as_they_were_written(index: ShardIndex) -> None:
 
 
 def test_an_index_comes_back_as_it_was_written(index: ShardIndex) -> None:
-    assert (index.size, index.classes, index.alignment) == (33, ("background", "skin"), "none")
+    assert (index.size, index.labels, index.alignment) == (33, CELEBAMASK_HQ, "none")
     assert index.provenance.settings == {"paint order": "official"}
     assert index.split("train").count == 5
     assert index.split("train").skipped == (("face 9", "torn"),)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from eagrctl.checkpoint import build_network
+from eagrctl.data.labels import HELEN
 from eagrctl.data.sample import Matrix, Pixels
 from eagrctl.data.shards import ShardIndex, Stored
 from eagrctl.errors import CheckpointError
@@ -57,6 +58,6 @@ def test_predicting_the_truth_scores_one(tiny_data: ShardIndex) -> None:
 
 def test_other_classes_are_refused(tiny_data: ShardIndex) -> None:
     check_classes(tiny_data.classes, tiny_data, "best.pt")
-    other = dataclasses.replace(tiny_data, classes=tiny_data.classes[:11])
+    other = dataclasses.replace(tiny_data, labels=HELEN)
     with pytest.raises(CheckpointError, match=r"best\.pt parses 19 classes .*--data"):
         check_classes(tiny_data.classes, other, "best.pt")

@@ -1,7 +1,8 @@
 import pytest
 
-from eagrctl.data.labels import CELEBAMASK_HQ, LABEL_SETS
+from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.scoring.published import MEAN, TABLE_3, TABLE_4, TABLE_OF
+from eagrctl_tests.conftest import CLASSES
 
 
 @pytest.mark.parametrize("table", [TABLE_3, TABLE_4], ids=["Table 3", "Table 4"])
@@ -12,7 +13,7 @@ def test_every_row_has_a_value_for_every_column(table: object) -> None:
 
 @pytest.mark.parametrize("dataset", TABLE_OF)
 def test_every_column_shows_a_score_of_its_dataset(dataset: str) -> None:
-    labels = LABEL_SETS[dataset]
+    labels = CLASSES[dataset]
     for line in TABLE_OF[dataset].lines:
         for column in line:
             assert column.score == MEAN or column.score in labels.names or column.score in labels.regions

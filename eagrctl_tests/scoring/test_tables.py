@@ -28,7 +28,7 @@ def index_of(dataset: str, root: Path, skipped: int = 0) -> ShardIndex:
     labels = CELEBAMASK_HQ if dataset == "celebamask-hq" else HELEN
     provenance = Provenance(dataset, "merged", "the lists", {"paint order": "official"})
     missing = tuple((str(number), "torn") for number in range(skipped))
-    return ShardIndex(root, provenance, labels.names, 473, "none", {"val": Split((Shard("a", 3, 0, ""),), missing)})
+    return ShardIndex(root, provenance, labels, 473, "none", {"val": Split((Shard("a", 3, 0, ""),), missing)})
 
 
 def test_a_table_of_two_lines_reads_as_in_the_paper() -> None:
