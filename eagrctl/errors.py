@@ -6,6 +6,7 @@
     ├── RecipeError        a recipe that cannot be read, or a key that is unknown, missing or mistyped
     ├── DataError
     │   ├── SourceError    a raw dataset, or one file of it, that is not what its format promises
+    │   ├── AlignmentError landmarks that cannot be found, or that determine no alignment
     │   └── ShardError     a prepared dataset that is missing, damaged or changed since it was indexed
     ├── CheckpointError    a file that is not a checkpoint, or does not fit what it is used for
     └── TrainingError      a run that cannot start or cannot go on
@@ -29,6 +30,10 @@ class DataError(EagrctlError):
 
 class SourceError(DataError):
     """A raw dataset, or one of its files, is missing or malformed."""
+
+
+class AlignmentError(DataError):
+    """Landmarks cannot be found, or determine no alignment."""
 
 
 class ShardError(DataError):

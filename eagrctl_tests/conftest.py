@@ -9,10 +9,11 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
+from eagrctl.data.aligner import Aligner
 from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.prepare import prepare
-from eagrctl.data.shards import ShardIndex
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
 
 # Property-based tests compare results, not times: a slow machine is no failure.
@@ -24,7 +25,7 @@ SUBSET = SHARED / "data" / "celebamask-hq-subset"
 RAW = SHARED / "data" / "celebamask-hq-raw-layout"
 
 # The classes that each shipped recipe is made for.
-CLASSES = {"synthetic": HELEN, "celebamask-hq": CELEBAMASK_HQ}
+CLASSES = {"synthetic": HELEN, "helen": HELEN, "lapa": HELEN, "celebamask-hq": CELEBAMASK_HQ}
 
 # What turns a shipped recipe into one that trains in a second: every kind of layer is still there.
 TINY = (
@@ -93,7 +94,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> ShardIndex:
     root = tmp_path_factory.mktemp("tiny")
     numbers = [str(number) for number in range(19)]
     source = write_merged(root / "source", {"train": numbers[:12], "val": numbers[12:16], "test": numbers[16:]})
-    return prepare(open_celebamask_hq(source), root / "data", size=65)
+    return prepare(open_celebamask_hq(source), root / "data", Aligner(65))
 
 
 @pytest.fixture

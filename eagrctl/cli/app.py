@@ -13,11 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from eagrctl import __version__
-from eagrctl.cli import console, demo, evaluate, prepare, train
+from eagrctl.cli import console, dataset, demo, evaluate, prepare, train
 from eagrctl.errors import EagrctlError
 
 DATA, TRAINING, EVALUATION, MORE = "Data", "Training", "Evaluation", "More"
-ORDER = ("prepare", "train", "evaluate", "demo")
+ORDER = ("prepare", "dataset", "train", "evaluate", "demo")
 
 
 class _Group(TyperGroup):
@@ -79,6 +79,7 @@ def _options(
 
 
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
+app.add_typer(dataset.app, name="dataset", rich_help_panel=DATA)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("evaluate", rich_help_panel=EVALUATION)(evaluate.evaluate)
 app.command("demo", rich_help_panel=MORE)(demo.demo)

@@ -6,6 +6,7 @@ Results go to stdout; progress and messages go to stderr. Progress is drawn wher
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from eagrctl.events import Notice, Progress, Report
+
+if TYPE_CHECKING:
+    from eagrctl.data.index import ShardIndex
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -96,6 +100,28 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | N
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
     stdout.print(drawn)
+
+
+def index(prepared: "ShardIndex") -> None:
+    """Print what a prepared dataset holds, split by split."""
+    provenance = prepared.provenance
+    part = f", part {prepared.part[0]} of {prepared.part[1]}" if prepared.part else ""
+    table(
+        ("split", "samples", "skipped", "centred", "shards", "size"),
+        [
+            (
+                name,
+                f"{split.count:,}",
+                f"{len(split.skipped):,}",
+                f"{len(split.centred):,}",
+                f"{len(split.shards):,}",
+                f"{sum(shard.bytes for shard in split.shards) / 1e6:,.0f} MB",
+            )
+            for name, split in prepared.splits.items()
+        ],
+        f"{provenance.dataset} ({provenance.variant}){part}, {prepared.size} x {prepared.size}, "
+        f"split by {provenance.split_rule}",
+    )
 
 
 def result(text: str) -> None:

@@ -35,6 +35,7 @@ def demo(
     """
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.cli.device import choose_device
+    from eagrctl.data.aligner import Aligner
     from eagrctl.data.prepare import prepare
     from eagrctl.data.synthetic import SyntheticSource
     from eagrctl.inference.predict import Predictor
@@ -55,7 +56,7 @@ def demo(
     run.require_free()
     source = SyntheticSource({"train": TRAIN, "val": VAL, "test": TEST}, seed=0, size=recipe.input.size)
     with console.progress(quiet) as report:
-        index = prepare(source, data, recipe.input.size, all_cores(), report=report)
+        index = prepare(source, data, Aligner(recipe.input.size), all_cores(), report=report)
         finished = train(recipe, index, run, device, report=report)
     if not finished:
         console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")

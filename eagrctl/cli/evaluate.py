@@ -41,7 +41,7 @@ def evaluate(
     ```
     """
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.data.shards import ShardIndex
+    from eagrctl.data.index import ShardIndex
     from eagrctl.inference.predict import Predictor
     from eagrctl.inference.visualise import Gallery, save_picture
     from eagrctl.scoring.evaluate import check_classes

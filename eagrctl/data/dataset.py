@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch.utils.data import Dataset
 
 from eagrctl.data.align import compose, resize_matrix
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.sample import Matrix, Pixels
-from eagrctl.data.shards import ShardIndex
 
 
 class FaceDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):

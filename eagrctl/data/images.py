@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from eagrctl.data.sample import Pixels
+from eagrctl.data.sample import Pixels, shape_of
 from eagrctl.errors import SourceError
 
 
@@ -46,6 +46,19 @@ def read_mask(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         SourceError: missing, unreadable or truncated.
     """
     return np.array(_open(path).convert("L")) > 127
+
+
+def check_same_size(image: Pixels, labels: Pixels, name: str) -> None:
+    """Check that a photo, (H, W, 3), and its label map, (H, W), show the same pixels.
+
+    Raises:
+        SourceError: they differ in size; the message says which face it was.
+    """
+    if image.shape[:2] != labels.shape:
+        raise SourceError(
+            f"face {name}: the photo is {shape_of(image)}, its label map {shape_of(labels)}; "
+            "both must have one size, so fetch or save both again"
+        )
 
 
 def _open(path: Path) -> Image.Image:

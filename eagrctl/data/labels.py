@@ -35,7 +35,7 @@ class LabelSet:
         return self.names.index(name)
 
 
-# Ids of Helen and LaPa. "Left" is the viewer's left in both.
+# Ids of Helen, and of LaPa, which uses this very set: names, order and sides. "Left" is the viewer's left in both.
 HELEN = LabelSet(
     names=(
         "background",

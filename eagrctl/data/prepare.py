@@ -1,170 +1,180 @@
-"""Source -> aligned samples -> edges -> shards -> index."""
+"""Source -> aligned samples -> shards -> index, over worker processes.
+
+Preparation resumes: what was killed goes on at the first shard that is missing. It divides: one machine may prepare
+every n-th shard, and `eagrctl.data.merge` joins the parts. What comes out is the same to the last byte each way.
+"""
 
 import errno
 import shutil
-import signal
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-
-from eagrctl.data.align import compose, resize_matrix, warp_image, warp_labels
-from eagrctl.data.edges import edge_mask
-from eagrctl.data.sample import AlignedSample, Sample
-from eagrctl.data.shards import INDEX, SAMPLES_PER_SHARD, Shard, ShardIndex, ShardWriter, Split
+from eagrctl.data.aligner import Aligner
+from eagrctl.data.index import INDEX, Shard, ShardIndex, Split
+from eagrctl.data.plan import PLAN, Piece, Written, begin, cut, done, note, notes, plan_digest, plan_of
+from eagrctl.data.sample import AlignedSample
+from eagrctl.data.shards import ShardWriter
 from eagrctl.data.source import Source
+from eagrctl.data.workers import Workers
 from eagrctl.errors import DataError, ShardError, SourceError
 from eagrctl.events import Notice, Progress, Report, ignore
-
-UNALIGNED = "none: the whole frame, resized"
 
 
 def prepare(
     source: Source,
     output: Path,
-    size: int = 473,
+    aligner: Aligner,
     workers: int = 1,
-    partial_source: bool = False,
+    keep_going: bool = False,
     force: bool = False,
+    part: tuple[int, int] | None = None,
     report: Report = ignore,
 ) -> ShardIndex:
     """Turn a source into a prepared dataset.
 
-    Everything is written into `OUTPUT.partial`, which becomes `output` when all of it is there; whatever goes wrong,
-    what stood at `output` before still stands.
+    Everything is written into `OUTPUT.partial`, which becomes `output` when all of it is there. What stood at `output`
+    before stands until then. A run that is cut short leaves its finished shards in `OUTPUT.partial`, and the same call
+    continues from them.
 
     Args:
         source: what to read.
         output: the folder to make.
-        size: S, the side of the square that the network sees.
+        aligner: how samples are aligned, and to which size.
         workers: processes that read and align.
-        partial_source: list samples that cannot be used in the index, instead of stopping at the first.
-        force: replace a prepared dataset that stands at `output`.
+        keep_going: list samples that cannot be used in the index, instead of stopping at the first.
+        force: start over, and replace a prepared dataset that stands at `output`.
+        part: (k, n) prepares the k-th of n parts only, counted from 1.
         report: hears of progress.
 
     Raises:
         SourceError: a sample, or a whole split, cannot be used.
-        ShardError: something else stands at `output`, or the disk is full.
+        ShardError: something else stands at `output`, an unfinished run had other options, or the disk is full.
+        DataError: a worker process died.
     """
-    _check_output(output, force)
-    counts = {split: len(names) for split, names in source.splits.items() if names}
-    _check_space(output, sum(counts.values()), size)
-    unfinished = output.with_name(output.name + ".partial")
+    check_output(output, force)
+    pieces = cut(source, part)
+    _check_space(output, sum(len(piece.names) for piece in pieces), aligner.size)
     had_parent = output.parent.exists()
+    unfinished = output.with_name(output.name + ".partial")
+    plan = plan_of(source, aligner, keep_going)
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed
-        unfinished.mkdir(parents=True)
-        splits = {
-            split: _write_split(source, split, unfinished, size, workers, partial_source, report) for split in counts
-        }
-        ShardIndex(unfinished, source.provenance, source.labels, size, UNALIGNED, splits).save()
-        _move_into_place(unfinished, output)
+        finished = begin(unfinished, plan | {"part": list(part) if part else None}, force)
+        if finished:
+            report(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
+        with Workers(workers) as pool:
+            written = {piece: _write(source, piece, unfinished, aligner, pool, keep_going, report) for piece in pieces}
+        ShardIndex(
+            root=unfinished,
+            provenance=source.provenance,
+            labels=source.labels,
+            size=aligner.size,
+            alignment=aligner.description,
+            splits=_gather(written, aligner),
+            part=part,
+            plan=plan_digest(plan),
+        ).save()
+        for path in (*notes(unfinished), unfinished / PLAN):
+            path.unlink()
+        move_into_place(unfinished, output)
     except OSError as error:
-        raise ShardError(_disk_message(error, output)) from error
+        raise ShardError(disk_message(error, output)) from error
     except BrokenProcessPool:
         raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if not had_parent and not output.exists():
-            shutil.rmtree(output.parent, ignore_errors=True)
-    return ShardIndex.load(output)
+        _tidy(unfinished, output, had_parent, report)
+    return ShardIndex.load(output, partial=True)
 
 
-def align(sample: Sample, size: int) -> AlignedSample:
-    """Bring a sample into the square that the network sees, and derive its edges.
-
-    The matrix belongs to the source frame, which is the labels'; a photo of another size shows the same field of view.
-    """
-    matrix = resize_matrix(sample.labels.shape, size)
-    image_height, image_width = sample.image.shape[:2]
-    height, width = sample.labels.shape
-    across, down = width / image_width, height / image_height
-    image_to_source = np.array([[across, 0.0, 0.5 * across - 0.5], [0.0, down, 0.5 * down - 0.5]])
-    labels = warp_labels(sample.labels, matrix, size)
-    return AlignedSample(
-        name=sample.name,
-        image=warp_image(sample.image, compose(matrix, image_to_source), size),
-        labels=labels,
-        edges=edge_mask(labels).astype(np.uint8),
-        matrix=matrix,
-        source_labels=sample.labels,
-    )
-
-
-def _write_split(
-    source: Source, split: str, folder: Path, size: int, workers: int, partial_source: bool, report: Report
-) -> Split:
-    names = source.splits[split]
-    task = f"preparing {split}"
+def _write(
+    source: Source,
+    piece: Piece,
+    folder: Path,
+    aligner: Aligner,
+    pool: Workers,
+    keep_going: bool,
+    report: Report,
+) -> Written:
+    task = f"preparing {piece.split}"
+    if (earlier := done(folder, piece)) is not None:
+        report(Progress(task, piece.start + len(piece.names), piece.total))
+        return earlier
     skipped: list[tuple[str, str]] = []
-    shards: list[Shard] = []
+    centred: list[str] = []
 
     def usable() -> Iterator[AlignedSample]:
-        report(Progress(task, 0, len(names)))
-        for done, (name, result) in enumerate(_aligned(source, split, names, size, workers), start=1):
+        report(Progress(task, piece.start, piece.total))
+        aligned = pool.map(partial(_align_one, source, piece.split, aligner), piece.names)
+        for count, (name, result) in enumerate(aligned, start=piece.start + 1):
             if isinstance(result, AlignedSample):
+                if result.centred:
+                    centred.append(name)
                 yield result
-            elif partial_source:
+            elif keep_going:
                 skipped.append((name, result))
-                report(Notice(f"skipped {split} {name}: {result}", warning=True))
+                report(Notice(f"skipped {piece.split} {name}: {result}", warning=True))
             else:
                 raise SourceError(f"{result}; or add --partial to skip such samples and list them")
-            report(Progress(task, done, len(names), f"{len(skipped)} skipped" if skipped else ""))
+            report(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
 
     samples = usable()
-    while batch := list(islice(samples, 1)):
-        path = folder / f"{split}-{len(shards):05d}.h5"
-        with ShardWriter(path, size) as writer:
-            writer.append(batch[0])
-            for sample in islice(samples, SAMPLES_PER_SHARD - 1):
+    shard = None
+    if (first := next(samples, None)) is not None:
+        with ShardWriter(folder / piece.file, aligner.size) as writer:
+            writer.append(first)
+            for sample in samples:
                 writer.append(sample)
-        shards.append(Shard.of(path, writer.count))
-    if not shards:
-        raise SourceError(
-            f"not one of the {len(names)} samples of split {split} can be used; the first: {skipped[0][1]}"
+        shard = Shard.of(folder / piece.file, writer.count)
+    written = Written(shard, tuple(skipped), tuple(centred))
+    note(folder, piece, written)
+    return written
+
+
+def _gather(done: dict[Piece, Written], aligner: Aligner) -> dict[str, Split]:
+    splits: dict[str, Split] = {}
+    for piece, written in done.items():
+        before = splits.get(piece.split, Split(()))
+        splits[piece.split] = Split(
+            before.shards if written.shard is None else (*before.shards, written.shard),
+            # In the order of names, which does not tell in how many parts a dataset was prepared.
+            tuple(sorted(before.skipped + written.skipped)),
+            tuple(sorted(before.centred + written.centred)),
         )
-    return Split(tuple(shards), tuple(skipped))
+    for name, split in splits.items():
+        if not split.shards:
+            total = len(split.skipped)
+            raise SourceError(
+                f"not one of the {total} samples of split {name} can be used; the first: {split.skipped[0][1]}"
+            )
+        if aligner.points is not None and len(split.centred) == split.count:
+            raise SourceError(
+                f"not one face of split {name} has landmarks {aligner.points.description}: "
+                "choose others with --landmarks, or --no-align"
+            )
+    return splits
 
 
-def _aligned(
-    source: Source, split: str, names: Sequence[str], size: int, workers: int
-) -> Iterator[tuple[str, AlignedSample | str]]:
-    """Every name in order, with its aligned sample or the reason why there is none."""
-    work = partial(_align_one, source, split, size)
-    if workers <= 1:
-        yield from ((name, work(name)) for name in names)
-        return
-    # Spawned, not forked: the parent may run threads that draw its progress. Interrupts are the parent's to handle.
-    with ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        waiting: deque[tuple[str, Future[AlignedSample | str]]] = deque()
-        rest = iter(names)
-        try:
-            # A bounded window: workers stay busy, and memory does not grow with the dataset.
-            for name in islice(rest, 4 * workers):
-                waiting.append((name, pool.submit(work, name)))
-            while waiting:
-                name, future = waiting.popleft()
-                yield name, future.result()
-                for following in islice(rest, 1):
-                    waiting.append((following, pool.submit(work, following)))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _align_one(source: Source, split: str, size: int, name: str) -> AlignedSample | str:
+def _align_one(source: Source, split: str, aligner: Aligner, name: str) -> AlignedSample | str:
     try:
-        return align(source.read(split, name), size)
+        return aligner.align(source.read(split, name))
     except SourceError as error:
         return str(error)
 
 
-def _check_output(output: Path, force: bool) -> None:
+def _tidy(unfinished: Path, output: Path, had_parent: bool, report: Report) -> None:
+    """Take away what is not worth continuing; finished shards are."""
+    kept = len(notes(unfinished))
+    if kept:
+        report(Notice(f"{kept} finished shards are kept in {unfinished}: the same command continues from them"))
+        return
+    shutil.rmtree(unfinished, ignore_errors=True)
+    if not had_parent and not output.exists():
+        shutil.rmtree(output.parent, ignore_errors=True)
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Refuse a folder that holds something else, or, without `force`, a prepared dataset; ShardError."""
     if not output.exists():
         return
     if output.is_dir() and not any(output.iterdir()):
@@ -189,7 +199,8 @@ def _check_space(output: Path, count: int, size: int) -> None:
         )
 
 
-def _move_into_place(finished: Path, output: Path) -> None:
+def move_into_place(finished: Path, output: Path) -> None:
+    """Make a finished folder the output, in place of what stood there."""
     if not output.exists():
         finished.replace(output)
         return
@@ -200,7 +211,8 @@ def _move_into_place(finished: Path, output: Path) -> None:
     shutil.rmtree(old)
 
 
-def _disk_message(error: OSError, output: Path) -> str:
+def disk_message(error: OSError, output: Path) -> str:
+    """What to tell a user when `output` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full at {output}: make room, or name another disk with --output"
     return f"cannot write {output}: {error.strerror or error}"

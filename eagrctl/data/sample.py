@@ -22,7 +22,8 @@ class Sample:
         image: (H, W, 3) uint8, RGB.
         labels: (h, w) uint8, class ids.
         landmarks: (5, 2) float64, or None: the centres of the viewer's left and right eye, the tip of the nose, the
-            viewer's left and right mouth corner, as x, y in pixels of the source frame. Pixel centres are integers.
+            viewer's left and right mouth corner, as x, y in pixels of the source frame; NaN where one is unknown. Pixel
+            centres are integers.
     """
 
     name: str
@@ -42,6 +43,7 @@ class AlignedSample:
         edges: (S, S) uint8, 1 on edge pixels.
         matrix: (2, 3) float64, takes source pixels (x, y, 1) to aligned pixels.
         source_labels: (h, w) uint8, the labels untouched, in the source frame.
+        centred: whether alignment had no landmarks to go by, and took the middle of the frame.
     """
 
     name: str
@@ -50,6 +52,7 @@ class AlignedSample:
     edges: Pixels
     matrix: Matrix
     source_labels: Pixels
+    centred: bool = False
 
     @property
     def source_size(self) -> tuple[int, int]:

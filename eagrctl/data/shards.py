@@ -1,20 +1,17 @@
-"""Prepared samples on disk: HDF5 shards, and the index that vouches for them.
+"""A shard: prepared samples in one HDF5 file.
 
-A shard holds N samples, one chunk a sample: `image` (N, S, S, 3), `labels` (N, S, S) and `edges` (N, S, S), uint8;
-`matrix` (N, 2, 3) float64, source -> aligned; `name`; `source_size` (N, 2), height and width; `source_labels`, one
-PNG per sample, because source frames differ in size. Photos are stored plain: the lossless filters save a third at
-best and read ten times slower. Labels and edges are deflated: to a twenty-fifth, at 2,000 a second.
+It holds N samples, one chunk a sample: `image` (N, S, S, 3), `labels` (N, S, S) and `edges` (N, S, S), uint8; `matrix`
+(N, 2, 3) float64, source -> aligned; `name`; `source_size` (N, 2), height and width; `source_labels`, one PNG per
+sample, because source frames differ in size. Photos are stored plain: the lossless filters save a third at best and
+read ten times slower. Labels and edges are deflated: to a twenty-fifth, at 2,000 a second.
 
-An HDF5 file abandoned half way reopens as if it were sound. So shards are written under a temporary name, the index
-is written last, and nothing reads a shard that no index names, or one that changed since.
+An HDF5 file abandoned half way reopens as if it were sound. So a shard is written under a temporary name, and nothing
+reads one that no index names (`eagrctl.data.index`).
 """
 
 import hashlib
 import io
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,16 +20,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from eagrctl import __version__
-from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import AlignedSample, Matrix, Pixels
-from eagrctl.data.source import Provenance
-from eagrctl.errors import ShardError
-from eagrctl.events import Progress, Report, ignore
-from eagrctl.files import replacing
 
-SCHEMA = 1
-INDEX = "index.json"
 SAMPLES_PER_SHARD = 512
 
 
@@ -138,34 +127,6 @@ class ShardWriter:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One line of the index."""
-
-    file: str
-    count: int
-    bytes: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path, count: int) -> Self:
-        """Describe a finished shard."""
-        return cls(path.name, count, path.stat().st_size, _digest(path))
-
-
-@dataclass(frozen=True)
-class Split:
-    """A split's shards in order, and the samples that could not be used: (name, reason)."""
-
-    shards: tuple[Shard, ...]
-    skipped: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def count(self) -> int:
-        """Samples in the split."""
-        return sum(shard.count for shard in self.shards)
-
-
-@dataclass(frozen=True)
 class Stored:
     """One sample as read from a shard; fields as in `AlignedSample`."""
 
@@ -177,166 +138,19 @@ class Stored:
     source_labels: Pixels
 
 
-@dataclass(frozen=True)
-class ShardIndex:
-    """A prepared dataset: what its index says, and its samples.
-
-    Instances can be pickled and survive a fork: each process opens the shards itself, on its first read.
-
-    Attributes:
-        root: the folder of index and shards.
-        provenance: where the samples came from.
-        labels: the classes.
-        size: S, the side of the aligned frame.
-        alignment: how samples were aligned, in words.
-        splits: by name; empty splits are left out.
-    """
-
-    root: Path
-    provenance: Provenance
-    labels: LabelSet
-    size: int
-    alignment: str
-    splits: Mapping[str, Split]
-    _open: dict[tuple[int, str], h5py.File] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def load(cls, root: Path) -> Self:
-        """Read the index of a prepared dataset.
-
-        Raises:
-            ShardError: no index, or one that cannot be read.
-        """
-        path = root / INDEX
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise ShardError(f"no prepared dataset at {root} (no {INDEX}): run eagrctl prepare first") from None
-        except (OSError, ValueError) as error:
-            raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from None
-        try:
-            if table["schema"] != SCHEMA:
-                raise ShardError(
-                    f"{path} has schema {table['schema']}, this eagrctl reads {SCHEMA}: prepare again with --force"
-                )
-            return cls(
-                root=root,
-                provenance=Provenance(table["dataset"], table["variant"], table["split_rule"], table["settings"]),
-                labels=LabelSet(
-                    names=tuple(table["classes"]),
-                    colours=tuple((red, green, blue) for red, green, blue in table["colours"]),
-                    mirrored=tuple((one, other) for one, other in table["mirrored"]),
-                    regions={name: tuple(ids) for name, ids in table["regions"].items()},
-                ),
-                size=table["size"],
-                alignment=table["alignment"],
-                splits={
-                    name: Split(
-                        tuple(Shard(**shard) for shard in split["shards"]),
-                        tuple((skipped["name"], skipped["reason"]) for skipped in split["skipped"]),
-                    )
-                    for name, split in table["splits"].items()
-                },
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ShardError(f"{path} is no index of eagrctl ({error}): prepare again with --force") from None
-
-    def save(self) -> Path:
-        """Write the index into `root`, last of all its files, and name it."""
-        path = self.root / INDEX
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self._table(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return path
-
-    def _table(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "eagrctl": __version__,
-            "dataset": self.provenance.dataset,
-            "variant": self.provenance.variant,
-            "split_rule": self.provenance.split_rule,
-            "settings": dict(self.provenance.settings),
-            "alignment": self.alignment,
-            "size": self.size,
-            "classes": self.labels.names,
-            "colours": self.labels.colours,
-            "mirrored": self.labels.mirrored,
-            "regions": self.labels.regions,
-            "splits": {
-                name: {
-                    "count": split.count,
-                    "shards": [vars(shard) for shard in split.shards],
-                    "skipped": [{"name": skipped, "reason": reason} for skipped, reason in split.skipped],
-                }
-                for name, split in self.splits.items()
-            },
-        }
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in id order, the background first."""
-        return self.labels.names
-
-    def split(self, name: str) -> Split:
-        """The split called `name`; ShardError where there is none."""
-        if name not in self.splits:
-            raise ShardError(f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}")
-        return self.splits[name]
-
-    def verify(self, name: str, report: Report = ignore) -> None:
-        """Compare a split's shards with the index, byte for byte.
-
-        Raises:
-            ShardError: a shard is missing, or changed since it was indexed.
-        """
-        task, shards = f"checking {name} shards", self.split(name).shards
-        for number, shard in enumerate(shards):
-            report(Progress(task, number, len(shards)))
-            path = self.root / shard.file
-            if not path.is_file():
-                raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")
-            if path.stat().st_size != shard.bytes or _digest(path) != shard.sha256:
-                raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
-        report(Progress(task, len(shards), len(shards)))
-
-    def read(self, split: str, position: int) -> Stored:
-        """Read one sample.
-
-        Raises:
-            IndexError: no such position.
-            ShardError: the shard cannot be read.
-        """
-        start = 0
-        for shard in self.split(split).shards:
-            if start <= position < start + shard.count:
-                return self._read(shard, position - start)
-            start += shard.count
-        raise IndexError(f"split {split} has {start} samples; there is no sample {position}")
-
-    def _read(self, shard: Shard, row: int) -> Stored:
-        path = self.root / shard.file
-        key = os.getpid(), shard.file
-        try:
-            if key not in self._open:
-                self._open[key] = h5py.File(path, "r")
-            file = self._open[key]
-            return Stored(
-                name=file["name"].asstr()[row],
-                image=_row(file["image"], row),
-                labels=_row(file["labels"], row),
-                edges=_row(file["edges"], row),
-                matrix=file["matrix"][row],
-                source_labels=decode_labels(file["source_labels"][row].tobytes()),
-            )
-        except (OSError, KeyError) as error:
-            raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from error
-
-    def __getstate__(self) -> dict[str, Any]:
-        # An open HDF5 file cannot be pickled; the copy opens its own.
-        return self.__dict__ | {"_open": {}}
+def read_row(file: h5py.File, row: int) -> Stored:
+    """Read one sample of an open shard; OSError or KeyError where the file is damaged."""
+    return Stored(
+        name=file["name"].asstr()[row],
+        image=_pixels(file["image"], row),
+        labels=_pixels(file["labels"], row),
+        edges=_pixels(file["edges"], row),
+        matrix=file["matrix"][row],
+        source_labels=decode_labels(file["source_labels"][row].tobytes()),
+    )
 
 
-def _row(dataset: h5py.Dataset, row: int) -> Pixels:
+def _pixels(dataset: h5py.Dataset, row: int) -> Pixels:
     # Two to three times faster than indexing.
     out = np.empty(dataset.shape[1:], dataset.dtype)
     dataset.read_direct(out, np.s_[row])
@@ -355,6 +169,7 @@ def decode_labels(data: bytes) -> Pixels:
     return np.array(Image.open(io.BytesIO(data)))
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, as an index records it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from eagrctl.data.align import warp_labels
-from eagrctl.data.labels import LabelSet
+from eagrctl.data.labels import BACKGROUND, LabelSet
 from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.errors import EagrctlError
@@ -47,6 +47,35 @@ class Gallery:
     def draw(self, label_set: LabelSet) -> Image.Image:
         """The faces that were kept."""
         return side_by_side(self._faces, label_set)
+
+
+def overlay(photo: Pixels, labels: Pixels, edges: Pixels, label_set: LabelSet) -> Pixels:
+    """A photo (S, S, 3) under its labels' colours, with its edges (S, S) in white; all uint8."""
+    mixed = (photo.astype(np.uint16) + colourise(labels, label_set)) // 2
+    mixed[labels == BACKGROUND] = photo[labels == BACKGROUND]
+    mixed[edges > 0] = 255
+    return mixed.astype(np.uint8)
+
+
+def contact_sheet(samples: Sequence[Stored], label_set: LabelSet, side: int = 160, across: int = 6) -> Image.Image:
+    """Draw samples, each with labels and edges laid over it and its name below, over a legend of the classes."""
+    font = ImageFont.load_default(size=12)
+    across = max(1, min(across, len(samples)))
+    cell_width, cell_height = 2 * side + MARGIN, side + 20
+    rows = -(-len(samples) // across)
+    width = across * cell_width + MARGIN
+    legend, legend_height = _legend(label_set, width, font)
+    sheet = Image.new("RGB", (width, rows * cell_height + MARGIN + legend_height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, sample in enumerate(samples):
+        left, top = MARGIN + place % across * cell_width, MARGIN + place // across * cell_height
+        laid = overlay(sample.image, sample.labels, sample.edges, label_set)
+        for number, pixels in enumerate((sample.image, laid)):
+            picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (left + number * side, top))
+        draw.text((left, top + side + 2), sample.name, "black", font)
+    sheet.paste(legend, (0, rows * cell_height + MARGIN))
+    return sheet
 
 
 def side_by_side(

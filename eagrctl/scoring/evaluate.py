@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.sample import Pixels
-from eagrctl.data.shards import ShardIndex, Stored
+from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Progress, Report, ignore
 from eagrctl.inference.predict import Predictor

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data.index import ShardIndex
 from eagrctl.errors import EagrctlError
 from eagrctl.files import replacing
 from eagrctl.scoring.evaluate import Evaluation
-from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, PublishedTable
+from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column, PublishedTable
 from eagrctl.scoring.scores import Scores
 
 Row = tuple[str, Sequence[float | None]]
@@ -32,22 +32,27 @@ def markdown_report(evaluation: Evaluation, index: ShardIndex, method: str, chec
         method: the name of our row.
         checkpoint: where the network came from, in words.
     """
+    scores, origin = evaluation.scores, f"{method}: {provenance_line(evaluation, index, checkpoint)}."
+    summary = f"{method}: {summary_line(scores)}."
     dataset = index.provenance.dataset
-    table, scores = TABLE_OF[dataset], evaluation.scores
-    ours = [score_of(scores, column.score) for line in table.lines for column in line]
+    table = TABLE_OF.get(dataset)
+    if table is None:
+        table = _own_table(index)
+        heading = "F1 in percent; the paper has no table for this dataset."
+        parts = [heading, markdown_table(table, [(method, _values(table, scores))], ranked=0), origin, summary]
+        return "\n\n".join(parts) + "\n"
     comparable = dataset in COMPARABLE
     published = [(name if comparable else f"{name}, on Helen", values) for name, values in table.rows]
-    rows = [*published, (method, ours)]
-    # On other faces than the published rows, ours can be neither better nor worse.
-    ranked = len(rows) if comparable else len(published)
-    parts = (
+    rows = [*published, (method, _values(table, scores))]
+    parts = [
         f"F1 in percent, laid out as Table {table.number} of the EAGRNet paper; the best of each column in bold.",
-        markdown_table(table, rows, ranked),
-        f"{method}: {provenance_line(evaluation, index, checkpoint)}.",
+        # On other faces than the published rows, ours can be neither better nor worse.
+        markdown_table(table, rows, ranked=len(rows) if comparable else len(published)),
+        origin,
         f"Published rows: {table.dataset}"
         + ("." if comparable else "; other faces than ours, so not comparable: ours competes for no bold."),
-        f"{method}: {summary_line(scores)}.",
-    )
+        summary,
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,6 +82,17 @@ def markdown_table(table: PublishedTable, rows: Sequence[Row], ranked: int | Non
     return "\n".join(lines)
 
 
+def _values(table: PublishedTable, scores: Scores) -> list[float]:
+    return [score_of(scores, column.score) for line in table.lines for column in line]
+
+
+def _own_table(index: ShardIndex) -> PublishedTable:
+    """A table for a dataset that the paper does not know: a column for every class and region."""
+    names = (*index.classes[1:], *index.labels.regions)
+    columns = tuple(Column(name, name) for name in names)
+    return PublishedTable(0, index.provenance.dataset, ((*columns, Column("Mean", MEAN)),), ())
+
+
 def score_of(scores: Scores, name: str) -> float:
     """A class's, region's or the mean F1 in percent, by the name that `published.Column` gives it."""
     return 100 * (scores.mean_f1 if name == MEAN else scores.f1_of(name))
@@ -94,9 +110,11 @@ def provenance_line(evaluation: Evaluation, index: ShardIndex, checkpoint: str) 
         *(f"{name} {value}" for name, value in source.settings.items()),
         f"checkpoint {checkpoint}",
     ]
-    skipped = len(index.split(evaluation.split).skipped)
-    if skipped:
-        facts.insert(3, f"{skipped:,} more could not be used")
+    split = index.split(evaluation.split)
+    if split.skipped:
+        facts.insert(3, f"{len(split.skipped):,} more could not be used")
+    if split.centred:
+        facts.insert(-1, f"{len(split.centred):,} centred for want of landmarks")
     return ", ".join(facts)
 
 

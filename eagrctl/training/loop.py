@@ -17,7 +17,7 @@ from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_
 from eagrctl.data.augment import augment, draw_transforms
 from eagrctl.data.dataset import FaceDataset, normalise
 from eagrctl.data.edges import edge_mask
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.events import Notice, Progress, Report, ignore
 from eagrctl.inference.predict import Predictor

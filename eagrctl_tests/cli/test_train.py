@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from eagrctl.checkpoint import load_checkpoint
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data.index import ShardIndex
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import TINY
 

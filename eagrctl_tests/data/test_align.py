@@ -8,7 +8,19 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from skimage.transform import resize as independent_resize
 
-from eagrctl.data.align import compose, invert, resize_matrix, unwarp_labels, warp_image, warp_labels
+from eagrctl.data.align import (
+    TEMPLATE,
+    align_matrix,
+    centre_matrix,
+    compose,
+    invert,
+    resize_matrix,
+    unwarp_labels,
+    warp_image,
+    warp_labels,
+)
+from eagrctl.data.align import similarity as best_similarity
+from eagrctl.errors import AlignmentError
 from eagrctl_tests.conftest import SUBSET
 
 sides = st.integers(20, 90)
@@ -17,6 +29,10 @@ sides = st.integers(20, 90)
 def similarity(angle: float, scale: float, shift: tuple[float, float]) -> np.ndarray:
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     return np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
+
+
+def move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def blobs(height: int, width: int) -> np.ndarray:
@@ -35,6 +51,111 @@ def test_a_resize_matrix_takes_corners_to_corners(height: int, width: int, size:
 def test_an_inverse_undoes_its_matrix(angle: float, scale: float, right: float, down: float) -> None:
     matrix = similarity(angle, scale, (right, down))
     assert np.allclose(compose(invert(matrix), matrix), np.eye(2, 3), atol=1e-9)
+
+
+angles = st.floats(-math.pi, math.pi)
+scales = st.floats(0.05, 20)
+shifts = st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000))
+# At least two of five landmarks stay.
+unknown = st.sets(st.integers(0, 4), max_size=3)
+
+
+@given(angles, scales, shifts, unknown, unknown, st.integers(0, 2**32 - 1))
+def test_a_similarity_is_recovered_from_whichever_points_are_known(
+    angle: float, scale: float, shift: tuple[float, float], here: set[int], there: set[int], seed: int
+) -> None:
+    points = 100 * (TEMPLATE + np.random.default_rng(seed).uniform(-0.05, 0.05, size=(5, 2)))
+    true = similarity(angle, scale, shift)
+    targets = move(points, true)
+    points[list(here)] = np.nan
+    targets[sorted(there)[: max(0, 3 - len(here))], 1] = np.nan  # half a point is none
+    assert np.allclose(best_similarity(points, targets), true, rtol=0, atol=1e-6)
+
+
+@given(angles, scales, shifts, st.integers(0, 2**32 - 1))
+def test_even_mirrored_points_are_turned_not_mirrored(
+    angle: float, scale: float, shift: tuple[float, float], seed: int
+) -> None:
+    points = np.random.default_rng(seed).uniform(0, 100, size=(5, 2))
+    matrix = best_similarity(points * [-1, 1], move(points, similarity(angle, scale, shift)))
+    (a, b), (c, d) = matrix[:, :2]
+    assert a == d
+    assert b == -c
+    assert a * d - b * c > 0
+
+
+@given(st.integers(0, 2**32 - 1), unknown)
+def test_no_other_similarity_comes_closer(seed: int, here: set[int]) -> None:
+    random = np.random.default_rng(seed)
+    points, targets = random.uniform(0, 100, size=(5, 2)), 4 * TEMPLATE * 100 + random.normal(0, 5, size=(5, 2))
+    points[list(here)] = np.nan
+
+    def error(matrix: np.ndarray) -> float:
+        return float(np.nansum((move(points, matrix) - targets) ** 2))
+
+    best = best_similarity(points, targets)
+    for _ in range(20):
+        angle, scale = random.normal(0, 0.02), 1 + random.normal(0, 0.02)
+        shift = random.normal(0, 2, size=2)
+        assert error(best) <= error(compose(similarity(angle, scale, tuple(shift)), best)) + 1e-9
+
+
+@pytest.mark.parametrize("known", [[], [3]])
+def test_fewer_than_two_points_align_nothing(known: list[int]) -> None:
+    points = np.full((5, 2), np.nan)
+    points[known] = 7
+    with pytest.raises(AlignmentError, match=rf"^{len(known)} of 5 landmarks .*--landmarks$"):
+        align_matrix(points, 473)
+
+
+def test_one_point_given_five_times_aligns_nothing() -> None:
+    with pytest.raises(AlignmentError, match=r"^5 of 5 landmarks are known, and no two of them differ"):
+        align_matrix(np.full((5, 2), 7.0), 473)
+
+
+def test_points_in_a_hopeless_order_are_refused_not_shrunk_to_nothing() -> None:
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    with pytest.raises(AlignmentError, match=r"^landmarks shrink to a single point.*in the order viewer's left eye"):
+        best_similarity(corners, corners * [-1, 1])
+
+
+@given(angles, scales, shifts, st.integers(10, 600), unknown)
+def test_landmarks_land_on_the_template(
+    angle: float, scale: float, shift: tuple[float, float], size: int, here: set[int]
+) -> None:
+    landmarks = move(TEMPLATE * 300, similarity(angle, scale, shift))
+    known = landmarks.copy()
+    known[list(here)] = np.nan
+    # A fraction of the side counts from the frame's edge, which lies half a pixel before the first pixel's centre.
+    assert np.allclose((move(landmarks, align_matrix(known, size)) + 0.5) / size, TEMPLATE, atol=1e-6)
+
+
+@given(angles, scales, shifts, st.floats(-40, 40))
+def test_two_eyes_alone_land_on_the_template(
+    angle: float, scale: float, shift: tuple[float, float], astray: float
+) -> None:
+    landmarks = np.full((5, 2), np.nan)
+    landmarks[:2] = move(np.array([[100.0, 100.0], [200.0, 100.0 + astray]]), similarity(angle, scale, shift))
+    assert np.allclose(move(landmarks[:2], align_matrix(landmarks, 473)), TEMPLATE[:2] * 473 - 0.5, atol=1e-6)
+
+
+def test_the_template_is_the_same_from_left_and_right() -> None:
+    mirrored = (TEMPLATE * [-1, 1] + [1, 0])[[1, 0, 2, 4, 3]]
+    assert np.allclose(mirrored, TEMPLATE)
+    with pytest.raises(ValueError, match="read-only"):
+        TEMPLATE[0, 0] = 0
+
+
+@given(height=sides, width=sides, size=sides)
+def test_the_fallback_shows_the_largest_centred_square(height: int, width: int, size: int) -> None:
+    side = min(height, width)
+    left, top = (width - side) / 2 - 0.5, (height - side) / 2 - 0.5
+    corners = np.array([[left, top], [left + side, top + side]])
+    assert np.allclose(move(corners, centre_matrix((height, width), size)), [[-0.5] * 2, [size - 0.5] * 2])
+
+
+def test_the_fallback_leaves_a_square_of_the_right_size_alone() -> None:
+    assert np.array_equal(centre_matrix((473, 473), 473), np.eye(2, 3))
 
 
 @given(height=sides, width=sides)

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,50 @@ def test_parts_are_painted_in_id_order_later_over_earlier(raw: Path, split: str,
     assert sample.labels[11, 10] == ids["r_eye"]
     assert sample.labels[27, 9] == ids["neck_l"]
     assert sample.labels[27, 15] == ids["neck"]  # and the neck over the necklace
+
+
+def test_accessories_last_are_painted_over_all_other_parts(raw: Path) -> None:
+    source = open_celebamask_hq(raw, partial=True, paint_order="accessories-last")
+    labels = source.read("train", "0").labels
+    ids = {part: CELEBAMASK_HQ.id(part) for part in CELEBAMASK_HQ.names}
+    assert labels[5, 5] == ids["skin"]
+    assert labels[8, 20] == labels[11, 20] == labels[11, 10] == ids["eye_g"]  # glasses over skin and eyes
+    assert labels[13, 20] == ids["l_eye"]  # which show below them; the subject's left on the right
+    assert labels[13, 10] == ids["r_eye"]
+    assert labels[27, 9] == labels[27, 15] == ids["neck_l"]  # and the necklace over the neck
+    assert labels[31, 15] == ids["neck"]
+
+
+def test_accessories_cover_one_another_in_id_order(raw: Path) -> None:
+    folder = raw / "CelebAMask-HQ-mask-anno" / "0"
+    for place, part in enumerate(("eye_g", "hat", "ear_r", "neck_l", "cloth")):
+        Image.fromarray(part_mask((0, 4 * place, 32, 4 * place + 8))).save(folder / f"00000_{part}.png")
+    labels = open_celebamask_hq(raw, partial=True, paint_order="accessories-last").read("train", "0").labels
+    down = [CELEBAMASK_HQ.names[label] for label in labels[1:24:4, 1]]
+    assert down == ["eye_g", "hat", "ear_r", "neck_l", "neck_l", "cloth"]
+
+
+def test_the_paint_order_is_recorded(raw: Path) -> None:
+    assert open_celebamask_hq(raw, partial=True).provenance.settings == {"paint order": "official"}
+    source = open_celebamask_hq(raw, partial=True, paint_order="accessories-last")
+    assert source.provenance.settings == {"paint order": "accessories-last"}
+
+
+def test_merged_labels_cannot_be_painted_in_another_order(merged: Path) -> None:
+    message = r"cannot be painted accessories-last: its label maps are merged already, .*give the raw masks"
+    with pytest.raises(SourceError, match=message):
+        open_celebamask_hq(merged, paint_order="accessories-last")
+    assert open_celebamask_hq(merged).provenance.settings == {"paint order": "as merged in the source"}
+
+
+def test_a_source_goes_to_workers_and_back(raw: Path, merged: Path) -> None:
+    for source in (
+        open_celebamask_hq(raw, partial=True, paint_order="accessories-last"),
+        open_celebamask_hq(merged),
+    ):
+        copy = pickle.loads(pickle.dumps(source))
+        assert copy == source
+        assert np.array_equal(copy.read("train", "0").labels, source.read("train", "0").labels)
 
 
 def test_wrong_split_counts_are_an_error_unless_partial(raw: Path) -> None:

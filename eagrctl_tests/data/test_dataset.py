@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader
 
 from eagrctl.data.align import resize_matrix
 from eagrctl.data.dataset import FaceDataset, image_tensor, input_matrix, normalise
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data.index import ShardIndex
 from eagrctl.errors import ShardError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.data.images import read_labels, read_mask, read_photo
+from eagrctl.data.images import check_same_size, read_labels, read_mask, read_photo
 from eagrctl.errors import SourceError
 
 
@@ -72,3 +72,9 @@ def test_a_mask_is_true_where_it_is_bright(tmp_path: Path) -> None:
     mask = np.array([[True, False, True]])
     path = save(np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255, tmp_path / "mask.png")
     assert np.array_equal(read_mask(path), mask)
+
+
+def test_a_photo_of_another_size_than_its_labels_is_named() -> None:
+    check_same_size(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8), "someone")
+    with pytest.raises(SourceError, match="face someone: the photo is 5 x 4, its label map 4 x 5"):
+        check_same_size(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), "someone")

@@ -1,7 +1,9 @@
 import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.data import prepare as prepare_module
+from eagrctl.data import plan
+from eagrctl.data.aligner import Aligner
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.edges import edge_mask
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
-from eagrctl.data.prepare import align, prepare
+from eagrctl.data.prepare import prepare
 from eagrctl.data.sample import Sample
-from eagrctl.data.shards import ShardIndex, ShardWriter
+from eagrctl.data.shards import ShardWriter
 from eagrctl.data.source import Provenance
 from eagrctl.errors import DataError, ShardError, SourceError
 from eagrctl.events import Notice, Progress
@@ -42,7 +46,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def test_every_sample_is_stored_in_order_with_its_edges_and_source_labels(merged: Path, tmp_path: Path) -> None:
-    index = prepare(open_celebamask_hq(merged), tmp_path / "data", size=65)
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(65))
     assert {name: split.count for name, split in index.splits.items()} == {"train": 12, "val": 3}
     for number in range(12):
         stored = index.read("train", number)
@@ -53,33 +57,23 @@ def test_every_sample_is_stored_in_order_with_its_edges_and_source_labels(merged
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "merged"]
 
 
-def test_the_photo_and_its_labels_stay_in_register_when_the_photo_is_larger() -> None:
-    labels = np.zeros((40, 40), np.uint8)
-    labels[10:30, 12:28] = 1
-    photo = np.repeat(np.kron(labels * 255, np.ones((2, 2), np.uint8))[..., None], 3, axis=2)
-    aligned = align(Sample("square", photo, labels), 60)
-    agree = (aligned.image[..., 0] > 127) == (aligned.labels == 1)
-    assert agree.mean() > 0.99
-    assert aligned.source_size == (40, 40)
-
-
 def test_the_same_source_gives_the_same_bytes_whatever_the_workers(merged: Path, tmp_path: Path) -> None:
     source = open_celebamask_hq(merged)
     for workers in (1, 2):
-        prepare(source, tmp_path / str(workers), size=49, workers=workers)
+        prepare(source, tmp_path / str(workers), Aligner(49), workers=workers)
     assert files(tmp_path / "1") == files(tmp_path / "2")
 
 
 def test_many_samples_are_spread_over_shards(merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare_module, "SAMPLES_PER_SHARD", 5)
-    index = prepare(open_celebamask_hq(merged), tmp_path / "data", size=49)
+    monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 5)
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49))
     assert [shard.count for shard in index.split("train").shards] == [5, 5, 2]
     assert [index.read("train", number).name for number in range(12)] == [str(number) for number in range(12)]
 
 
 def test_progress_reaches_its_total(merged: Path, tmp_path: Path) -> None:
     events: list[Progress | Notice] = []
-    prepare(open_celebamask_hq(merged), tmp_path / "data", size=49, report=events.append)
+    prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), report=events.append)
     train = [event for event in events if isinstance(event, Progress) and event.task == "preparing train"]
     assert [event.done for event in train] == list(range(13))
     assert {event.total for event in train} == {12}
@@ -90,14 +84,14 @@ def test_an_unusable_sample_stops_preparation_and_leaves_nothing(merged: Path, t
     photo = merged / "images" / "7.jpg"
     photo.write_bytes(photo.read_bytes()[:300])
     with pytest.raises(SourceError, match=r"7\.jpg is unreadable or truncated.*add --partial"):
-        prepare(open_celebamask_hq(merged), tmp_path / "data", size=49, workers=workers)
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), workers=workers)
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
 
 def test_with_partial_an_unusable_sample_is_listed_and_counted(merged: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64), 19, np.uint8)).save(merged / "labels" / "7.png")
     events: list[Progress | Notice] = []
-    index = prepare(open_celebamask_hq(merged), tmp_path / "data", 49, partial_source=True, report=events.append)
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), keep_going=True, report=events.append)
     ((name, reason),) = index.split("train").skipped
     assert name == "7"
     assert "label 19" in reason
@@ -110,28 +104,28 @@ def test_a_split_without_one_usable_sample_is_an_error(merged: Path, tmp_path: P
     for number in (12, 13, 14):
         (merged / "images" / f"{number}.jpg").write_text("no photo")
     with pytest.raises(SourceError, match="not one of the 3 samples of split val"):
-        prepare(open_celebamask_hq(merged), tmp_path / "data", size=49, partial_source=True)
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), keep_going=True)
     assert not (tmp_path / "data").exists()
 
 
 def test_prepared_data_is_replaced_only_by_force(merged: Path, tmp_path: Path) -> None:
     source, output = open_celebamask_hq(merged), tmp_path / "data"
-    prepare(source, output, size=49)
+    prepare(source, output, Aligner(49))
     before = files(output)
     with pytest.raises(ShardError, match="is prepared already: --force"):
-        prepare(source, output, size=65)
+        prepare(source, output, Aligner(65))
     assert files(output) == before
-    assert prepare(source, output, size=65, force=True).size == 65
+    assert prepare(source, output, Aligner(65), force=True).size == 65
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "merged"]
 
 
 def test_what_failed_by_force_leaves_the_old_data(merged: Path, tmp_path: Path) -> None:
     source, output = open_celebamask_hq(merged), tmp_path / "data"
-    prepare(source, output, size=49)
+    prepare(source, output, Aligner(49))
     before = files(output)
     (merged / "images" / "14.jpg").unlink()
     with pytest.raises(SourceError):
-        prepare(source, output, size=65, force=True)
+        prepare(source, output, Aligner(65), force=True)
     assert files(output) == before
 
 
@@ -140,7 +134,7 @@ def test_a_folder_of_something_else_is_never_replaced(merged: Path, tmp_path: Pa
     output.mkdir()
     (output / "chapter1.tex").write_text("years of work")
     with pytest.raises(ShardError, match="is no prepared dataset"):
-        prepare(open_celebamask_hq(merged), output, size=49, force=True)
+        prepare(open_celebamask_hq(merged), output, Aligner(49), force=True)
     assert (output / "chapter1.tex").read_text() == "years of work"
 
 
@@ -150,6 +144,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(merged: Path, tmp_p
     code = f"""
 import resource, signal, sys
 from pathlib import Path
+from eagrctl.data.aligner import Aligner
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import prepare
@@ -157,7 +152,7 @@ from eagrctl.errors import ShardError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes} * 1024, {kilobytes} * 1024))
 try:
-    prepare(open_celebamask_hq(Path(sys.argv[1])), Path(sys.argv[2]), size=129)
+    prepare(open_celebamask_hq(Path(sys.argv[1])), Path(sys.argv[2]), Aligner(129))
 except ShardError as error:
     print(error)
 """
@@ -175,19 +170,86 @@ def test_a_full_disk_says_so(merged: Path, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(ShardWriter, "append", full)
     with pytest.raises(ShardError, match=r"the disk is full at .*: make room"):
-        prepare(open_celebamask_hq(merged), tmp_path / "data", size=49)
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49))
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
 
 def test_what_cannot_fit_is_refused_before_anything_is_written(merged: Path, tmp_path: Path) -> None:
     source = open_celebamask_hq(merged)
     with pytest.raises(ShardError, match=r"15 samples of 2000000 x 2000000 need about 180000\.0 GB"):
-        prepare(source, tmp_path / "data", size=2_000_000)
+        prepare(source, tmp_path / "data", Aligner(2_000_000))
 
 
 def test_a_worker_that_dies_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     provenance = Provenance("celebamask-hq", "deadly", "none")
     source = Deadly({"train": [str(number) for number in range(6)]}, provenance)
     with pytest.raises(DataError, match="a worker process died"):
-        prepare(source, tmp_path / "data", size=49, workers=2)
+        prepare(source, tmp_path / "data", Aligner(49), workers=2)
     assert not list(tmp_path.iterdir())
+
+
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from eagrctl.data import plan
+from eagrctl.data.aligner import Aligner
+from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.prepare import prepare
+plan.SAMPLES_PER_SHARD = 2
+source = open_celebamask_hq(Path(sys.argv[1]))
+threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), signal.SIGKILL)).start()
+prepare(source, Path(sys.argv[2]), Aligner(129))
+os._exit(0)
+"""
+
+
+def test_killed_at_any_moment_and_resumed_it_ends_as_if_nothing_had_happened(
+    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 2)
+    source = open_celebamask_hq(merged)
+    started = time.monotonic()
+    prepare(source, tmp_path / "whole", Aligner(129))
+    duration = time.monotonic() - started
+    killed, continued = 0, 0
+    for number, share in enumerate(np.random.default_rng(0).uniform(0.02, 1, 10)):
+        output = tmp_path / f"killed-{number}"
+        command = [sys.executable, "-c", KILLED, merged, output, str(share * duration)]
+        result = subprocess.run(command, capture_output=True, check=False, cwd=Path(__file__).parents[2])
+        killed += result.returncode == -signal.SIGKILL
+        if not output.exists():
+            events: list[Progress | Notice] = []
+            prepare(source, output, Aligner(129), report=events.append)
+            continued += any(isinstance(event, Notice) and "Continuing" in event.text for event in events)
+        assert files(output) == files(tmp_path / "whole")
+        assert not output.with_name(output.name + ".partial").exists()
+    assert killed >= 5
+    assert continued >= 1
+
+
+def test_finished_shards_are_not_done_again(merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 4)
+    torn = (merged / "images" / "9.jpg").read_bytes()
+    (merged / "images" / "9.jpg").write_bytes(torn[:200])
+    events: list[Progress | Notice] = []
+    with pytest.raises(SourceError, match=r"9\.jpg is unreadable"):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), report=events.append)
+    assert any(isinstance(event, Notice) and "2 finished shards are kept" in event.text for event in events)
+    (merged / "images" / "9.jpg").write_bytes(torn)
+    for name in range(8):
+        (merged / "images" / f"{name}.jpg").write_text("whoever reads this again fails")
+    assert prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49)).split("train").count == 12
+
+
+def test_an_unfinished_run_of_other_options_is_refused_unless_forced(
+    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 4)
+    torn = (merged / "images" / "9.jpg").read_bytes()
+    (merged / "images" / "9.jpg").write_bytes(torn[:200])
+    with pytest.raises(SourceError):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49))
+    (merged / "images" / "9.jpg").write_bytes(torn)
+    with pytest.raises(ShardError, match="size was 49 and is 65"):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(65))
+    assert prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(65), force=True).size == 65

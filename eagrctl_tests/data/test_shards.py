@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from eagrctl.data.aligner import Aligner
 from eagrctl.data.edges import edge_mask
+from eagrctl.data.index import Shard, ShardIndex, Split
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.prepare import align
 from eagrctl.data.sample import AlignedSample, Sample
-from eagrctl.data.shards import Shard, ShardIndex, ShardWriter, Split, decode_labels, encode_labels
+from eagrctl.data.shards import ShardWriter, decode_labels, encode_labels
 from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
 from eagrctl_tests.conftest import face
@@ -21,7 +22,7 @@ from eagrctl_tests.conftest import face
 
 def aligned(number: int) -> AlignedSample:
     image, labels = face(number, 40 + number)
-    return align(Sample(f"face {number}", image, labels), 33)
+    return Aligner(33).align(Sample(f"face {number}", image, labels))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from eagrctl.checkpoint import build_network
 from eagrctl.data.align import compose, resize_matrix
 from eagrctl.data.dataset import normalise
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data.index import ShardIndex
 from eagrctl.inference.predict import Predictor, labels_in_source
 from eagrctl.recipe import Recipe
 

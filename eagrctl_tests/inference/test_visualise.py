@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
-from eagrctl.data.shards import ShardIndex
 from eagrctl.errors import EagrctlError
 from eagrctl.inference.visualise import Gallery, colourise, save_picture, side_by_side
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from eagrctl.checkpoint import build_network
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import HELEN
 from eagrctl.data.sample import Matrix, Pixels
-from eagrctl.data.shards import ShardIndex, Stored
+from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.inference.predict import Predictor
 from eagrctl.recipe import Recipe

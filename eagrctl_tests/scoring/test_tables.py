@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eagrctl.data.index import Shard, ShardIndex, Split
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
-from eagrctl.data.shards import Shard, ShardIndex, Split
 from eagrctl.data.source import Provenance
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.published import TABLE_3, TABLE_4, Column, PublishedTable

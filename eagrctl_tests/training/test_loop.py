@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from eagrctl.checkpoint import load_checkpoint, restore_network
-from eagrctl.data import shards
-from eagrctl.data.shards import ShardIndex
+from eagrctl.data import index as index_module
+from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, ShardError, TrainingError
 from eagrctl.events import Notice, Progress
 from eagrctl.inference.predict import Predictor
@@ -143,7 +143,7 @@ def test_more_than_a_split_holds_in_a_batch_is_refused_before_anything_is_writte
 def test_a_shard_that_changed_is_refused_before_anything_is_written(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "_digest", lambda path: "another")
+    monkeypatch.setattr(index_module, "digest", lambda path: "another")
     with pytest.raises(ShardError, match="changed since it was indexed"):
         train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU)
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,126 @@
+"""`eagrctl dataset`: look at, check and join prepared datasets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eagrctl.cli import console
+from eagrctl.cli.options import Force, Quiet, newest_dataset
+from eagrctl.files import require_writable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Look at, check and join prepared datasets.
+
+```text
+eagrctl dataset info
+eagrctl dataset verify data/helen
+eagrctl dataset browse data/helen --output faces.png
+eagrctl dataset merge data/lapa-*-of-16 --output data/lapa
+```""",
+    short_help="Look at, check and join prepared datasets.",
+)
+
+Prepared = Annotated[
+    Path | None, typer.Argument(metavar="DATA", help="Prepared dataset. Default: the newest in data/.")
+]
+
+
+@app.command("info")
+def info(data: Prepared = None, quiet: Quiet = False) -> None:
+    """Show counts, size on disk, provenance, and the share of pixels that each class has.
+
+    ```text
+    eagrctl dataset info
+    eagrctl dataset info data/celebamask-hq
+    ```
+    """
+    from eagrctl.data.index import ShardIndex
+    from eagrctl.data.verify import class_shares
+
+    index = ShardIndex.load(data or newest_dataset(), partial=True)
+    with console.progress(quiet) as report:
+        shares = class_shares(index, report)
+    console.index(index)
+    for name, value in {"alignment": index.alignment, **index.provenance.settings}.items():
+        console.result(f"{name}: {value}")
+    console.table(
+        ("id", "class", *(f"{name} %" for name in shares)),
+        [
+            (str(number), name, *(f"{100 * share[number]:.2f}" for share in shares.values()))
+            for number, name in enumerate(index.classes)
+        ],
+        title="Share of pixels, in the source frame",
+    )
+
+
+@app.command("verify")
+def verify(data: Prepared = None, quiet: Quiet = False) -> None:
+    """Compare every shard with its hash, and every sample with what it promises: shapes, label ranges, edges.
+
+    ```text
+    eagrctl dataset verify data/helen
+    ```
+    """
+    from eagrctl.data.index import ShardIndex
+    from eagrctl.data.verify import verify_dataset
+
+    index = ShardIndex.load(data or newest_dataset(), partial=True)
+    with console.progress(quiet) as report:
+        verify_dataset(index, report)
+    total = sum(split.count for split in index.splits.values())
+    console.result(f"{index.root}: {total:,} samples are whole")
+
+
+@app.command("browse")
+def browse(
+    data: Prepared = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.png", help="Picture to write.", show_default=True)
+    ] = Path("samples.png"),
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Split to look at. Default: the first.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", metavar="N", min=1, max=400, help="Samples, spread over the split.")
+    ] = 24,
+) -> None:
+    """Draw a contact sheet: samples with their labels, and with labels and edges laid over the photo.
+
+    ```text
+    eagrctl dataset browse data/helen --split val --output faces.png
+    ```
+    """
+    from eagrctl.data.index import ShardIndex
+    from eagrctl.inference.visualise import contact_sheet, save_picture
+
+    require_writable(output, ".png")
+    index = ShardIndex.load(data or newest_dataset(), partial=True)
+    name = split or next(iter(index.splits))
+    total = index.split(name).count
+    count = min(count, total)
+    samples = [index.read(name, total * number // count) for number in range(count)]
+    save_picture(contact_sheet(samples, index.labels), output)
+    console.written([output])
+
+
+@app.command("merge")
+def merge(
+    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that prepare --slice made.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Join parts that were prepared with --slice, on one machine or many, into one dataset.
+
+    ```text
+    eagrctl dataset merge data/lapa-*-of-16 --output data/lapa
+    ```
+    """
+    from eagrctl.data.merge import merge as join
+
+    with console.progress(quiet) as report:
+        index = join(parts, output, force, report)
+    console.index(index)
+    console.written([output / "index.json"])

@@ -1,0 +1,146 @@
+"""Sample -> aligned sample: which points decide, and what happens where there are none."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eagrctl.data.align import align_matrix, centre_matrix, compose, invert, resize_matrix, warp_image, warp_labels
+from eagrctl.data.edges import edge_mask
+from eagrctl.data.sample import AlignedSample, Matrix, Sample
+from eagrctl.errors import AlignmentError, SourceError
+
+if TYPE_CHECKING:
+    from eagrctl.data.landmarks import DlibLandmarks
+
+Points = NDArray[np.float64]
+Fallback = Literal["centre", "skip"]
+
+
+class PointSource(Protocol):
+    """Where landmarks come from; pickled to worker processes.
+
+    A label map is never asked: points that follow from the labels of a test face would leak the answer.
+    """
+
+    @property
+    def description(self) -> str:
+        """For the index and every report."""
+        ...
+
+    def find(self, sample: Sample) -> Points | None:
+        """The five landmarks in the source frame, (5, 2) float64, NaN where one is unknown; None for no face."""
+        ...
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """The landmarks that the dataset itself annotates."""
+
+    description: str = "annotated by the dataset"
+
+    def find(self, sample: Sample) -> Points | None:
+        """See `PointSource.find`."""
+        return sample.landmarks
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Landmarks from a file, by the samples' names."""
+
+    landmarks: Mapping[str, Points]
+    description: str
+
+    def find(self, sample: Sample) -> Points | None:
+        """See `PointSource.find`."""
+        return self.landmarks.get(sample.name)
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Landmarks that dlib finds in the photo; the dataset's own tell which of several faces is meant."""
+
+    finder: "DlibLandmarks"
+
+    @property
+    def description(self) -> str:
+        """See `PointSource.description`."""
+        return self.finder.description
+
+    def find(self, sample: Sample) -> Points | None:
+        """See `PointSource.find`."""
+        to_source = photo_to_source(sample)
+        near = None if sample.landmarks is None else _move(sample.landmarks, invert(to_source))
+        found = self.finder.find(sample.image, near)
+        return None if found is None else _move(found, to_source)
+
+
+@dataclass(frozen=True)
+class Aligner:
+    """Brings samples into the square that the network sees.
+
+    Attributes:
+        size: S, its side.
+        points: where landmarks come from; None stretches the whole frame onto the square instead.
+        fallback: what becomes of a sample without landmarks: "centre" cuts the largest square from its middle, "skip"
+            leaves it out.
+    """
+
+    size: int
+    points: PointSource | None = None
+    fallback: Fallback = "centre"
+
+    @property
+    def description(self) -> str:
+        """How samples are aligned, in words, for the index and every report."""
+        if self.points is None:
+            return "none: the whole frame, resized"
+        without = "centred" if self.fallback == "centre" else "skipped"
+        return f"similarity by landmarks {self.points.description}; faces without are {without}"
+
+    def align(self, sample: Sample) -> AlignedSample:
+        """Align one sample, and derive its edges.
+
+        Raises:
+            SourceError: it has no landmarks, and such samples are to be skipped.
+        """
+        matrix, found = self._matrix(sample)
+        labels = warp_labels(sample.labels, matrix, self.size)
+        return AlignedSample(
+            name=sample.name,
+            image=warp_image(sample.image, compose(matrix, photo_to_source(sample)), self.size),
+            labels=labels,
+            edges=edge_mask(labels).astype(np.uint8),
+            matrix=matrix,
+            source_labels=sample.labels,
+            centred=not found,
+        )
+
+    def _matrix(self, sample: Sample) -> tuple[Matrix, bool]:
+        height, width = sample.labels.shape
+        if self.points is None:
+            return resize_matrix((height, width), self.size), True
+        landmarks = self.points.find(sample)
+        if landmarks is not None:
+            # Landmarks too few or too close to give a similarity are as good as none.
+            with suppress(AlignmentError):
+                return align_matrix(landmarks, self.size), True
+        if self.fallback == "skip":
+            raise SourceError(
+                f"no face found in {sample.name} (landmarks {self.points.description}): --fallback centre keeps it"
+            )
+        return centre_matrix((height, width), self.size), False
+
+
+def photo_to_source(sample: Sample) -> Matrix:
+    """The matrix from a sample's photo, which may be larger, to its source frame: both show the same field of view."""
+    (height, width), (photo_height, photo_width) = sample.labels.shape, sample.image.shape[:2]
+    across, down = width / photo_width, height / photo_height
+    return np.array([[across, 0.0, 0.5 * across - 0.5], [0.0, down, 0.5 * down - 0.5]])
+
+
+def _move(points: Points, matrix: Matrix) -> Points:
+    return points @ matrix[:, :2].T + matrix[:, 2]

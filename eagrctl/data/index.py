@@ -1,0 +1,230 @@
+"""The index of a prepared dataset: which shards there are, and the promise that they are whole.
+
+It is written last, into a folder that holds a finished set: a dataset without an index is none.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+
+from eagrctl import __version__
+from eagrctl.data.labels import LabelSet
+from eagrctl.data.shards import Stored, digest, read_row
+from eagrctl.data.source import Provenance
+from eagrctl.errors import ShardError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.files import replacing
+
+SCHEMA = 1
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One line of the index."""
+
+    file: str
+    count: int
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, count: int) -> Self:
+        """Describe a finished shard."""
+        return cls(path.name, count, path.stat().st_size, digest(path))
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a prepared dataset.
+
+    Attributes:
+        shards: in order.
+        skipped: the samples that could not be used: (name, reason).
+        centred: names of samples without landmarks, which alignment could only centre.
+    """
+
+    shards: tuple[Shard, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    centred: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Samples in the split."""
+        return sum(shard.count for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """A prepared dataset: what its index says, and its samples.
+
+    Instances can be pickled and survive a fork: each process opens the shards itself, on its first read.
+
+    Attributes:
+        root: the folder of index and shards.
+        provenance: where the samples came from.
+        labels: the classes.
+        size: S, the side of the aligned frame.
+        alignment: how samples were aligned, in words.
+        splits: by name; empty splits are left out.
+        part: (k, n) where only the k-th of n parts of the dataset is there; None where all of it is.
+        plan: digest of all that decides what a preparation gives; parts of one dataset have it in common.
+    """
+
+    root: Path
+    provenance: Provenance
+    labels: LabelSet
+    size: int
+    alignment: str
+    splits: Mapping[str, Split]
+    part: tuple[int, int] | None = None
+    plan: str = ""
+    _open: dict[tuple[int, str], h5py.File] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, root: Path, partial: bool = False) -> Self:
+        """Read the index of a prepared dataset.
+
+        Args:
+            root: the folder.
+            partial: accept one part of a dataset that was prepared in parts.
+
+        Raises:
+            ShardError: no index, one that cannot be read, or a part.
+        """
+        path = root / INDEX
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise ShardError(f"no prepared dataset at {root} (no {INDEX}): run eagrctl prepare first") from None
+        except (OSError, ValueError) as error:
+            raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from None
+        try:
+            if table["schema"] != SCHEMA:
+                raise ShardError(
+                    f"{path} has schema {table['schema']}, this eagrctl reads {SCHEMA}: prepare again with --force"
+                )
+            index = cls(
+                root=root,
+                provenance=Provenance(table["dataset"], table["variant"], table["split_rule"], table["settings"]),
+                labels=LabelSet(
+                    names=tuple(table["classes"]),
+                    colours=tuple((red, green, blue) for red, green, blue in table["colours"]),
+                    mirrored=tuple((one, other) for one, other in table["mirrored"]),
+                    regions={name: tuple(ids) for name, ids in table["regions"].items()},
+                ),
+                size=table["size"],
+                alignment=table["alignment"],
+                splits={
+                    name: Split(
+                        tuple(Shard(**shard) for shard in split["shards"]),
+                        tuple((skipped["name"], skipped["reason"]) for skipped in split["skipped"]),
+                        tuple(split["centred"]),
+                    )
+                    for name, split in table["splits"].items()
+                },
+                part=None if table["part"] is None else (table["part"][0], table["part"][1]),
+                plan=table["plan"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ShardError(f"{path} is no index of eagrctl ({error}): prepare again with --force") from None
+        if index.part is not None and not partial:
+            raise ShardError(
+                f"{root} is part {index.part[0]} of {index.part[1]} of a dataset: "
+                "join the parts with eagrctl dataset merge"
+            )
+        return index
+
+    def save(self) -> Path:
+        """Write the index into `root`, last of all its files, and name it."""
+        path = self.root / INDEX
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self._table(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return path
+
+    def _table(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "eagrctl": __version__,
+            "dataset": self.provenance.dataset,
+            "variant": self.provenance.variant,
+            "split_rule": self.provenance.split_rule,
+            "settings": dict(self.provenance.settings),
+            "alignment": self.alignment,
+            "size": self.size,
+            "classes": self.labels.names,
+            "colours": self.labels.colours,
+            "mirrored": self.labels.mirrored,
+            "regions": self.labels.regions,
+            "part": self.part,
+            "plan": self.plan,
+            "splits": {
+                name: {
+                    "count": split.count,
+                    "shards": [vars(shard) for shard in split.shards],
+                    "skipped": [{"name": skipped, "reason": reason} for skipped, reason in split.skipped],
+                    "centred": split.centred,
+                }
+                for name, split in self.splits.items()
+            },
+        }
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in id order, the background first."""
+        return self.labels.names
+
+    def split(self, name: str) -> Split:
+        """The split called `name`; ShardError where there is none."""
+        if name not in self.splits:
+            raise ShardError(f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}")
+        return self.splits[name]
+
+    def verify(self, name: str, report: Report = ignore) -> None:
+        """Compare a split's shards with the index, byte for byte.
+
+        Raises:
+            ShardError: a shard is missing, or changed since it was indexed.
+        """
+        task, shards = f"checking {name} shards", self.split(name).shards
+        for number, shard in enumerate(shards):
+            report(Progress(task, number, len(shards)))
+            path = self.root / shard.file
+            if not path.is_file():
+                raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")
+            if path.stat().st_size != shard.bytes or digest(path) != shard.sha256:
+                raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
+        report(Progress(task, len(shards), len(shards)))
+
+    def read(self, split: str, position: int) -> Stored:
+        """Read one sample.
+
+        Raises:
+            IndexError: no such position.
+            ShardError: the shard cannot be read.
+        """
+        start = 0
+        for shard in self.split(split).shards:
+            if start <= position < start + shard.count:
+                return self._read(shard, position - start)
+            start += shard.count
+        raise IndexError(f"split {split} has {start} samples; there is no sample {position}")
+
+    def _read(self, shard: Shard, row: int) -> Stored:
+        path = self.root / shard.file
+        key = os.getpid(), shard.file
+        try:
+            if key not in self._open:
+                self._open[key] = h5py.File(path, "r")
+            return read_row(self._open[key], row)
+        except (OSError, KeyError) as error:
+            raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An open HDF5 file cannot be pickled; the copy opens its own.
+        return self.__dict__ | {"_open": {}}

@@ -1,0 +1,148 @@
+"""What there is to prepare, cut into shards, and how far an unfinished preparation has come.
+
+A dataset is cut by its list of names alone, so every shard is a piece of work of its own. What decides the bytes of all
+shards is written down as a *plan* beside them: an unfinished folder of another plan is refused, and parts join only
+under one plan. What became of a piece is noted beside its shard, until the index takes it over.
+"""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eagrctl import __version__
+from eagrctl.data.aligner import Aligner
+from eagrctl.data.index import Shard
+from eagrctl.data.shards import SAMPLES_PER_SHARD, digest
+from eagrctl.data.source import Source
+from eagrctl.errors import DataError, ShardError
+from eagrctl.files import replacing
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The names of one shard, finished or not."""
+
+    split: str
+    number: int
+    start: int
+    total: int  # of the split
+    names: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """The shard's name."""
+        return f"{self.split}-{self.number:05d}.h5"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a piece; kept beside the shard until the index is written."""
+
+    shard: Shard | None
+    skipped: tuple[tuple[str, str], ...]
+    centred: tuple[str, ...]
+
+
+def cut(source: Source, part: tuple[int, int] | None = None) -> list[Piece]:
+    """The pieces of a source, or of its k-th of n parts, (k, n), counted from 1.
+
+    Raises:
+        DataError: there are fewer shards than parts.
+    """
+    pieces = [
+        Piece(split, number, start, len(names), tuple(names[start : start + SAMPLES_PER_SHARD]))
+        for split, names in source.splits.items()
+        for number, start in enumerate(range(0, len(names), SAMPLES_PER_SHARD))
+    ]
+    if part is None:
+        return pieces
+    if part[1] > len(pieces):
+        raise DataError(f"{len(pieces)} shards cannot be shared among {part[1]}: use --slice 1/{len(pieces)} and so on")
+    return pieces[part[0] - 1 :: part[1]]
+
+
+def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any]:
+    """Everything that decides the bytes of a dataset, but for its photos; plain JSON values."""
+    provenance = source.provenance
+    return {
+        "eagrctl": __version__,
+        "dataset": provenance.dataset,
+        "variant": provenance.variant,
+        "split rule": provenance.split_rule,
+        **provenance.settings,
+        "size": aligner.size,
+        "alignment": aligner.description,
+        "unusable samples": "listed" if keep_going else "refused",
+        "classes": list(source.labels.names),
+        "names": hashlib.sha256(
+            json.dumps({split: list(names) for split, names in source.splits.items()}).encode()
+        ).hexdigest(),
+    }
+
+
+def plan_digest(plan: dict[str, Any]) -> str:
+    """What parts of one dataset have in common."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def begin(folder: Path, plan: dict[str, Any], force: bool) -> int:
+    """Make the folder of an unfinished preparation, or continue in it if it was begun under the same plan.
+
+    Returns:
+        How many shards are done in it.
+
+    Raises:
+        ShardError: it was begun under another plan.
+    """
+    path = folder / PLAN
+    if force or not path.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(plan, indent=2), encoding="utf-8")
+        return 0
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        begun = {}
+    changed = [f"{key} was {begun.get(key)} and is {plan[key]}" for key in plan if begun.get(key) != plan[key]]
+    if changed:
+        raise ShardError(
+            f"{folder} holds an unfinished preparation with other options ({'; '.join(changed)}): "
+            "--force starts over, --output goes elsewhere"
+        )
+    return len(notes(folder))
+
+
+def notes(folder: Path) -> list[Path]:
+    """The notes in a folder: one for each piece that is done."""
+    return [path for path in folder.glob("*-[0-9]*.json") if path.name != PLAN]
+
+
+def note(folder: Path, piece: Piece, written: Written) -> None:
+    """Note that a piece is done, and what became of it."""
+    table = {
+        "shard": written.shard and vars(written.shard),
+        "skipped": written.skipped,
+        "centred": written.centred,
+    }
+    with replacing((folder / piece.file).with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(table), encoding="utf-8")
+
+
+def done(folder: Path, piece: Piece) -> Written | None:
+    """What an earlier run wrote of a piece; None where its shard or note is missing, or not what the note says."""
+    path = folder / piece.file
+    try:
+        table = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        shard = table["shard"] and Shard(**table["shard"])
+        if shard is not None and digest(path) != shard.sha256:
+            return None
+        return Written(shard, tuple((name, reason) for name, reason in table["skipped"]), tuple(table["centred"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,59 @@
+"""Is a prepared dataset what its index says, and what a dataset has to be?"""
+
+import numpy as np
+
+from eagrctl.data.edges import edge_mask
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.shards import Stored
+from eagrctl.errors import ShardError
+from eagrctl.events import Progress, Report, ignore
+
+
+def verify_dataset(index: ShardIndex, report: Report = ignore) -> None:
+    """Compare shards with the index, and every sample with what it promises.
+
+    Checked are hashes, counts, shapes, label ranges in both frames, that a matrix can be undone, names that stand
+    twice, and edges, which are derived again and compared.
+
+    Raises:
+        ShardError: the first thing that does not hold, with the sample's name.
+    """
+    for name, split in index.splits.items():
+        index.verify(name, report)
+        seen: set[str] = set()
+        for position in range(split.count):
+            report(Progress(f"checking {name} samples", position, split.count))
+            stored = index.read(name, position)
+            if stored.name in seen:
+                raise ShardError(f"{index.root}: sample {stored.name} stands twice in split {name}; prepare it again")
+            seen.add(stored.name)
+            if (fault := _fault(stored, index)) is not None:
+                raise ShardError(f"{index.root}: sample {stored.name} of split {name} {fault}; prepare it again")
+        report(Progress(f"checking {name} samples", split.count, split.count))
+
+
+def class_shares(index: ShardIndex, report: Report = ignore) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """By split, the share of source pixels that each class has, (N,) float64 that sum to 1."""
+    shares = {}
+    for name, split in index.splits.items():
+        counts = np.zeros(256, np.int64)
+        for position in range(split.count):
+            report(Progress(f"counting {name}", position, split.count))
+            counts += np.bincount(index.read(name, position).source_labels.ravel(), minlength=256)
+        report(Progress(f"counting {name}", split.count, split.count))
+        shares[name] = counts[: len(index.labels)] / counts[: len(index.labels)].sum()
+    return shares
+
+
+def _fault(stored: Stored, index: ShardIndex) -> str | None:
+    size, classes = index.size, len(index.labels)
+    shapes = (stored.image.shape, stored.labels.shape, stored.edges.shape, stored.matrix.shape)
+    if shapes != ((size, size, 3), (size, size), (size, size), (2, 3)):
+        return f"has the shapes {shapes}"
+    if stored.labels.max() >= classes or stored.source_labels.max() >= classes:
+        return f"has a label outside 0..{classes - 1}"
+    if not np.isfinite(stored.matrix).all() or abs(np.linalg.det(stored.matrix[:, :2])) < 1e-9:
+        return "has a matrix that cannot be undone"
+    if not np.array_equal(stored.edges, edge_mask(stored.labels)):
+        return "has edges that its labels do not give"
+    return None

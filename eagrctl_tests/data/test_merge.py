@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from eagrctl.data import plan
+from eagrctl.data.aligner import Aligner
+from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.merge import merge
+from eagrctl.data.prepare import prepare
+from eagrctl.errors import ShardError
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
+@pytest.fixture
+def parts(merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Three parts of a dataset in shards of four, one sample of which cannot be used."""
+    monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 4)
+    (merged / "images" / "5.jpg").write_text("no photo")
+    source = open_celebamask_hq(merged)
+    folders = [tmp_path / f"part-{number}" for number in (1, 2, 3)]
+    for number, folder in enumerate(folders, start=1):
+        prepare(source, folder, Aligner(49), keep_going=True, part=(number, 3))
+    return folders
+
+
+def test_joined_parts_are_what_one_machine_prepares_to_the_last_byte(
+    parts: list[Path], merged: Path, tmp_path: Path
+) -> None:
+    joined = merge([parts[2], parts[0], parts[1]], tmp_path / "joined")
+    whole = prepare(open_celebamask_hq(merged), tmp_path / "whole", Aligner(49), keep_going=True)
+    assert files(tmp_path / "joined") == files(tmp_path / "whole")
+    assert joined.split("train").count == whole.split("train").count == 11
+    assert joined.split("train").skipped[0][0] == "5"
+    assert all(folder.is_dir() for folder in parts)
+
+
+def test_a_part_is_no_dataset_to_train_on(parts: list[Path]) -> None:
+    with pytest.raises(ShardError, match="is part 1 of 3 of a dataset: join the parts with eagrctl dataset merge"):
+        ShardIndex.load(parts[0])
+    assert ShardIndex.load(parts[0], partial=True).part == (1, 3)
+
+
+def test_a_missing_part_is_named(parts: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="part 2 of 3 is missing"):
+        merge([parts[0], parts[2]], tmp_path / "joined")
+    assert not (tmp_path / "joined").exists()
+
+
+def test_a_part_given_twice_is_refused(parts: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="a part was given twice"):
+        merge([*parts, parts[0]], tmp_path / "joined")
+
+
+def test_parts_of_other_options_do_not_join(parts: list[Path], merged: Path, tmp_path: Path) -> None:
+    prepare(open_celebamask_hq(merged), parts[1], Aligner(65), keep_going=True, part=(2, 3), force=True)
+    with pytest.raises(ShardError, match=r"part-2 and .*part-1 were prepared from other names or with other options"):
+        merge(parts, tmp_path / "joined")
+
+
+def test_a_whole_dataset_is_no_part(parts: list[Path], merged: Path, tmp_path: Path) -> None:
+    prepare(open_celebamask_hq(merged), tmp_path / "whole", Aligner(49), keep_going=True)
+    with pytest.raises(ShardError, match="whole is no part of a dataset"):
+        merge([*parts, tmp_path / "whole"], tmp_path / "joined")
+
+
+def test_a_damaged_part_is_refused(parts: list[Path], tmp_path: Path) -> None:
+    shard = next(parts[1].glob("*.h5"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(ShardError, match="changed since it was indexed"):
+        merge(parts, tmp_path / "joined")
+    assert not list(tmp_path.glob("joined*"))
+
+
+def test_something_else_is_never_replaced(parts: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "joined").mkdir()
+    (tmp_path / "joined" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ShardError, match="is no prepared dataset"):
+        merge(parts, tmp_path / "joined", force=True)

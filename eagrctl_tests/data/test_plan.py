@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from eagrctl.data.aligner import Aligner
+from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.plan import PLAN, begin, cut, done, note, plan_digest, plan_of
+from eagrctl.data.plan import Written as WrittenPiece
+from eagrctl.data.synthetic import SyntheticSource
+from eagrctl.errors import DataError, ShardError
+
+MANY = SyntheticSource({"train": 1300, "val": 20, "test": 0}, size=32)
+
+
+def test_a_source_is_cut_into_shards_of_512_names() -> None:
+    pieces = cut(MANY)
+    assert [(piece.file, piece.start, len(piece.names)) for piece in pieces] == [
+        ("train-00000.h5", 0, 512),
+        ("train-00001.h5", 512, 512),
+        ("train-00002.h5", 1024, 276),
+        ("val-00000.h5", 0, 20),
+    ]
+    assert [name for piece in pieces[:3] for name in piece.names] == list(MANY.splits["train"])
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4])
+def test_parts_share_all_shards_out_and_none_twice(total: int) -> None:
+    parts = [cut(MANY, (number, total)) for number in range(1, total + 1)]
+    assert sorted(piece.file for part in parts for piece in part) == [piece.file for piece in cut(MANY)]
+
+
+def test_more_parts_than_shards_are_refused() -> None:
+    with pytest.raises(DataError, match="4 shards cannot be shared among 5: use --slice 1/4"):
+        cut(MANY, (1, 5))
+
+
+def test_whatever_decides_the_bytes_changes_the_plan(merged: Path) -> None:
+    source = open_celebamask_hq(merged)
+    plans = [
+        plan_of(source, Aligner(65), False),
+        plan_of(source, Aligner(49), False),
+        plan_of(source, Aligner(65), True),
+    ]
+    (merged / "val.txt").write_text("12\n13\n")
+    plans.append(plan_of(open_celebamask_hq(merged), Aligner(65), False))
+    assert len({plan_digest(plan) for plan in plans}) == 4
+    assert plan_digest(plans[0]) == plan_digest(plan_of(source, Aligner(65), False))
+
+
+def test_an_unfinished_folder_is_continued_only_under_its_own_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "data.partial"
+    assert begin(folder, {"size": 473}, force=False) == 0
+    (folder / "train-00000.json").write_text("{}")
+    assert begin(folder, {"size": 473}, force=False) == 1
+    with pytest.raises(ShardError, match=r"other options \(size was 473 and is 241\): --force starts over"):
+        begin(folder, {"size": 241}, force=False)
+    assert begin(folder, {"size": 241}, force=True) == 0
+    assert [path.name for path in folder.iterdir()] == [PLAN]
+
+
+def test_a_folder_without_a_plan_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "data.partial"
+    folder.mkdir()
+    (folder / "train-00000.h5.part").write_text("half a shard")
+    assert begin(folder, {"size": 473}, force=False) == 0
+    assert [path.name for path in folder.iterdir()] == [PLAN]
+
+
+def test_a_piece_is_done_when_its_shard_is_what_its_note_says(tmp_path: Path) -> None:
+    piece = cut(MANY)[0]
+    assert done(tmp_path, piece) is None
+    nothing = WrittenPiece(None, (("train-00003", "torn"),), ("train-00004",))
+    note(tmp_path, piece, nothing)
+    assert done(tmp_path, piece) == nothing
+    table = json.loads((tmp_path / "train-00000.json").read_text())
+    table["shard"] = {"file": piece.file, "count": 3, "bytes": 5, "sha256": "0" * 64}
+    (tmp_path / "train-00000.json").write_text(json.dumps(table))
+    assert done(tmp_path, piece) is None
+    (tmp_path / piece.file).write_text("other")
+    assert done(tmp_path, piece) is None
