@@ -63,8 +63,8 @@ def prepare(
         finished = begin(unfinished, plan | {"part": list(part) if part else None}, force)
         if finished:
             report(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
-        with Workers(workers) as pool:
-            written = {piece: _write(source, piece, unfinished, aligner, pool, keep_going, report) for piece in pieces}
+        with Workers(workers, partial(_align, source, aligner)) as pool:
+            written = {piece: _write(piece, unfinished, aligner.size, pool, keep_going, report) for piece in pieces}
         ShardIndex(
             root=unfinished,
             provenance=source.provenance,
@@ -88,11 +88,10 @@ def prepare(
 
 
 def _write(
-    source: Source,
     piece: Piece,
     folder: Path,
-    aligner: Aligner,
-    pool: Workers,
+    size: int,
+    pool: Workers[tuple[str, str], AlignedSample | str],
     keep_going: bool,
     report: Report,
 ) -> Written:
@@ -105,8 +104,8 @@ def _write(
 
     def usable() -> Iterator[AlignedSample]:
         report(Progress(task, piece.start, piece.total))
-        aligned = pool.map(partial(_align_one, source, piece.split, aligner), piece.names)
-        for count, (name, result) in enumerate(aligned, start=piece.start + 1):
+        tasks = ((piece.split, name) for name in piece.names)
+        for count, ((_, name), result) in enumerate(pool.map(tasks), start=piece.start + 1):
             if isinstance(result, AlignedSample):
                 if result.centred:
                     centred.append(name)
@@ -121,7 +120,7 @@ def _write(
     samples = usable()
     shard = None
     if (first := next(samples, None)) is not None:
-        with ShardWriter(folder / piece.file, aligner.size) as writer:
+        with ShardWriter(folder / piece.file, size) as writer:
             writer.append(first)
             for sample in samples:
                 writer.append(sample)
@@ -155,7 +154,9 @@ def _gather(done: dict[Piece, Written], aligner: Aligner) -> dict[str, Split]:
     return splits
 
 
-def _align_one(source: Source, split: str, aligner: Aligner, name: str) -> AlignedSample | str:
+def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> AlignedSample | str:
+    """The aligned sample of a (split, name), or the reason why there is none."""
+    split, name = task
     try:
         return aligner.align(source.read(split, name))
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""One function over many names, in order, in processes of their own."""
+"""One function over many tasks, in order, in processes of their own."""
 
 import signal
 from collections import deque
@@ -7,47 +7,48 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
+Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class Workers:
+class Workers(Generic[Task, Result]):
     """A pool of processes, as a context manager; with fewer than two, everything happens in this process.
+
+    The function goes to each process once, not with each task: what it holds may be large (a list of every photo), or
+    slow to make ready (a detector of faces).
 
     Args:
         count: processes.
+        function: can be pickled, as can its tasks and results.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        # Spawned, not forked: the parent may run threads that draw its progress. Interrupts are the parent's to handle.
-        self._pool = (
-            ProcessPoolExecutor(count, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
-            if count > 1
-            else None
-        )
+    def __init__(self, count: int, function: Callable[[Task], Result]) -> None:
+        self._count, self._function = count, function
+        # Spawned, not forked: the parent may run threads that draw its progress.
+        self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (function,)) if count > 1 else None
 
-    def map(self, function: Callable[[str], Result], names: Iterable[str]) -> Iterator[tuple[str, Result]]:
-        """Each name with its result, in the order of the names.
+    def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+        """Each task with its result, in the order of the tasks.
 
-        Only a few names are under way at a time, so that memory does not grow with their number.
+        Only a few tasks are under way at a time, so that memory does not grow with their number.
 
         Raises:
             BrokenProcessPool: a process died.
         """
         if self._pool is None:
-            yield from ((name, function(name)) for name in names)
+            yield from ((task, self._function(task)) for task in tasks)
             return
-        waiting: deque[tuple[str, Future[Result]]] = deque()
-        rest = iter(names)
-        for name in islice(rest, 4 * self._count):
-            waiting.append((name, self._pool.submit(function, name)))
+        waiting: deque[tuple[Task, Future[Result]]] = deque()
+        rest = iter(tasks)
+        for task in islice(rest, 4 * self._count):
+            waiting.append((task, self._pool.submit(_run, task)))
         while waiting:
-            name, future = waiting.popleft()
-            yield name, future.result()
+            task, future = waiting.popleft()
+            yield task, future.result()
             for following in islice(rest, 1):
-                waiting.append((following, self._pool.submit(function, following)))
+                waiting.append((following, self._pool.submit(_run, following)))
 
     def __enter__(self) -> Self:
         return self
@@ -57,3 +58,17 @@ class Workers:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+_function: Callable[[Any], Any]  # of this process, if it is a worker
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
+    global _function
+    _function = function
+    # An interrupt is the parent's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(task: Any) -> Any:
+    return _function(task)

@@ -23,6 +23,9 @@ LEFT_EYE, RIGHT_EYE = ((195, 101), (212, 103)), ((237, 105), (255, 104))
 NOSE_BASE, NOSE_TIP = (224, 135), (225, 127)
 LEFT_MOUTH, RIGHT_MOUTH = (201, 140), (245, 141)
 BOX = (179, 83, 266, 170)
+# How close a predictor trained on one face comes to it, in pixels, from boxes that it was not trained on. Another face
+# is tens of times as far away.
+NEAR = 8
 EYES = np.array([np.mean(LEFT_EYE, axis=0), np.mean(RIGHT_EYE, axis=0)])
 
 
@@ -87,7 +90,7 @@ def test_five_points_give_the_eyes_and_nothing_else(five: DlibLandmarks) -> None
     found = five.find(astronaut())
     assert found is not None
     assert (found.shape, found.dtype) == ((5, 2), np.float64)
-    assert np.linalg.norm(found[:2] - EYES, axis=1).max() < 5
+    assert np.linalg.norm(found[:2] - EYES, axis=1).max() < NEAR
     assert np.isnan(found[2:]).all()
     assert five.description == "dlib, 5 points, tiny_5.dat"
 
@@ -96,7 +99,7 @@ def test_sixty_eight_points_give_all_landmarks(sixty_eight: DlibLandmarks) -> No
     found = sixty_eight.find(astronaut())
     assert found is not None
     expected = np.array([*EYES, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH])
-    assert np.linalg.norm(found - expected, axis=1).max() < 5
+    assert np.linalg.norm(found - expected, axis=1).max() < NEAR
     assert sixty_eight.description == "dlib, 68 points, tiny_68.dat"
 
 
@@ -112,7 +115,7 @@ def test_a_large_photo_is_searched_small_and_answered_in_its_own_pixels(five: Dl
     large = np.asarray(Image.fromarray(astronaut()).resize((1500, 1500)))
     found = five.find(large)
     assert found is not None
-    assert np.linalg.norm(found[:2] - EYES * 1500 / 512, axis=1).max() < 5 * 1500 / 512
+    assert np.linalg.norm(found[:2] - EYES * 1500 / 512, axis=1).max() < NEAR * 1500 / 512
 
 
 def test_a_small_face_is_found_by_a_second_look(five: DlibLandmarks) -> None:
@@ -120,7 +123,7 @@ def test_a_small_face_is_found_by_a_second_look(five: DlibLandmarks) -> None:
     assert not len(detections(small, 0)[0])
     found = five.find(small)
     assert found is not None
-    assert np.linalg.norm(found[:2] - EYES / 2, axis=1).max() < 3
+    assert np.linalg.norm(found[:2] - EYES / 2, axis=1).max() < NEAR / 2
 
 
 @pytest.mark.parametrize("shape", [(300, 200, 3), (1, 1, 3), (30, 900, 3)])
@@ -165,7 +168,7 @@ def test_the_annotated_face_wins_over_a_larger_one(five: DlibLandmarks, two_face
     ):
         found = five.find(two_faces, near)
         assert found is not None
-        assert np.linalg.norm(found[:2] - eyes, axis=1).max() < 5 * scale
+        assert np.linalg.norm(found[:2] - eyes, axis=1).max() < NEAR * scale
 
 
 def test_of_faces_alike_the_central_one_wins_and_of_central_ones_the_largest() -> None:
@@ -262,8 +265,8 @@ def test_predictors_are_sought_from_the_named_to_the_installed(bare: Path, monke
     variable = put(bare / "variable.dat")
     monkeypatch.setenv(VARIABLE, str(variable))
     assert find_predictor() == variable
-    given_ = put(bare / "given.dat")
-    assert find_predictor(given_) == given_
+    named = put(bare / "given.dat")
+    assert find_predictor(named) == named
 
 
 def assert_remedies(message: str) -> None:
