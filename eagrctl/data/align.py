@@ -22,6 +22,13 @@ from eagrctl.errors import AlignmentError
 TEMPLATE = np.array([[0.380, 0.479], [0.620, 0.479], [0.500, 0.627], [0.390, 0.731], [0.610, 0.731]])
 TEMPLATE.flags.writeable = False
 
+# Eyes decide, and the rest steadies: a turned head fits no similarity, and a predictor of eyes alone must put a face
+# where five annotated points put it. With equal weights the misfit lands on the eyes (64 % of them come within 6 of 473
+# pixels, instead of 96 %); with eyes alone, heads that turn away grow more (the logarithm of scale spreads by 0.060
+# instead of 0.049).
+WEIGHTS = np.array([1.0, 1.0, 0.02, 0.02, 0.02])
+WEIGHTS.flags.writeable = False
+
 # Points closer together than this, in units of their frame, are one point.
 _DISTINCT = 1e-6
 
@@ -33,12 +40,15 @@ def resize_matrix(source_size: tuple[int, int], size: int) -> Matrix:
     return np.array([[across, 0.0, 0.5 * across - 0.5], [0.0, down, 0.5 * down - 0.5]])
 
 
-def similarity(points: NDArray[np.float64], targets: NDArray[np.float64]) -> Matrix:
+def similarity(
+    points: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> Matrix:
     """The turn, scale and shift that takes points closest to targets, by least squares; it never mirrors.
 
     Args:
         points: (N, 2) float64, x and y; rows with a number that is not finite, here or in `targets`, are left out.
         targets: (N, 2) float64.
+        weights: (N,) float64, above zero, of the squared distances; all alike unless given.
 
     Raises:
         AlignmentError: fewer than two distinct points are known, or the best scale is zero.
@@ -51,8 +61,10 @@ def similarity(points: NDArray[np.float64], targets: NDArray[np.float64]) -> Mat
             f"{known.sum()} of {len(points)} landmarks are known, and no two of them differ, which alignment needs: "
             "give others with --landmarks"
         )
-    source_mean, goal_mean = sources.mean(), goals.mean()
-    turn = np.vdot(sources - source_mean, goals - goal_mean) / np.vdot(sources - source_mean, sources - source_mean)
+    share = np.ones(known.sum()) if weights is None else weights[known]
+    source_mean, goal_mean = (np.average(numbers, weights=share) for numbers in (sources, goals))
+    around = share * (sources - source_mean)
+    turn = np.vdot(around, goals - goal_mean) / np.vdot(around, sources - source_mean)
     if np.abs(turn) * np.abs(sources - source_mean).max() < _DISTINCT:
         raise AlignmentError(
             "landmarks shrink to a single point, as mirrored or shuffled ones do: give them with --landmarks in the "
@@ -65,10 +77,12 @@ def similarity(points: NDArray[np.float64], targets: NDArray[np.float64]) -> Mat
 def align_matrix(landmarks: NDArray[np.float64], size: int) -> Matrix:
     """The similarity that takes a face's landmarks, (5, 2) float64, onto `TEMPLATE` in a size x size frame.
 
+    By least squares weighted with `WEIGHTS`.
+
     Raises:
         AlignmentError: fewer than two distinct landmarks are known; a row with NaN is not.
     """
-    return similarity(landmarks, TEMPLATE * size - 0.5)
+    return similarity(landmarks, TEMPLATE * size - 0.5, WEIGHTS)
 
 
 def centre_matrix(source_size: tuple[int, int], size: int) -> Matrix:

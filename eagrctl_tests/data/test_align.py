@@ -229,3 +229,18 @@ def test_real_labels_survive_the_way_to_473_and_back() -> None:
         labels = np.array(Image.open(path))
         matrix = resize_matrix(labels.shape, 473)
         assert (unwarp_labels(warp_labels(labels, matrix, 473), matrix, labels.shape) == labels).mean() >= 0.99
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("angle", "scale"), [(0.0, 1.0), (0.3, 0.95), (-0.2, 1.15)])
+def test_real_labels_survive_a_turn_onto_473_and_back_inside_the_crop(angle: float, scale: float) -> None:
+    for path in sorted((SUBSET / "labels").glob("*.png"))[:10]:
+        with Image.open(path) as picture:
+            labels = np.array(picture)
+        centre = similarity(0, 1, (-255.5, -255.5))
+        matrix = compose(similarity(angle, scale * 473 / 512, (236, 236)), centre)
+        back = unwarp_labels(warp_labels(labels, matrix, 473), matrix, labels.shape)
+        rows, columns = np.mgrid[:512, :512]
+        there = matrix @ np.stack([columns.ravel(), rows.ravel(), np.ones(labels.size)])
+        inside = ((there >= 0) & (there <= 472)).all(axis=0).reshape(labels.shape)
+        assert (back == labels)[inside].mean() >= 0.99

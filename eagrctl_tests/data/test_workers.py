@@ -1,5 +1,9 @@
 import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +52,32 @@ def test_only_a_few_tasks_are_taken_ahead() -> None:
         next(results)
         assert len(taken) <= 9
         results.close()
+
+
+def test_workers_do_not_outlive_a_parent_that_was_killed() -> None:
+    code = (
+        "import os, sys, time\n"
+        "from eagrctl.data.workers import Workers\n"
+        "from eagrctl_tests.data.test_workers import Counting\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(2, Counting())\n"
+        "    print(*{result[1] for _, result in workers.map(range(200))}, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+    )
+    processes = [int(word) for word in result.stdout.split()]
+    assert processes
+    deadline = time.monotonic() + 30
+    while any(alive(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(process) for process in processes)
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
