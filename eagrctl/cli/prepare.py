@@ -263,7 +263,8 @@ def _aligner(size: int, align: bool, landmarks: str, predictor: Path | None, fal
 def _points(landmarks: str, predictor: Path | None) -> "PointSource":
     from eagrctl.data.aligner import Annotated as AnnotatedPoints
     from eagrctl.data.aligner import Detected, Listed
-    from eagrctl.data.landmarks import DlibLandmarks, find_predictor, read_landmarks
+    from eagrctl.data.landmark_file import read_landmarks
+    from eagrctl.data.landmarks import DlibLandmarks, find_predictor
 
     if landmarks == ANNOTATED:
         return AnnotatedPoints()

@@ -4,6 +4,7 @@ F1 = 2 tp / (labelled + predicted) and IoU = tp / (labelled + predicted - tp), e
 together. A class that is neither labelled nor predicted anywhere has no score: NaN, and no part in any mean.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,6 +46,18 @@ class Scores:
         if name not in self.classes:
             raise KeyError(name)
         return float(self.f1[self.classes.index(name)])
+
+    def as_dict(self) -> dict[str, float]:
+        """The scores by name, as metrics and checkpoints keep them; a class without a score is left out."""
+        named = {
+            "mean_f1": self.mean_f1,
+            "miou": self.miou,
+            "pixel_accuracy": self.pixel_accuracy,
+            "mean_accuracy": self.mean_accuracy,
+            **{f"f1 {name}": float(value) for name, value in zip(self.classes, self.f1, strict=True)},
+            **{f"f1 {name}": value for name, value in self.regions.items()},
+        }
+        return {name: value for name, value in named.items() if not math.isnan(value)}
 
 
 def score(counts: Counts, labels: LabelSet) -> Scores:

@@ -1,13 +1,10 @@
 """Recipe + shards -> a trained network: one loop, told from top to bottom."""
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import torch
@@ -25,7 +22,7 @@ from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.network.loss import losses
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
-from eagrctl.scoring.scores import Scores
+from eagrctl.training.interrupts import interrupts, leave_interrupts_to_the_parent
 from eagrctl.training.run import Run
 from eagrctl.training.schedule import Batches, rate_at
 
@@ -110,7 +107,7 @@ def train(
         run.create(recipe, index.root)
     sitting = _Sitting(recipe, index, run, device, network, optimiser, state, report)
     try:
-        with _interrupts(report) as interrupted:
+        with interrupts(report) as interrupted:
             return sitting.train(workers, interrupted)
     except BaseException:
         run.discard_unless_saved()
@@ -153,7 +150,7 @@ class _Sitting:
             num_workers=workers,
             pin_memory=self.device.type == "cuda",
             multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=leave_interrupts_to_the_parent,
         )
         self.report(Progress("training", state.step, self.steps))
         # A run interrupted between an epoch's last step and its validation owes that validation.
@@ -230,7 +227,7 @@ class _Sitting:
             return False
         epoch = state.step // self.per_epoch
         total, parsing, edge, boundary = (state.terms / self.per_epoch).tolist()
-        named = _named(scores)
+        named = scores.as_dict()
         self.run.log(
             {
                 "epoch": epoch,
@@ -302,45 +299,3 @@ def _restore(
         seconds=training["seconds"],
         terms=training["terms"].to(device),
     )
-
-
-def _named(scores: Scores) -> dict[str, float]:
-    """The scores that metrics and checkpoints keep; a class without a score is left out."""
-    named = {
-        "mean_f1": scores.mean_f1,
-        "miou": scores.miou,
-        "pixel_accuracy": scores.pixel_accuracy,
-        "mean_accuracy": scores.mean_accuracy,
-        **{f"f1 {name}": float(value) for name, value in zip(scores.classes, scores.f1, strict=True)},
-        **{f"f1 {name}": value for name, value in scores.regions.items()},
-    }
-    return {name: value for name, value in named.items() if not math.isnan(value)}
-
-
-def _leave_interrupts_to_the_parent(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _interrupts(report: Report) -> Iterator[threading.Event]:
-    """Set an event at the first SIGINT or SIGTERM; the second one acts as usual.
-
-    Outside the main thread, where Python allows no handlers, the event is never set.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        event.set()
-        report(Notice("Stopping after this step, to save a checkpoint; again to stop at once, without one."))
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from eagrctl.data.align import TEMPLATE
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.synthetic import paint
 from eagrctl_tests.cli.conftest import Invoke, one_line
-from eagrctl_tests.conftest import RAW
+from eagrctl_tests.conftest import RAW, TINY
 
 
 def test_celebamask_hq_goes_to_its_default_place(eagrctl: Invoke, merged: Path) -> None:
@@ -103,6 +103,14 @@ def test_helen_is_aligned_by_default_and_its_tables_say_so(eagrctl: Invoke, hele
     landed = np.column_stack([eyes, np.ones(5)]) @ matrix.T
     assert np.abs(landed - (TEMPLATE * 65 - 0.5)).max() < 8
     assert matrix[0, 1] != 0
+    settings = [part for override in (*TINY, "train.batch=2", "train.epochs=1") for part in ("--set", override)]
+    assert eagrctl("train", *settings).exit_code == 0
+    result = eagrctl("evaluate", "--report", "table.md")
+    assert result.exit_code == 0, result.stderr
+    table = Path("table.md").read_text()
+    assert "laid out as Table 3" in table
+    assert "scored at 120 x 120" in table
+    assert "landmarks annotated by the dataset" in table
     assert eagrctl(*arguments, "--partial", "--no-align", "--output", "plain").exit_code == 0
     assert ShardIndex.load(Path("plain")).read("test", 0).matrix[0, 1] == 0
 
