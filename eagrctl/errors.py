@@ -7,6 +7,7 @@
     ├── DataError
     │   ├── SourceError    a raw dataset, or one file of it, that is not what its format promises
     │   ├── AlignmentError landmarks that cannot be found, or that determine no alignment
+    │   │   └── NoFaceError    a face without landmarks that is to be left out, as the user asked
     │   └── ShardError     a prepared dataset that is missing, damaged or changed since it was indexed
     ├── CheckpointError    a file that is not a checkpoint, or does not fit what it is used for
     └── TrainingError      a run that cannot start or cannot go on
@@ -34,6 +35,10 @@ class SourceError(DataError):
 
 class AlignmentError(DataError):
     """Landmarks cannot be found, or determine no alignment."""
+
+
+class NoFaceError(AlignmentError):
+    """A face has no landmarks, and is to be left out, as the user asked."""
 
 
 class ShardError(DataError):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eagrctl.data.align import align_matrix, centre_matrix, compose, invert, resize_matrix, warp_image, warp_labels
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.sample import AlignedSample, Matrix, Sample
-from eagrctl.errors import AlignmentError, SourceError
+from eagrctl.errors import AlignmentError, NoFaceError
 
 if TYPE_CHECKING:
     from eagrctl.data.landmarks import DlibLandmarks
@@ -105,7 +105,7 @@ class Aligner:
         """Align one sample, and derive its edges.
 
         Raises:
-            SourceError: it has no landmarks, and such samples are to be skipped.
+            NoFaceError: it has no landmarks, and such samples are to be skipped.
         """
         matrix, found = self._matrix(sample)
         labels = warp_labels(sample.labels, matrix, self.size)
@@ -129,7 +129,7 @@ class Aligner:
             with suppress(AlignmentError):
                 return align_matrix(landmarks, self.size), True
         if self.fallback == "skip":
-            raise SourceError(
+            raise NoFaceError(
                 f"no face found in {sample.name} (landmarks {self.points.description}): --fallback centre keeps it"
             )
         return centre_matrix((height, width), self.size), False

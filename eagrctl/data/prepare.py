@@ -8,6 +8,7 @@ import errno
 import shutil
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import ShardWriter
 from eagrctl.data.source import Source
 from eagrctl.data.workers import Workers
-from eagrctl.errors import DataError, ShardError, SourceError
+from eagrctl.errors import DataError, NoFaceError, ShardError, SourceError
 from eagrctl.events import Notice, Progress, Report, ignore
 
 
@@ -55,14 +56,18 @@ def prepare(
     """
     check_output(output, force)
     pieces = cut(source, part)
-    _check_space(output, sum(len(piece.names) for piece in pieces), aligner.size)
     had_parent = output.parent.exists()
     unfinished = output.with_name(output.name + ".partial")
+    pending = pieces if force else [piece for piece in pieces if not (unfinished / piece.file).is_file()]
+    _check_space(output, sum(len(piece.names) for piece in pending), aligner.size)
     plan = plan_of(source, aligner, keep_going)
     try:
         finished = begin(unfinished, plan | {"part": list(part) if part else None}, force)
-        if finished:
-            report(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
+    except OSError as error:
+        raise ShardError(disk_message(error, output)) from error
+    if finished:
+        report(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
+    try:
         with Workers(workers, partial(_align, source, aligner)) as pool:
             written = {piece: _write(piece, unfinished, aligner.size, pool, keep_going, report) for piece in pieces}
         ShardIndex(
@@ -87,11 +92,19 @@ def prepare(
     return ShardIndex.load(output, partial=True)
 
 
+@dataclass(frozen=True)
+class _Unusable:
+    """Why there is no aligned sample, and whether the user asked for such samples to be skipped."""
+
+    reason: str
+    agreed: bool = False
+
+
 def _write(
     piece: Piece,
     folder: Path,
     size: int,
-    pool: Workers[tuple[str, str], AlignedSample | str],
+    pool: Workers[tuple[str, str], AlignedSample | _Unusable],
     keep_going: bool,
     report: Report,
 ) -> Written:
@@ -110,11 +123,11 @@ def _write(
                 if result.centred:
                     centred.append(name)
                 yield result
-            elif keep_going:
-                skipped.append((name, result))
-                report(Notice(f"skipped {piece.split} {name}: {result}", warning=True))
+            elif keep_going or result.agreed:
+                skipped.append((name, result.reason))
+                report(Notice(f"skipped {piece.split} {name}: {result.reason}", warning=True))
             else:
-                raise SourceError(f"{result}; or add --partial to skip such samples and list them")
+                raise SourceError(f"{result.reason}; or add --partial to skip such samples and list them")
             report(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
 
     samples = usable()
@@ -154,13 +167,15 @@ def _gather(done: dict[Piece, Written], aligner: Aligner) -> dict[str, Split]:
     return splits
 
 
-def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> AlignedSample | str:
+def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> "AlignedSample | _Unusable":
     """The aligned sample of a (split, name), or the reason why there is none."""
     split, name = task
     try:
         return aligner.align(source.read(split, name))
     except SourceError as error:
-        return str(error)
+        return _Unusable(str(error))
+    except NoFaceError as error:
+        return _Unusable(str(error), agreed=True)
 
 
 def _tidy(unfinished: Path, output: Path, had_parent: bool, report: Report) -> None:

@@ -127,7 +127,7 @@ def test_landmarks_may_come_from_a_file_and_faces_without_are_counted(eagrctl: I
     assert "from points.txt" in index.alignment
     assert index.split("test").centred == ("5_1",)
     assert "centred are listed in data/helen/index.json" in result.stderr
-    result = eagrctl(*arguments, "--fallback", "skip", "--output", "skipped")
+    result = eagrctl(*arguments, "--fallback", "skip", "--output", "skipped")  # agreed to, whatever else is refused
     assert result.exit_code == 0, result.stderr
     (skipped,) = ShardIndex.load(Path("skipped")).split("test").skipped
     assert skipped[0] == "5_1"

@@ -8,7 +8,7 @@ from eagrctl.data.aligner import Aligner, Annotated, Detected, Listed, photo_to_
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.sample import Sample
 from eagrctl.data.synthetic import paint
-from eagrctl.errors import SourceError
+from eagrctl.errors import NoFaceError
 
 
 def square(photo_side: int = 80) -> Sample:
@@ -86,7 +86,7 @@ def test_a_face_without_landmarks_is_centred_or_skipped(answer: np.ndarray | Non
     assert aligned.centred
     middle = invert(aligned.matrix) @ [16, 16, 1]
     assert np.allclose(middle, [29.5, 19.5])
-    with pytest.raises(SourceError, match=r"no face found in wide \(landmarks dlib\): --fallback centre keeps it"):
+    with pytest.raises(NoFaceError, match=r"no face found in wide \(landmarks dlib\): --fallback centre keeps it"):
         Aligner(33, source, "skip").align(wide)
 
 

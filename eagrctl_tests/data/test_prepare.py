@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from eagrctl.data import plan
-from eagrctl.data.aligner import Aligner
+from eagrctl.data.align import TEMPLATE
+from eagrctl.data.aligner import Aligner, Annotated, Listed
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
@@ -144,7 +145,8 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(merged: Path, tmp_p
     code = f"""
 import resource, signal, sys
 from pathlib import Path
-from eagrctl.data.aligner import Aligner
+from eagrctl.data.align import TEMPLATE
+from eagrctl.data.aligner import Aligner, Annotated, Listed
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import prepare
@@ -192,7 +194,8 @@ KILLED = """
 import os, signal, sys, threading
 from pathlib import Path
 from eagrctl.data import plan
-from eagrctl.data.aligner import Aligner
+from eagrctl.data.align import TEMPLATE
+from eagrctl.data.aligner import Aligner, Annotated, Listed
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.prepare import prepare
 plan.SAMPLES_PER_SHARD = 2
@@ -253,3 +256,19 @@ def test_an_unfinished_run_of_other_options_is_refused_unless_forced(
     with pytest.raises(ShardError, match="size was 49 and is 65"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(65))
     assert prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(65), force=True).size == 65
+
+
+def test_faces_without_landmarks_are_left_out_and_listed_when_that_was_asked_for(merged: Path, tmp_path: Path) -> None:
+    known = {str(number): TEMPLATE * 64 for number in range(15) if number != 3}
+    aligner = Aligner(49, Listed(known, "from a file"), "skip")
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", aligner)
+    assert index.split("train").count == 11
+    ((name, reason),) = index.split("train").skipped
+    assert name == "3"
+    assert "no face found in 3 (landmarks from a file)" in reason
+
+
+def test_landmarks_that_no_face_has_are_refused(merged: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"not one face of split train has landmarks annotated by the dataset"):
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, Annotated()))
+    assert not (tmp_path / "data").exists()
