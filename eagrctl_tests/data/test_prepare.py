@@ -215,7 +215,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_as_if_nothing_had_happened(
     prepare(source, tmp_path / "whole", Aligner(129))
     duration = time.monotonic() - started
     killed, continued = 0, 0
-    for number, share in enumerate(np.random.default_rng(0).uniform(0.02, 1, 10)):
+    for number, share in enumerate(np.random.default_rng(0).uniform(0.02, 1.3, 10)):
         output = tmp_path / f"killed-{number}"
         command = [sys.executable, "-c", KILLED, merged, output, str(share * duration)]
         result = subprocess.run(command, capture_output=True, check=False, cwd=Path(__file__).parents[2])
@@ -226,7 +226,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_as_if_nothing_had_happened(
             continued += any(isinstance(event, Notice) and "Continuing" in event.text for event in events)
         assert files(output) == files(tmp_path / "whole")
         assert not output.with_name(output.name + ".partial").exists()
-    assert killed >= 5
+    assert killed >= 3
     assert continued >= 1
 
 
