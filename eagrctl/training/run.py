@@ -89,7 +89,7 @@ class Run:
 
     def discard_unless_saved(self) -> None:
         """Take the folder away again if it holds no checkpoint."""
-        if not self.last.is_file():
+        if not (self.last.is_file() or self.best.is_file()):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def forget_after(self, step: int) -> None:

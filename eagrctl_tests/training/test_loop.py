@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from eagrctl.checkpoint import load_checkpoint, restore_network
+from eagrctl.checkpoint import load_checkpoint, restore_network, save_checkpoint
 from eagrctl.data import index as index_module
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, ShardError, TrainingError
@@ -166,6 +167,18 @@ def test_a_run_of_another_recipe_is_not_resumed(
         train(tiny_recipe("train.rate=0.5"), tiny_data, run, CPU, resume=True)
 
 
+def test_a_checkpoint_without_what_resuming_needs_is_refused(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    train(tiny_recipe(), tiny_data, run, CPU, report=interrupt_at(2))
+    last = load_checkpoint(run.last)
+    for training, complaint in ((None, "belongs to another recipe"), ({"step": 2}, "cannot be resumed from")):
+        save_checkpoint(dataclasses.replace(last, training=training), run.last)
+        with pytest.raises(CheckpointError, match=complaint):
+            train(tiny_recipe(), tiny_data, run, CPU, resume=True)
+
+
 def test_a_long_epoch_is_saved_on_the_way(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +192,24 @@ def test_a_long_epoch_is_saved_on_the_way(
 
     train(tiny_recipe("train.epochs=1"), tiny_data, run, CPU, report=listen)
     assert steps == [1, 2]
+
+
+def test_a_full_disk_costs_no_checkpoint_that_was_written(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.save
+
+    def fill_up(contents: dict[str, object], path: Path) -> None:
+        real(contents, path)
+        if contents["training"] is not None:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 128 vs 64")
+
+    monkeypatch.setattr(torch, "save", fill_up)
+    run = Run(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*last\.pt: make room on its disk"):
+        train(tiny_recipe(), tiny_data, run, CPU)
+    assert restore_network(load_checkpoint(run.best))
+    assert not list(run.folder.glob("*.part"))
 
 
 @pytest.mark.gpu
