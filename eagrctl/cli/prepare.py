@@ -176,8 +176,8 @@ def folder(
 ) -> None:
     """Prepare images and label maps of your own.
 
-    SOURCE holds images/NAME.jpg and labels/NAME.png of the same size, optionally train.txt, val.txt and test.txt with a
-    name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right eye"]`, and, where sides are
+    SOURCE holds images/NAME.jpg and labels/NAME.png of the same size (class ids; 255 is ignored), optionally train.txt,
+    val.txt and test.txt with a name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right eye"]`, and, where sides are
     told apart, `mirrored = [["left eye", "right eye"]]`.
 
     ```text

@@ -1,7 +1,8 @@
 """A folder of one's own: `images/`, `labels/`, and the classes in a small TOML file.
 
-`images/NAME.jpg` (or .jpeg, .png), `labels/NAME.png` of the same size, 8-bit grey or palette, one class id per pixel,
-and optionally lists of names: `train.txt`, `val.txt`, `test.txt`. `classes.toml` names the classes in id order::
+`images/NAME.jpg` (or .jpeg, .png), `labels/NAME.png` of the same size, 8-bit grey or palette, one class id per pixel
+(255 where there is none, which losses and scores leave out), and optionally lists of names: `train.txt`, `val.txt`,
+`test.txt`. `classes.toml` names the classes in id order::
 
     classes = ["background", "skin", "left eye", "right eye"]
     mirrored = [["left eye", "right eye"]]   # optional: they change places when a face is mirrored
@@ -56,7 +57,7 @@ class FolderSource:
                 f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; add it, or strike the line"
             )
         image = read_photo(self.photos[name])
-        labels = read_labels(self.maps / f"{name}.png", len(self.labels))
+        labels = read_labels(self.maps / f"{name}.png", len(self.labels), ignored=True)
         check_same_size(image, labels, name)
         return Sample(name, image, labels)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from eagrctl.data.labels import IGNORE
 from eagrctl.data.sample import Pixels, shape_of
 from eagrctl.errors import SourceError
 
@@ -18,8 +19,13 @@ def read_photo(path: Path) -> Pixels:
     return np.array(_open(path).convert("RGB"))
 
 
-def read_labels(path: Path, classes: int) -> Pixels:
+def read_labels(path: Path, classes: int, ignored: bool = False) -> Pixels:
     """Read a label map of one channel, grey or palette, as (H, W) uint8 ids.
+
+    Args:
+        path: the file.
+        classes: how many there are.
+        ignored: whether pixels may go without a label, as 255.
 
     Raises:
         SourceError: missing, unreadable, of several channels, or with an id that is none of `classes`.
@@ -31,9 +37,10 @@ def read_labels(path: Path, classes: int) -> Pixels:
             "save class ids as a single channel"
         )
     labels = np.array(picture)
-    if labels.max() >= classes:
+    found = labels[labels != IGNORE] if ignored else labels
+    if found.size and found.max() >= classes:
         raise SourceError(
-            f"{path} holds label {labels.max()}, outside 0..{classes - 1}: "
+            f"{path} holds label {found.max()}, outside 0..{classes - 1}: "
             "if it follows another id scheme, convert it to official ids"
         )
     return labels

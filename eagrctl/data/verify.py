@@ -4,6 +4,7 @@ import numpy as np
 
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
+from eagrctl.data.labels import IGNORE
 from eagrctl.data.shards import Stored
 from eagrctl.errors import ShardError
 from eagrctl.events import Progress, Report, ignore
@@ -50,7 +51,7 @@ def _fault(stored: Stored, index: ShardIndex) -> str | None:
     shapes = (stored.image.shape, stored.labels.shape, stored.edges.shape, stored.matrix.shape)
     if shapes != ((size, size, 3), (size, size), (size, size), (2, 3)):
         return f"has the shapes {shapes}"
-    if stored.labels.max() >= classes or stored.source_labels.max() >= classes:
+    if any((labels[labels != IGNORE] >= classes).any() for labels in (stored.labels, stored.source_labels)):
         return f"has a label outside 0..{classes - 1}"
     if not np.isfinite(stored.matrix).all() or abs(np.linalg.det(stored.matrix[:, :2])) < 1e-9:
         return "has a matrix that cannot be undone"

@@ -78,3 +78,13 @@ def test_a_photo_of_another_size_than_its_labels_is_named() -> None:
     check_same_size(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8), "someone")
     with pytest.raises(SourceError, match="face someone: the photo is 5 x 4, its label map 4 x 5"):
         check_same_size(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), "someone")
+
+
+def test_pixels_without_a_label_are_allowed_only_where_the_format_has_them(tmp_path: Path) -> None:
+    path = save(np.array([[0, 3, 255]], np.uint8), tmp_path / "labels.png")
+    assert read_labels(path, 4, ignored=True).tolist() == [[0, 3, 255]]
+    with pytest.raises(SourceError, match=r"holds label 255, outside 0\.\.3"):
+        read_labels(path, 4)
+    with pytest.raises(SourceError, match=r"holds label 3, outside 0\.\.2"):
+        read_labels(path, 3, ignored=True)
+    assert (read_labels(save(np.full((2, 2), 255, np.uint8), path), 3, ignored=True) == 255).all()

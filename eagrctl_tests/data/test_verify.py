@@ -5,13 +5,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.celebamask_hq import open_celebamask_hq
+from eagrctl.data.folder import open_folder
 from eagrctl.data.index import Shard, ShardIndex, Split
+from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.prepare import prepare
 from eagrctl.data.verify import class_shares, verify_dataset
 from eagrctl.errors import ShardError
+from eagrctl_tests.conftest import face
 
 
 @pytest.fixture
@@ -73,3 +77,19 @@ def test_shares_count_every_source_pixel(index: ShardIndex) -> None:
     assert set(shares) == {"train", "val"}
     for number in range(19):
         assert shares["train"][number] == pytest.approx((labels == number).mean())
+
+
+def test_pixels_without_a_label_are_no_fault(index: ShardIndex, tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+    for number in range(10):
+        image, labels = face(number)
+        labels[:5] = 255
+        Image.fromarray(image).save(root / "images" / f"{number}.png")
+        Image.fromarray(labels).save(root / "labels" / f"{number}.png")
+    names = ", ".join(f'"{name}"' for name in CELEBAMASK_HQ.names)
+    (root / "classes.toml").write_text(f"classes = [{names}]")
+    prepared = prepare(open_folder(root), tmp_path / "prepared", Aligner(49))
+    verify_dataset(prepared)
+    assert class_shares(prepared)["train"].sum() == pytest.approx(1)
