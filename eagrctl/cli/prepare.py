@@ -177,8 +177,8 @@ def folder(
     """Prepare images and label maps of your own.
 
     SOURCE holds images/NAME.jpg and labels/NAME.png of the same size (class ids; 255 is ignored), optionally train.txt,
-    val.txt and test.txt with a name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right eye"]`, and, where sides are
-    told apart, `mirrored = [["left eye", "right eye"]]`.
+    val.txt and test.txt with a name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right
+    eye"]`, and, where sides are told apart, `mirrored = [["left eye", "right eye"]]`.
 
     ```text
     eagrctl prepare folder my-faces --output data/my-faces
