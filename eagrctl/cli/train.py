@@ -9,7 +9,7 @@ import typer
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
 from eagrctl.cli.options import DATA, RUNS, Data, Gpus, Quiet, all_cores, newest_dataset
-from eagrctl.errors import TrainingError
+from eagrctl.errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
     from eagrctl.data.index import ShardIndex
@@ -92,12 +92,17 @@ def _begun(
     recipe: str | None, overrides: list[str], data: Path | None, output: Path | None
 ) -> tuple["Recipe", "ShardIndex", "Run"]:
     from eagrctl.data.index import ShardIndex
-    from eagrctl.recipe import find_recipe, load_recipe
+    from eagrctl.recipe import find_recipe, load_recipe, recipe_names
     from eagrctl.training.run import Run
 
     if recipe is None:
         index = ShardIndex.load(data or newest_dataset())
         recipe = index.provenance.dataset
+        if recipe not in recipe_names():
+            raise RecipeError(
+                f"no recipe is named after {index.root}, a dataset of the kind {recipe!r}: choose one with --recipe, "
+                f"such as celebamask-hq-small on a CPU (there are {', '.join(recipe_names())})"
+            )
         chosen = load_recipe(find_recipe(recipe), overrides)
     else:
         chosen = load_recipe(find_recipe(recipe), overrides)

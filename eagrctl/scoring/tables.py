@@ -67,7 +67,8 @@ def markdown_table(table: PublishedTable, rows: Sequence[Row], ranked: int | Non
     Raises:
         ValueError: a row has another number of values than the table has columns.
     """
-    best = _best([values for _, values in rows[:ranked]])
+    competing = [values for _, values in rows[:ranked]]
+    best = _best(competing) if competing else [None] * sum(len(line) for line in table.lines)
     width = max(len(line) for line in table.lines)
     first, *others = ([column.heading for column in line] for line in table.lines)
     lines = [_line("Methods", first, width), _line(":--", ["--:"] * width, width)]

@@ -167,5 +167,12 @@ def test_lapa_and_folder_and_paint_order_are_read(eagrctl: Invoke, tmp_path: Pat
     result = eagrctl("prepare", "folder", mine, "--size", 65, "--workers", 1)
     assert result.exit_code == 0, result.stderr
     assert ShardIndex.load(Path("data/folder")).classes == ("background", "head")
+    assert "choose one with --recipe" in one_line(eagrctl("train"))
+    settings = [part for override in (*TINY, "train.epochs=1") for part in ("--set", override)]
+    chosen = ("--recipe", "celebamask-hq-small", "--data", "data/folder")
+    assert eagrctl("train", *chosen, *settings).exit_code == 0
+    assert eagrctl("evaluate", "--report", "table.md").exit_code == 0
+    assert "the paper has no table for this dataset" in Path("table.md").read_text()
+    assert "| Methods | head | Mean |" in Path("table.md").read_text()
     line = one_line(eagrctl("prepare", "celebamask-hq", merged, "--paint-order", "accessories-last"))
     assert "accessories-last" in line

@@ -44,6 +44,10 @@ def test_a_table_of_two_lines_reads_as_in_the_paper() -> None:
     ]
 
 
+def test_a_row_that_competes_with_none_is_not_bold() -> None:
+    assert "**" not in markdown_table(SMALL, [("Ours", (1.0, 2.0, 3.0, 4.0))], ranked=0)
+
+
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"shorter|longer"):
         markdown_table(SMALL, [*SMALL.rows, ("Ours", (1.0, 2.0))])
