@@ -16,6 +16,9 @@ A message says what was wrong, where, and what to do about it, in one line. The 
 that line and exits with status 1; anything else that escapes is a bug and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class EagrctlError(Exception):
     """Base of every error that a user can mend."""
@@ -51,3 +54,9 @@ class CheckpointError(EagrctlError):
 
 class TrainingError(EagrctlError):
     """Training cannot start or cannot go on."""
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """For a message about an unknown word: the candidate that was probably meant, in brackets, or nothing."""
+    close = difflib.get_close_matches(word, list(candidates), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -4,7 +4,6 @@ Every number of the science stands in the file; nothing hides as a default in co
 paths and workers are no science: they are flags of the command line.
 """
 
-import difflib
 import json
 import tomllib
 import types
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from eagrctl.errors import RecipeError
+from eagrctl.errors import RecipeError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def find_recipe(name: str) -> Path:
     shipped = _shipped() / f"{name}.toml"
     if not shipped.is_file():
         raise RecipeError(
-            f"no recipe is called {name!r}{_did_you_mean(name, recipe_names())}; "
+            f"no recipe is called {name!r}{did_you_mean(name, recipe_names())}; "
             f"there are {', '.join(recipe_names())}, and any path to a .toml file"
         )
     return shipped
@@ -229,7 +228,7 @@ def _build(kind: Any, table: Mapping[str, Any], source: str, prefix: str) -> Any
     names = [field.name for field in fields(kind)]
     for key in table:
         if key not in names:
-            raise RecipeError(f"{source}: unknown key '{prefix}{key}'{_did_you_mean(key, names)}")
+            raise RecipeError(f"{source}: unknown key '{prefix}{key}'{did_you_mean(key, names)}")
     values: dict[str, Any] = {}
     for name in names:
         key, hint = f"{prefix}{name}", hints[name]
@@ -274,8 +273,3 @@ def _merge(table: dict[str, Any], override: Mapping[str, Any]) -> None:
             _merge(table[key], value)
         else:
             table[key] = value
-
-
-def _did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(candidates), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""

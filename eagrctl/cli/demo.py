@@ -56,7 +56,8 @@ def demo(
     run.require_free()
     source = SyntheticSource({"train": TRAIN, "val": VAL, "test": TEST}, seed=0, size=recipe.input.size)
     with console.progress(quiet) as report:
-        index = prepare(source, data, Aligner(recipe.input.size), all_cores(), report=report)
+        # Faces of an earlier demo that never came to a checkpoint are painted again.
+        index = prepare(source, data, Aligner(recipe.input.size), all_cores(), force=True, report=report)
         finished = train(recipe, index, run, device, report=report)
     if not finished:
         console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")

@@ -61,11 +61,12 @@ Partial = Annotated[
 ]
 Align = Annotated[bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")]
 Landmarks = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--landmarks",
         metavar="annotated|dlib|FILE",
-        help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5.",
+        help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5. "
+        "Default: the dataset where it annotates them, else dlib.",
     ),
 ]
 Predictor = Annotated[

@@ -56,7 +56,7 @@ def helen(
     output: PreparedOutput = None,
     size: Size = 473,
     align: Align = True,
-    landmarks: Landmarks = ANNOTATED,
+    landmarks: Landmarks = None,
     predictor: Predictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
@@ -77,7 +77,7 @@ def helen(
     """
     from eagrctl.data.helen import open_helen
 
-    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
     _prepare(open_helen(source, partial), output, aligner, workers, partial, force, part, quiet)
 
 
@@ -88,7 +88,7 @@ def lapa(
     output: PreparedOutput = None,
     size: Size = 473,
     align: Align = False,
-    landmarks: Landmarks = ANNOTATED,
+    landmarks: Landmarks = None,
     predictor: Predictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
@@ -109,8 +109,8 @@ def lapa(
     from eagrctl.data.lapa import open_lapa
 
     opened = open_lapa(source, partial)
-    console.message("LaPa may be used for non-commercial research only; so may networks trained on it.")
-    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _non_commercial("LaPa")
+    aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
     _prepare(opened, output, aligner, workers, partial, force, part, quiet)
 
 
@@ -125,7 +125,7 @@ def celebamask_hq(
         PaintOrder, typer.Option("--paint-order", help="Which parts cover which, where masks overlap.")
     ] = PaintOrder.OFFICIAL,
     align: Align = False,
-    landmarks: Landmarks = DLIB,
+    landmarks: Landmarks = None,
     predictor: Predictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
@@ -150,8 +150,8 @@ def celebamask_hq(
     from eagrctl.data.celebamask_hq import open_celebamask_hq
 
     opened = open_celebamask_hq(source, partial, paint_order.value)
-    console.message("CelebAMask-HQ may be used for non-commercial research only; so may networks trained on it.")
-    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    _non_commercial("CelebAMask-HQ")
+    aligner = _aligner(size, align, landmarks, DLIB, predictor, fallback)
     _prepare(opened, output, aligner, workers, partial, force, part, quiet)
 
 
@@ -165,7 +165,7 @@ def folder(
     output: PreparedOutput = None,
     size: Size = 473,
     align: Align = False,
-    landmarks: Landmarks = DLIB,
+    landmarks: Landmarks = None,
     predictor: Predictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
@@ -188,7 +188,7 @@ def folder(
     from eagrctl.data.folder import open_folder
 
     opened = open_folder(source, classes, partial)
-    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    aligner = _aligner(size, align, landmarks, DLIB, predictor, fallback)
     _prepare(opened, output, aligner, workers, partial, force, part, quiet)
 
 
@@ -203,7 +203,7 @@ def synthetic(
         int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.", show_default=True)
     ] = 0,
     align: Align = False,
-    landmarks: Landmarks = ANNOTATED,
+    landmarks: Landmarks = None,
     predictor: Predictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     part: Slice = None,
@@ -221,14 +221,22 @@ def synthetic(
     from eagrctl.data.synthetic import SyntheticSource
 
     source = SyntheticSource({"train": train, "val": val, "test": test}, seed=seed, size=size)
-    aligner = _aligner(size, align, landmarks, predictor, fallback)
+    aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
     _prepare(source, output, aligner, workers, False, force, part, quiet)
 
 
-def _aligner(size: int, align: bool, landmarks: str, predictor: Path | None, fallback: Fallback) -> "Aligner":
+def _non_commercial(dataset: str) -> None:
+    console.message(f"{dataset} may be used for non-commercial research only; so may networks trained on it.")
+
+
+def _aligner(
+    size: int, align: bool, landmarks: str | None, default: str, predictor: Path | None, fallback: Fallback
+) -> "Aligner":
     from eagrctl.data.aligner import Aligner
 
-    return Aligner(size, _points(landmarks, predictor) if align else None, fallback.value)
+    if not align and (landmarks or predictor):
+        raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
+    return Aligner(size, _points(landmarks or default, predictor) if align else None, fallback.value)
 
 
 def _points(landmarks: str, predictor: Path | None) -> "PointSource":

@@ -33,11 +33,16 @@ WEIGHTS.flags.writeable = False
 _DISTINCT = 1e-6
 
 
+def stretch_matrix(size: tuple[int, ...], target: tuple[int, ...]) -> Matrix:
+    """The matrix that stretches a whole frame of (height, width) onto another one."""
+    (height, width), (target_height, target_width) = size, target
+    across, down = target_width / width, target_height / height
+    return np.array([[across, 0.0, 0.5 * across - 0.5], [0.0, down, 0.5 * down - 0.5]])
+
+
 def resize_matrix(source_size: tuple[int, int], size: int) -> Matrix:
     """The matrix that stretches a whole frame of (height, width) onto a size x size square."""
-    height, width = source_size
-    across, down = size / width, size / height
-    return np.array([[across, 0.0, 0.5 * across - 0.5], [0.0, down, 0.5 * down - 0.5]])
+    return stretch_matrix(source_size, (size, size))
 
 
 def similarity(
@@ -118,13 +123,7 @@ def warp_image(image: Pixels, matrix: Matrix, size: int) -> Pixels:
     if shrunk != (width, height):
         picture = picture.resize(shrunk, Image.Resampling.BICUBIC)
         # From the shrunk frame, back to the photo's own, on to the aligned one.
-        grow = np.array(
-            [
-                [width / shrunk[0], 0.0, 0.5 * width / shrunk[0] - 0.5],
-                [0.0, height / shrunk[1], 0.5 * height / shrunk[1] - 0.5],
-            ]
-        )
-        matrix = compose(matrix, grow)
+        matrix = compose(matrix, stretch_matrix(shrunk[::-1], (height, width)))
     if shrunk == (size, size) and np.allclose(matrix, np.eye(2, 3), atol=1e-9):
         return np.asarray(picture)
     return _sample(picture, matrix, (size, size), Image.Resampling.BILINEAR)

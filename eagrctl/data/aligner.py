@@ -1,5 +1,7 @@
 """Sample -> aligned sample: which points decide, and what happens where there are none."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,9 +10,19 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eagrctl.data.align import align_matrix, centre_matrix, compose, invert, resize_matrix, warp_image, warp_labels
+from eagrctl.data.align import (
+    align_matrix,
+    centre_matrix,
+    compose,
+    invert,
+    resize_matrix,
+    stretch_matrix,
+    warp_image,
+    warp_labels,
+)
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.sample import AlignedSample, Matrix, Sample
+from eagrctl.data.shards import digest
 from eagrctl.errors import AlignmentError, NoFaceError
 
 if TYPE_CHECKING:
@@ -31,6 +43,11 @@ class PointSource(Protocol):
         """For the index and every report."""
         ...
 
+    @property
+    def identity(self) -> str:
+        """What tells these landmarks from all others, contents of files included."""
+        ...
+
     def find(self, sample: Sample) -> Points | None:
         """The five landmarks in the source frame, (5, 2) float64, NaN where one is unknown; None for no face."""
         ...
@@ -41,6 +58,7 @@ class Annotated:
     """The landmarks that the dataset itself annotates."""
 
     description: str = "annotated by the dataset"
+    identity: str = "annotated"
 
     def find(self, sample: Sample) -> Points | None:
         """See `PointSource.find`."""
@@ -53,6 +71,12 @@ class Listed:
 
     landmarks: Mapping[str, Points]
     description: str
+
+    @property
+    def identity(self) -> str:
+        """See `PointSource.identity`."""
+        points = {name: five.tolist() for name, five in sorted(self.landmarks.items())}
+        return hashlib.sha256(json.dumps(points).encode()).hexdigest()
 
     def find(self, sample: Sample) -> Points | None:
         """See `PointSource.find`."""
@@ -69,6 +93,11 @@ class Detected:
     def description(self) -> str:
         """See `PointSource.description`."""
         return self.finder.description
+
+    @property
+    def identity(self) -> str:
+        """See `PointSource.identity`."""
+        return digest(self.finder.path)
 
     def find(self, sample: Sample) -> Points | None:
         """See `PointSource.find`."""
@@ -100,6 +129,11 @@ class Aligner:
             return "none: the whole frame, resized"
         without = "centred" if self.fallback == "centre" else "skipped"
         return f"similarity by landmarks {self.points.description}; faces without are {without}"
+
+    @property
+    def identity(self) -> str:
+        """What tells its landmarks from all others, contents of files included."""
+        return "none" if self.points is None else self.points.identity
 
     def align(self, sample: Sample) -> AlignedSample:
         """Align one sample, and derive its edges.
@@ -137,9 +171,8 @@ class Aligner:
 
 def photo_to_source(sample: Sample) -> Matrix:
     """The matrix from a sample's photo, which may be larger, to its source frame: both show the same field of view."""
-    (height, width), (photo_height, photo_width) = sample.labels.shape, sample.image.shape[:2]
-    across, down = width / photo_width, height / photo_height
-    return np.array([[across, 0.0, 0.5 * across - 0.5], [0.0, down, 0.5 * down - 0.5]])
+    height, width = sample.labels.shape
+    return stretch_matrix(sample.image.shape[:2], (height, width))
 
 
 def _move(points: Points, matrix: Matrix) -> Points:

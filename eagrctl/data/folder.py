@@ -12,9 +12,8 @@
 """
 
 import colorsys
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from eagrctl.data.labels import BACKGROUND, IGNORE, LabelSet
 from eagrctl.data.sample import Sample
 from eagrctl.data.source import Provenance
 from eagrctl.data.splits import BY_LISTS, EVERY_TENTH, every_tenth, find_photos, listed_splits
-from eagrctl.errors import SourceError
+from eagrctl.errors import SourceError, did_you_mean
 
 CLASSES = "classes.toml"
 KEYS = ("classes", "mirrored", "regions")
@@ -108,7 +107,7 @@ def read_classes(path: Path) -> LabelSet:
         raise SourceError(f"{path} is not TOML ({error}); write it as in {EXAMPLE}") from None
     for key in table:
         if key not in KEYS:
-            raise SourceError(f"{path}: unknown key '{key}'{_did_you_mean(key, KEYS)}; there are {', '.join(KEYS)}")
+            raise SourceError(f"{path}: unknown key '{key}'{did_you_mean(key, KEYS)}; there are {', '.join(KEYS)}")
     names = _names(table.get("classes"), "classes", path)
     if names[BACKGROUND] != "background":
         raise SourceError(f"{path}: the first class must be 'background', which is id 0, not {names[0]!r}")
@@ -189,10 +188,5 @@ def _regions(value: Any, names: tuple[str, ...], path: Path) -> dict[str, tuple[
 
 def _id(name: str, names: tuple[str, ...], key: str, path: Path) -> int:
     if name not in names:
-        raise SourceError(f"{path}: '{key}' names {name!r}, which is no class{_did_you_mean(name, names)}")
+        raise SourceError(f"{path}: '{key}' names {name!r}, which is no class{did_you_mean(name, names)}")
     return names.index(name)
-
-
-def _did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(candidates), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -222,7 +222,7 @@ class ShardIndex:
             if key not in self._open:
                 self._open[key] = h5py.File(path, "r")
             return read_row(self._open[key], row)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, ValueError, IndexError) as error:
             raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from error
 
     def __getstate__(self) -> dict[str, Any]:

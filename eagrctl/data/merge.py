@@ -33,7 +33,8 @@ def merge(parts: Sequence[Path], output: Path, force: bool = False, report: Repo
     for index in indexes:
         for split in index.splits:
             index.verify(split, report)
-    unfinished = output.with_name(output.name + ".partial")
+    # Not NAME.partial, in which a preparation may wait to be continued.
+    unfinished = output.with_name(output.name + ".merging")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -64,7 +65,10 @@ def _complete(indexes: list[ShardIndex]) -> list[ShardIndex]:
                 f"{index.root} and {indexes[0].root} were prepared from other names or with other options: "
                 "prepare all parts alike"
             )
-    total = max((index.part[1] for index in indexes if index.part), default=0)
+    totals = sorted({index.part[1] for index in indexes if index.part})
+    if len(totals) > 1:
+        raise ShardError(f"these are parts of {' and of '.join(map(str, totals))}: give those of one division")
+    total = totals[0]
     found = sorted(index.part[0] for index in indexes if index.part)
     if found != list(range(1, total + 1)):
         missing = [str(number) for number in range(1, total + 1) if number not in found]

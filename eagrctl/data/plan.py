@@ -8,7 +8,7 @@ under one plan. What became of a piece is noted beside its shard, until the inde
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from eagrctl.errors import DataError, ShardError
 from eagrctl.files import replacing
 
 PLAN = "plan.json"
+OURS = {".h5", ".json", ".part"}  # what an unfinished preparation leaves in its folder
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def cut(source: Source, part: tuple[int, int] | None = None) -> list[Piece]:
 def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any]:
     """Everything that decides the bytes of a dataset, but for its photos; plain JSON values."""
     provenance = source.provenance
-    return {
+    plan = {
         "eagrctl": __version__,
         "dataset": provenance.dataset,
         "variant": provenance.variant,
@@ -77,12 +78,16 @@ def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any
         **provenance.settings,
         "size": aligner.size,
         "alignment": aligner.description,
+        "landmarks": aligner.identity,
         "unusable samples": "listed" if keep_going else "refused",
-        "classes": list(source.labels.names),
+        "classes": asdict(source.labels),
         "names": hashlib.sha256(
             json.dumps({split: list(names) for split, names in source.splits.items()}).encode()
         ).hexdigest(),
     }
+    # As it reads when it comes back from a file: a tuple would differ from its list.
+    plain: dict[str, Any] = json.loads(json.dumps(plan))
+    return plain
 
 
 def plan_digest(plan: dict[str, Any]) -> str:
@@ -97,14 +102,20 @@ def begin(folder: Path, plan: dict[str, Any], force: bool) -> int:
         How many shards are done in it.
 
     Raises:
-        ShardError: it was begun under another plan.
+        ShardError: it was begun under another plan, or is somebody's folder of that name.
     """
     path = folder / PLAN
+    if folder.exists() and not (folder.is_dir() and all(entry.suffix in OURS for entry in folder.iterdir())):
+        raise ShardError(f"{folder} holds something else than a preparation: move it, or name another --output")
     if force or not path.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(plan, indent=2), encoding="utf-8")
+        try:
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(plan, indent=2), encoding="utf-8")
+        except BaseException:
+            folder.rmdir()
+            raise
         return 0
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
@@ -121,7 +132,7 @@ def begin(folder: Path, plan: dict[str, Any], force: bool) -> int:
 
 def notes(folder: Path) -> list[Path]:
     """The notes in a folder: one for each piece that is done."""
-    return [path for path in folder.glob("*-[0-9]*.json") if path.name != PLAN]
+    return list(folder.glob("*-[0-9]*.json"))
 
 
 def note(folder: Path, piece: Piece, written: Written) -> None:

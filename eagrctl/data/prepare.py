@@ -8,9 +8,11 @@ import errno
 import shutil
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import INDEX, Shard, ShardIndex, Split
@@ -64,6 +66,7 @@ def prepare(
     try:
         finished = begin(unfinished, plan | {"part": list(part) if part else None}, force)
     except OSError as error:
+        _drop_empty_parent(output, had_parent)
         raise ShardError(disk_message(error, output)) from error
     if finished:
         report(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
@@ -159,11 +162,12 @@ def _gather(done: dict[Piece, Written], aligner: Aligner) -> dict[str, Split]:
             raise SourceError(
                 f"not one of the {total} samples of split {name} can be used; the first: {split.skipped[0][1]}"
             )
-        if aligner.points is not None and len(split.centred) == split.count:
-            raise SourceError(
-                f"not one face of split {name} has landmarks {aligner.points.description}: "
-                "choose others with --landmarks, or --no-align"
-            )
+    # A small split may well have no face that is found; a whole dataset has the wrong landmarks.
+    if aligner.points is not None and all(len(split.centred) == split.count for split in splits.values()):
+        raise SourceError(
+            f"not one face of split {next(iter(splits))} has landmarks {aligner.points.description}, nor of any other: "
+            "choose others with --landmarks, or --no-align"
+        )
     return splits
 
 
@@ -185,8 +189,14 @@ def _tidy(unfinished: Path, output: Path, had_parent: bool, report: Report) -> N
         report(Notice(f"{kept} finished shards are kept in {unfinished}: the same command continues from them"))
         return
     shutil.rmtree(unfinished, ignore_errors=True)
-    if not had_parent and not output.exists():
-        shutil.rmtree(output.parent, ignore_errors=True)
+    _drop_empty_parent(output, had_parent)
+
+
+def _drop_empty_parent(output: Path, had_parent: bool) -> None:
+    """Take away the folder of `output` if it was made for it, but only while it is empty: others may have used it."""
+    if not had_parent:
+        with suppress(OSError):
+            output.parent.rmdir()
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -220,9 +230,9 @@ def move_into_place(finished: Path, output: Path) -> None:
     if not output.exists():
         finished.replace(output)
         return
-    old = output.with_name(output.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    output.replace(old)
+    # A name of its own: NAME.old may be somebody's backup.
+    old = Path(mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    output.replace(old / output.name)
     finished.replace(output)
     shutil.rmtree(old)
 

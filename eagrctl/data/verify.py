@@ -13,7 +13,7 @@ from eagrctl.events import Progress, Report, ignore
 def verify_dataset(index: ShardIndex, report: Report = ignore) -> None:
     """Compare shards with the index, and every sample with what it promises.
 
-    Checked are hashes, counts, shapes, label ranges in both frames, that a matrix can be undone, names that stand
+    Checked are hashes, shapes, label ranges in both frames, that a matrix can be undone, names that stand
     twice, and edges, which are derived again and compared.
 
     Raises:

@@ -64,8 +64,8 @@ def contact_sheet(samples: Sequence[Stored], label_set: LabelSet, side: int = 16
     cell_width, cell_height = 2 * side + MARGIN, side + 20
     rows = -(-len(samples) // across)
     width = across * cell_width + MARGIN
-    legend, legend_height = _legend(label_set, width, font)
-    sheet = Image.new("RGB", (width, rows * cell_height + MARGIN + legend_height), "white")
+    legend = _legend(label_set, width, font)
+    sheet = Image.new("RGB", (width, rows * cell_height + MARGIN + legend.height), "white")
     draw = ImageDraw.Draw(sheet)
     for place, sample in enumerate(samples):
         left, top = MARGIN + place % across * cell_width, MARGIN + place // across * cell_height
@@ -95,8 +95,8 @@ def side_by_side(
     group = 3 * (side + MARGIN)
     rows = -(-len(faces) // across)
     width = across * group + MARGIN
-    legend, legend_height = _legend(label_set, width, font)
-    height = heading + rows * (side + MARGIN) + MARGIN + legend_height
+    legend = _legend(label_set, width, font)
+    height = heading + rows * (side + MARGIN) + MARGIN + legend.height
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     for column in range(across):
@@ -110,7 +110,7 @@ def side_by_side(
         ):
             picture = Image.fromarray(pixels).resize((side, side), method)
             sheet.paste(picture, (left + number * (side + MARGIN), top))
-    sheet.paste(legend, (0, height - legend_height))
+    sheet.paste(legend, (0, height - legend.height))
     return sheet
 
 
@@ -123,9 +123,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _legend(
-    label_set: LabelSet, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
-) -> tuple[Image.Image, int]:
+def _legend(label_set: LabelSet, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
     cell, line = 120, 22
     per_line = max(1, (width - MARGIN) // cell)
     height = -(-len(label_set) // per_line) * line + MARGIN
@@ -135,4 +133,4 @@ def _legend(
         left, top = MARGIN + number % per_line * cell, number // per_line * line
         draw.rectangle((left, top + 2, left + 14, top + 16), fill=colour, outline="black")
         draw.text((left + 20, top), name, "black", font)
-    return legend, height
+    return legend

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,10 @@ def test_two_places_at_once_are_wrong_usage(eagrctl: Invoke) -> None:
     result = eagrctl("demo", "here", "--output", "there")
     assert result.exit_code == 2
     assert not list(Path().iterdir())
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_demo_that_never_came_to_a_checkpoint_can_be_started_again(eagrctl: Invoke) -> None:
+    assert eagrctl("demo", "there", "--quiet").exit_code == 0
+    shutil.rmtree("there/run")
+    assert eagrctl("demo", "there", "--quiet").exit_code == 0

@@ -176,3 +176,11 @@ def test_lapa_and_folder_and_paint_order_are_read(eagrctl: Invoke, tmp_path: Pat
     assert "| Methods | head | Mean |" in Path("table.md").read_text()
     line = one_line(eagrctl("prepare", "celebamask-hq", merged, "--paint-order", "accessories-last"))
     assert "accessories-last" in line
+
+
+@pytest.mark.parametrize("option", [("--landmarks", "dlib"), ("--predictor", "some.dat")])
+def test_landmarks_without_alignment_are_wrong_usage(eagrctl: Invoke, merged: Path, option: tuple[str, str]) -> None:
+    result = eagrctl("prepare", "celebamask-hq", merged, *option)
+    assert result.exit_code == 2
+    assert "add --align" in result.stderr
+    assert not Path("data").exists()

@@ -80,3 +80,17 @@ def test_something_else_is_never_replaced(parts: list[Path], tmp_path: Path) -> 
     (tmp_path / "joined" / "thesis.tex").write_text("years of work")
     with pytest.raises(ShardError, match="is no prepared dataset"):
         merge(parts, tmp_path / "joined", force=True)
+
+
+def test_parts_of_different_divisions_do_not_join(parts: list[Path], merged: Path, tmp_path: Path) -> None:
+    # Second of two, where the second of three belongs: the numbers are complete, the shards are not.
+    prepare(open_celebamask_hq(merged), parts[1], Aligner(49), keep_going=True, part=(2, 2), force=True)
+    with pytest.raises(ShardError, match="parts of 2 and of 3: give those of one division"):
+        merge(parts, tmp_path / "joined")
+
+
+def test_an_unfinished_preparation_of_the_same_name_is_left_alone(parts: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "joined.partial").mkdir()
+    (tmp_path / "joined.partial" / "train-00000.h5").write_text("an hour of work")
+    merge(parts, tmp_path / "joined")
+    assert (tmp_path / "joined.partial" / "train-00000.h5").read_text() == "an hour of work"

@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from eagrctl.data.aligner import Aligner
+from eagrctl.data.aligner import Aligner, Listed
 from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.plan import PLAN, begin, cut, done, note, plan_digest, plan_of
 from eagrctl.data.plan import Written as WrittenPiece
@@ -79,3 +80,29 @@ def test_a_piece_is_done_when_its_shard_is_what_its_note_says(tmp_path: Path) ->
     assert done(tmp_path, piece) is None
     (tmp_path / piece.file).write_text("other")
     assert done(tmp_path, piece) is None
+
+
+def test_other_landmarks_under_the_same_name_are_another_plan() -> None:
+    points = np.arange(10.0).reshape(5, 2)
+    plans = [
+        plan_of(MANY, Aligner(65, Listed({"train-00000": five}, "from points.txt")), False)
+        for five in (points, points + 1, np.full((5, 2), np.nan))
+    ]
+    assert len({plan_digest(plan) for plan in plans}) == 3
+
+
+def test_a_plan_survives_its_file(tmp_path: Path) -> None:
+    plan = plan_of(MANY, Aligner(65), False)
+    assert json.loads(json.dumps(plan)) == plan
+    begin(tmp_path / "data.partial", plan, force=False)
+    assert begin(tmp_path / "data.partial", plan, force=False) == 0
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_somebodys_folder_of_the_same_name_is_left_alone(tmp_path: Path, force: bool) -> None:
+    folder = tmp_path / "data.partial"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(ShardError, match="holds something else than a preparation"):
+        begin(folder, {"size": 473}, force)
+    assert (folder / "thesis.tex").read_text() == "years of work"

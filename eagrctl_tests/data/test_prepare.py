@@ -272,3 +272,34 @@ def test_landmarks_that_no_face_has_are_refused(merged: Path, tmp_path: Path) ->
     with pytest.raises(SourceError, match=r"not one face of split train has landmarks annotated by the dataset"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, Annotated()))
     assert not (tmp_path / "data").exists()
+
+
+def test_a_failure_takes_nothing_away_that_others_wrote_beside_it(merged: Path, tmp_path: Path) -> None:
+    (merged / "images" / "7.jpg").write_text("no photo")
+    neighbour = tmp_path / "data" / "thesis.tex"
+
+    def write_beside(event: Progress | Notice) -> None:
+        neighbour.write_text("years of work")
+
+    with pytest.raises(SourceError):
+        prepare(open_celebamask_hq(merged), tmp_path / "data" / "mine", Aligner(49), report=write_beside)
+    assert [path.name for path in neighbour.parent.iterdir()] == ["thesis.tex"]
+
+
+def test_a_backup_beside_the_output_survives_force(merged: Path, tmp_path: Path) -> None:
+    source, output = open_celebamask_hq(merged), tmp_path / "data"
+    prepare(source, output, Aligner(49))
+    (tmp_path / "data.old").mkdir()
+    (tmp_path / "data.old" / "index.json").write_text("a backup")
+    prepare(source, output, Aligner(65), force=True)
+    assert (tmp_path / "data.old" / "index.json").read_text() == "a backup"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "data.old", "merged"]
+
+
+def test_a_split_whose_few_faces_have_no_landmarks_is_centred_while_others_have_some(
+    merged: Path, tmp_path: Path
+) -> None:
+    known = {str(number): TEMPLATE * 64 for number in range(12)}  # the training faces
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, Listed(known, "from a file")))
+    assert index.split("val").centred == ("12", "13", "14")
+    assert index.split("train").centred == ()
