@@ -24,6 +24,7 @@ import torch
 
 from eagrctl.errors import CheckpointError, RecipeError
 from eagrctl.files import replacing
+from eagrctl.network.backbone import Form
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe, recipe_from_dict, recipe_to_dict
 
@@ -57,9 +58,16 @@ def build_network(recipe: Recipe, classes: int) -> EAGRNet:
             classes=classes,
             backbone=model.backbone,
             width=model.width,
-            anchors=model.anchors,
+            form=Form(model.stem, model.stride, model.residual),
+            edge=model.edge,
+            graph=model.graph,
+            reasoning=model.reasoning,
+            sampling=model.sampling,
+            deployment=model.deployment,
+            pooling=model.pooling,
             high=(model.high_k, model.high_t),
             low=(model.low_k, model.low_t),
+            recompute=recipe.train.checkpointing,
         )
     except ValueError as error:
         raise RecipeError(f"the recipe's [model] cannot be built: {error}") from None

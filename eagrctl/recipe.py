@@ -18,18 +18,34 @@ from eagrctl.errors import RecipeError, did_you_mean
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The network (paper, section 4.2): see `eagrctl.network.eagrnet.EAGRNet`.
+    """The network (paper, section 4.2): see `eagrctl.network.eagrnet.EAGRNet`, which says what each switch leaves.
 
     Attributes:
         backbone: "resnet18", "resnet50" or "resnet101".
+        stem: "deep" (the paper's three 3x3 convolutions) or "conv7x7".
+        stride: which convolution of a bottleneck has the stride of its stage, "3x3" or "1x1".
+        residual: "activated" (as In-Place ABN has it) or "plain" (as in ImageNet networks) before a block's sum.
+        pretrained: "none"; "imagenet" to fetch the published weights of this backbone; or the path of a file.
         width: scales every channel count; 1.0 is the paper's network.
-        anchors: pooling size of Eq. 2, its border included.
-        high_k, high_t, low_k, low_t: K and T of the two EAGR modules.
+        edge, graph, reasoning: the components of Table 1; its fourth is `loss.ba_loss`.
+        sampling: anchors by pooling; false is Figure 4's "Without sampling".
+        deployment: number of EAGR modules, 0 to 3 (Table 2).
+        pooling: pooling size of Eq. 2, its border included (Table 2).
+        high_k, high_t, low_k, low_t: K and T of the modules on high-level and low-level features.
     """
 
     backbone: str
+    stem: str
+    stride: str
+    residual: str
+    pretrained: str
     width: float
-    anchors: int
+    edge: bool
+    graph: bool
+    reasoning: bool
+    sampling: bool
+    deployment: int
+    pooling: int
     high_k: int
     high_t: int
     low_k: int
@@ -37,7 +53,8 @@ class ModelRecipe:
 
     def __post_init__(self) -> None:
         _require(0 < self.width <= 4, "model.width", "above 0 and at most 4", self.width)
-        _require(3 <= self.anchors <= 32, "model.anchors", "from 3 to 32", self.anchors)
+        _require(0 <= self.deployment <= 3, "model.deployment", "0, 1, 2 or 3 modules", self.deployment)
+        _require(3 <= self.pooling <= 32, "model.pooling", "from 3 to 32", self.pooling)
         for name in ("high_k", "high_t", "low_k", "low_t"):
             _require(getattr(self, name) >= 1, f"model.{name}", "at least 1", getattr(self, name))
 
@@ -79,13 +96,13 @@ class AugmentRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """The weights of Eq. 7: `edge` is lambda_1, `boundary` is lambda_2."""
+    """The weights of Eq. 7: `edge` is lambda_1, `ba_loss` is lambda_2. 0 switches a term off, as Table 1 does."""
 
     edge: float
-    boundary: float
+    ba_loss: float
 
     def __post_init__(self) -> None:
-        for name in ("edge", "boundary"):
+        for name in ("edge", "ba_loss"):
             _require(getattr(self, name) >= 0, f"loss.{name}", "0 or more", getattr(self, name))
 
 
@@ -100,6 +117,7 @@ class TrainRecipe:
         rate: learning rate of the first step; it decays as (1 - step / steps) ** power.
         momentum, weight_decay: of SGD.
         power: of the decay.
+        checkpointing: keep fewer activations and compute them again, which saves memory and changes nothing else.
     """
 
     seed: int
@@ -109,6 +127,7 @@ class TrainRecipe:
     momentum: float
     weight_decay: float
     power: float
+    checkpointing: bool
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "train.seed", "0 or more", self.seed)

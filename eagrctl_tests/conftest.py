@@ -29,6 +29,7 @@ CLASSES = {"synthetic": HELEN, "helen": HELEN, "lapa": HELEN, "celebamask-hq": C
 
 # What turns a shipped recipe into one that trains in a second: every kind of layer is still there.
 TINY = (
+    'model.pretrained="none"',
     "model.width=0.125",
     "input.size=49",
     "train.batch=4",

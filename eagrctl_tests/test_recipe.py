@@ -33,12 +33,12 @@ def test_a_recipe_survives_being_written_back(name: str, tmp_path: Path) -> None
 
 def test_the_papers_recipe_has_the_papers_numbers() -> None:
     recipe = load_recipe(find_recipe("celebamask-hq"))
-    assert (recipe.model.backbone, recipe.model.width, recipe.model.anchors) == ("resnet101", 1.0, 6)
+    assert (recipe.model.backbone, recipe.model.width, recipe.model.pooling) == ("resnet101", 1.0, 6)
     assert {recipe.model.high_k, recipe.model.low_k} == {128}
     assert {recipe.model.high_t, recipe.model.low_t} == {64}
     assert (recipe.input.size, recipe.augment.rotation, recipe.augment.scale) == (473, 30.0, (0.75, 1.25))
     assert (recipe.train.batch, recipe.train.rate, recipe.train.weight_decay) == (28, 1e-3, 5e-4)
-    assert (recipe.loss.edge, recipe.loss.boundary) == (1.0, 1.0)
+    assert (recipe.loss.edge, recipe.loss.ba_loss) == (1.0, 1.0)
 
 
 def test_overrides_are_toml(small: Path) -> None:
@@ -61,7 +61,7 @@ def test_overrides_are_toml(small: Path) -> None:
         ("augment.scale=[1.0]", "'augment.scale' must be a list of 2 numbers"),
         ("augment.scale=[1.2, 0.8]", "'augment.scale' must be .low, high."),
         ("model=3", "'model' must be a section"),
-        ("model.anchors=2", "'model.anchors' must be from 3 to 32"),
+        ("model.pooling=2", "'model.pooling' must be from 3 to 32"),
         ("train.rate", "is not TOML: write it as key=value"),
         ("model.backbone=resnet50", "strings keep their quotes"),
     ],
@@ -78,7 +78,7 @@ def test_a_missing_key_is_named_with_its_file(small: Path) -> None:
 
 
 def test_a_missing_section_is_named(small: Path) -> None:
-    small.write_text(small.read_text().replace("[loss]\nedge = 1.0\nboundary = 1.0\n", ""))
+    small.write_text(small.read_text().replace("[loss]\nedge = 1.0\nba_loss = 1.0\n", ""))
     with pytest.raises(RecipeError, match="missing section 'loss'"):
         load_recipe(small)
 

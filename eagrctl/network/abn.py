@@ -1,33 +1,63 @@
 """Activated batch norm, and the convolution that comes before it everywhere.
 
 The paper normalises with In-Place Activated Batch Norm [37]: batch norm, then a leaky ReLU of slope 0.01. This is the
-same function from torch's own pieces.
+same function from torch's own pieces. What the original is known for, memory, comes from `eagrctl.network.recompute`.
 """
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
+
+from eagrctl.network.shared_statistics import normalise_over_processes
 
 LEAKY_SLOPE = 0.01
 
 
-class ActivatedBatchNorm(nn.BatchNorm2d):
+class ActivatedBatchNorm(nn.SyncBatchNorm):
     """Batch norm followed by a leaky ReLU, (B, C, H, W) -> (B, C, H, W).
+
+    Where training runs in several processes, the statistics are those of all their images: on GPUs by torch's
+    `SyncBatchNorm`, on CPUs, which it refuses, by `normalise_over_processes`.
 
     Args:
         channels: C.
-        slope: of the activation below zero. 0 gives a plain ReLU, which is what a leaky ReLU followed by a ReLU is.
+        slope: of the activation below zero. 0 gives a plain ReLU, which is what a leaky ReLU followed by a ReLU is;
+            1 gives no activation at all.
     """
 
     def __init__(self, channels: int, slope: float = LEAKY_SLOPE) -> None:
         super().__init__(channels, eps=1e-5)
         self.slope = slope
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's name for it
         """Normalise, then activate."""
-        normalised = super().forward(features)
+        normalised = self._normalise(input)
+        if self.slope == 1:
+            return normalised
         # In place: batch norm keeps its input for the backward pass, so its output is free to be overwritten.
         return F.leaky_relu(normalised, self.slope, inplace=True)
+
+    def _normalise(self, features: torch.Tensor) -> torch.Tensor:
+        if not (self.training and features.device.type == "cpu" and _several_processes()):
+            normalised: torch.Tensor = super().forward(features)
+            return normalised
+        normalised, mean, variance, count = normalise_over_processes(features, self.weight, self.bias, self.eps)
+        if self.track_running_stats:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            assert self.momentum is not None
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)
+                self.running_mean.lerp_(mean, self.momentum)
+                # As torch's own: the running variance is the unbiased one.
+                self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), self.momentum)
+        return normalised
+
+
+def _several_processes() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def convolution(

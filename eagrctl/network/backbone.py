@@ -1,12 +1,14 @@
-"""ResNet with a deep stem, at output stride 8 (paper, section 4.2; "ResNet" in Fig. 1)."""
+"""ResNet at output stride 8 (paper, section 4.2; "ResNet" in Fig. 1)."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.abn import ActivatedBatchNorm, convolution, narrow
+from eagrctl.network.abn import LEAKY_SLOPE, ActivatedBatchNorm, convolution, narrow
+from eagrctl.network.recompute import before_last_norm, recomputed, worthwhile
 
 
 class Features(NamedTuple):
@@ -22,50 +24,110 @@ class Features(NamedTuple):
     conv5: torch.Tensor
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1; the stride sits on the 3x3.
+STEMS = ("deep", "conv7x7")
+STRIDES = ("3x3", "1x1")
+RESIDUALS = ("activated", "plain")
 
-    Both the last norm and the projection of the shortcut are activated (leaky) *before* their sum, because In-Place
-    ABN has no other form; a plain ReLU follows the sum.
+
+@dataclass(frozen=True)
+class Form:
+    """Where ResNets differ that are otherwise alike.
+
+    Attributes:
+        stem: "deep" for the paper's three 3x3 convolutions, "conv7x7" for the one of He et al. [7].
+        stride: which convolution of a bottleneck has the stride of its stage: "3x3", or "1x1" as in the first ResNets.
+        residual: "activated" puts a leaky ReLU between the last norm of a block (and of its shortcut) and their sum,
+            because In-Place ABN has no other form; "plain" does not, which is what ImageNet weights were trained with.
+            A plain ReLU follows the sum in both.
+
+    Raises:
+        ValueError: a value that is none of these.
     """
+
+    stem: str = "deep"
+    stride: str = "3x3"
+    residual: str = "activated"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("stem", STEMS), ("stride", STRIDES), ("residual", RESIDUALS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, not {getattr(self, name)!r}")
+
+    @property
+    def slope(self) -> float:
+        """Of the activation before the sum."""
+        return LEAKY_SLOPE if self.residual == "activated" else 1.0
+
+
+class Block(nn.Module):
+    """Convolutions beside a shortcut, then their sum and a plain ReLU; `Form` says what of it varies."""
+
+    shortcut: nn.Module
+
+    def units(self) -> tuple[nn.Sequential, ...]:
+        """The convolutions with their norms, in order."""
+        raise NotImplementedError
+
+    def forward(self, inputs: torch.Tensor, recompute: bool = False) -> torch.Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        units = self.units()
+        if not recompute:
+            residual = inputs
+            for unit in units:
+                residual = unit(residual)
+            return F.relu(residual + self.shortcut(inputs))
+        last, short = units[-1][1], self.shortcut
+        if isinstance(short, nn.Identity):
+            norms, beside = [last], inputs
+        else:
+            assert isinstance(short, nn.Sequential)
+            norms, beside = [last, short[1]], short[0](inputs)
+
+        def join(residual: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+            return F.relu(last(residual) + (norms[1](shortcut) if norms[1:] else shortcut))
+
+        return recomputed(join, before_last_norm(units, inputs), beside, norms=norms)
+
+
+class Bottleneck(Block):
+    """1x1, 3x3, 1x1."""
 
     expansion = 4
 
-    def __init__(self, inputs: int, middle: int, stride: int, dilation: int) -> None:
+    def __init__(self, inputs: int, middle: int, stride: int, dilation: int, form: Form) -> None:
         super().__init__()
         outputs = middle * self.expansion
-        self.reduce = convolution(inputs, middle, slope=0.0)
-        self.spatial = convolution(middle, middle, kernel=3, stride=stride, dilation=dilation, slope=0.0)
-        self.extend = convolution(middle, outputs)
-        self.shortcut = _shortcut(inputs, outputs, stride)
+        early, late = (1, stride) if form.stride == "3x3" else (stride, 1)
+        self.reduce = convolution(inputs, middle, stride=early, slope=0.0)
+        self.spatial = convolution(middle, middle, kernel=3, stride=late, dilation=dilation, slope=0.0)
+        self.extend = convolution(middle, outputs, slope=form.slope)
+        self.shortcut = _shortcut(inputs, outputs, stride, form)
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        residual = self.extend(self.spatial(self.reduce(inputs)))
-        return F.relu(residual + self.shortcut(inputs))
+    def units(self) -> tuple[nn.Sequential, ...]:
+        """The convolutions with their norms, in order."""
+        return self.reduce, self.spatial, self.extend
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions: the block of ResNet-18, with the norms of `Bottleneck`."""
+class BasicBlock(Block):
+    """3x3, 3x3: the block of ResNet-18."""
 
     expansion = 1
 
-    def __init__(self, inputs: int, middle: int, stride: int, dilation: int) -> None:
+    def __init__(self, inputs: int, middle: int, stride: int, dilation: int, form: Form) -> None:
         super().__init__()
         self.first = convolution(inputs, middle, kernel=3, stride=stride, dilation=dilation, slope=0.0)
-        self.second = convolution(middle, middle, kernel=3, dilation=dilation)
-        self.shortcut = _shortcut(inputs, middle, stride)
+        self.second = convolution(middle, middle, kernel=3, dilation=dilation, slope=form.slope)
+        self.shortcut = _shortcut(inputs, middle, stride, form)
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        residual = self.second(self.first(inputs))
-        return F.relu(residual + self.shortcut(inputs))
+    def units(self) -> tuple[nn.Sequential, ...]:
+        """The convolutions with their norms, in order."""
+        return self.first, self.second
 
 
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+def _shortcut(inputs: int, outputs: int, stride: int, form: Form) -> nn.Module:
     if stride == 1 and inputs == outputs:
         return nn.Identity()
-    return convolution(inputs, outputs, stride=stride)
+    return convolution(inputs, outputs, stride=stride, slope=form.slope)
 
 
 # Name -> block and number of blocks in each of the four stages.
@@ -77,42 +139,51 @@ BACKBONES: dict[str, tuple[type[Bottleneck] | type[BasicBlock], tuple[int, int, 
 
 
 class Backbone(nn.Module):
-    """A ResNet whose stem is three 3x3 convolutions, without its average pooling and classifier.
+    """A ResNet without its average pooling and classifier.
 
     Args:
         name: a key of `BACKBONES`.
         width: scales every channel count.
+        form: stem, place of the stride, activation before the sum; the default is the paper's.
+        recompute: train in less memory (`eagrctl.network.recompute`).
 
     Attributes:
         channels: of conv2 to conv5.
 
     Raises:
-        ValueError: `name` is no backbone.
+        ValueError: `name` is no backbone, or has no such form.
     """
 
-    def __init__(self, name: str, width: float = 1.0) -> None:
+    def __init__(self, name: str, width: float = 1.0, form: Form = Form(), recompute: bool = False) -> None:  # frozen
         super().__init__()
         if name not in BACKBONES:
             raise ValueError(f"no backbone is called {name!r}; there are {', '.join(BACKBONES)}")
-        block, depths = BACKBONES[name]
+        kind, depths = BACKBONES[name]
+        if kind is BasicBlock and form.stride != "3x3":
+            raise ValueError(f"the blocks of {name} have no 1x1 convolution that could have the stride")
+        self.recompute = recompute
         half, whole = narrow(64, width), narrow(128, width)
+        inputs = whole if form.stem == "deep" else half
         # The activation of In-Place ABN and the ReLU after it are one ReLU.
-        self.conv1 = nn.Sequential(
-            convolution(3, half, kernel=3, stride=2, slope=0.0),
-            convolution(half, half, kernel=3, slope=0.0),
-            convolution(half, whole, kernel=3, slope=0.0),
-            nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        stem = (
+            [
+                convolution(3, half, kernel=3, stride=2, slope=0.0),
+                convolution(half, half, kernel=3, slope=0.0),
+                convolution(half, whole, kernel=3, slope=0.0),
+            ]
+            if form.stem == "deep"
+            else [convolution(3, half, kernel=7, stride=2, slope=0.0)]
         )
+        self.conv1 = nn.Sequential(*stem, nn.MaxPool2d(kernel_size=3, stride=2, padding=1))
         stages = []
-        inputs = whole
         self.channels: list[int] = []
         plan = zip((64, 128, 256, 512), depths, (1, 2, 1, 1), (1, 1, 1, 2), strict=True)
         for base, depth, stride, dilation in plan:
             middle = narrow(base, width)
             blocks: list[nn.Module] = []
             for number in range(depth):
-                blocks.append(block(inputs, middle, stride if number == 0 else 1, dilation))
-                inputs = middle * block.expansion
+                blocks.append(kind(inputs, middle, stride if number == 0 else 1, dilation, form))
+                inputs = middle * kind.expansion
             stages.append(nn.Sequential(*blocks))
             self.channels.append(inputs)
         self.conv2, self.conv3, self.conv4, self.conv5 = stages
@@ -120,10 +191,19 @@ class Backbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Features:
         """(B, 3, H, W) float, normalised -> the four stages' outputs."""
-        conv2 = self.conv2(self.conv1(images))
-        conv3 = self.conv3(conv2)
-        conv4 = self.conv4(conv3)
-        return Features(conv2, conv3, conv4, self.conv5(conv4))
+        recompute = self.recompute and worthwhile(self)
+        features = self._stem_recomputed(images) if recompute else self.conv1(images)
+        outputs = []
+        for stage in (self.conv2, self.conv3, self.conv4, self.conv5):
+            for block in stage:
+                features = block(features, recompute)
+            outputs.append(features)
+        return Features(*outputs)
+
+    def _stem_recomputed(self, images: torch.Tensor) -> torch.Tensor:
+        units = [unit for unit in self.conv1 if isinstance(unit, nn.Sequential)]
+        last, pool = units[-1][1], self.conv1[-1]
+        return recomputed(nn.Sequential(last, pool), before_last_norm(units, images), norms=[last])
 
 
 def _initialise(network: nn.Module) -> None:

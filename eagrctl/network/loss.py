@@ -27,7 +27,7 @@ def losses(
     edge_weight: float = 1.0,
     boundary_weight: float = 1.0,
 ) -> Losses:
-    """L = L_parsing + lambda_1 L_edge + lambda_2 L_BA.
+    """L = L_parsing + lambda_1 L_edge + lambda_2 L_BA. A network without an edge module has no L_edge: it is 0.
 
     Eq. 6 is printed without its minus sign; the boundary term is the negative log-likelihood at edge pixels, averaged
     over each image's edge pixels and then over the batch, as released. An image without an edge pixel adds nothing to
@@ -49,7 +49,7 @@ def losses(
     per_image = (pixelwise * border).sum(dim=(1, 2)) / border.sum(dim=(1, 2)).clamp(min=1)
     boundary = per_image.mean()
 
-    edge = _edge_loss(resize(logits.edges, size), edges, labelled)
+    edge = parsing.new_zeros(()) if logits.edges is None else _edge_loss(resize(logits.edges, size), edges, labelled)
     return Losses(parsing + edge_weight * edge + boundary_weight * boundary, parsing, edge, boundary)
 
 

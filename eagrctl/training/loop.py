@@ -172,7 +172,7 @@ class _Sitting:
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(state.step, self.steps, recipe.train.rate, recipe.train.power)
         self.network.train()
-        terms = losses(self.network(inputs), targets, edge_mask(targets), recipe.loss.edge, recipe.loss.boundary)
+        terms = losses(self.network(inputs), targets, edge_mask(targets), recipe.loss.edge, recipe.loss.ba_loss)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(terms.total)
         self.optimiser.step()

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from eagrctl.network.abn import ActivatedBatchNorm, narrow
-from eagrctl.network.backbone import BACKBONES, Backbone, BasicBlock, Bottleneck
+from eagrctl.network.backbone import BACKBONES, Backbone, BasicBlock, Bottleneck, Form
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -41,7 +41,7 @@ def test_every_convolution_is_normalised_and_has_no_bias() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_bottleneck_activates_its_residual_before_the_sum(training: bool) -> None:
-    block = Bottleneck(16, 8, stride=2, dilation=1).train(training)
+    block = Bottleneck(16, 8, stride=2, dilation=1, form=Form()).train(training)
     features = torch.randn(2, 16, 9, 9)
 
     def norm(values: torch.Tensor, layer: ActivatedBatchNorm) -> torch.Tensor:
@@ -63,9 +63,9 @@ def test_a_bottleneck_activates_its_residual_before_the_sum(training: bool) -> N
 @pytest.mark.parametrize("block", [Bottleneck, BasicBlock])
 def test_a_block_that_keeps_its_shape_keeps_its_input_in_the_sum(block: type[Bottleneck] | type[BasicBlock]) -> None:
     inputs = 8 * block.expansion
-    kept = block(inputs, 8, stride=1, dilation=1)
+    kept = block(inputs, 8, stride=1, dilation=1, form=Form())
     assert isinstance(kept.shortcut, nn.Identity)
-    assert not isinstance(block(inputs, 8, stride=2, dilation=1).shortcut, nn.Identity)
+    assert not isinstance(block(inputs, 8, stride=2, dilation=1, form=Form()).shortcut, nn.Identity)
 
 
 def test_width_narrows_to_multiples_of_eight() -> None:

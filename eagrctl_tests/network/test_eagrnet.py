@@ -37,7 +37,7 @@ def test_the_edge_map_guides_both_modules() -> None:
     network = EAGRNet(5, "resnet18", width=0.125).eval()
     images = torch.randn(1, 3, 49, 49)
     seen: list[torch.Tensor] = []
-    for module in (network.reason_high, network.reason_low):
+    for module in (network.reason.high, network.reason.low):
         module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     edges = network(images).edges
     assert len(seen) == 2

@@ -27,7 +27,7 @@ def naive(module: EAGR, features: torch.Tensor, edge_logits: torch.Tensor) -> to
         phi[row, column] = module.project.phi.weight[:, :, 0, 0] @ x + module.project.phi.bias
 
     anchors = []
-    down, across = cells(height, module.project.anchors), cells(width, module.project.anchors)
+    down, across = cells(height, module.project.pooling), cells(width, module.project.pooling)
     for top, bottom in down[1:-1]:
         for left, right in across[1:-1]:
             inside = [(row, column) for row in range(top, bottom) for column in range(left, right)]
@@ -58,12 +58,12 @@ def naive(module: EAGR, features: torch.Tensor, edge_logits: torch.Tensor) -> to
 @given(
     height=st.integers(6, 11),
     width=st.integers(6, 11),
-    anchors=st.integers(3, 6),
+    pooling=st.integers(3, 6),
     edge_size=st.integers(5, 24),
 )
-def test_the_module_equals_equations_2_to_5_written_out(height: int, width: int, anchors: int, edge_size: int) -> None:
+def test_the_module_equals_equations_2_to_5_written_out(height: int, width: int, pooling: int, edge_size: int) -> None:
     torch.manual_seed(height * width)
-    module = EAGR(channels=5, states=4, projections=3, anchors=anchors).eval()
+    module = EAGR(channels=5, states=4, projections=3, pooling=pooling).eval()
     torch.nn.init.uniform_(module.norm.running_mean, -1, 1)
     torch.nn.init.uniform_(module.norm.running_var, 0.5, 2)
     torch.nn.init.uniform_(module.norm.weight, -1, 1)
@@ -76,7 +76,7 @@ def test_the_module_equals_equations_2_to_5_written_out(height: int, width: int,
 
 
 def test_each_pixel_shares_itself_out_among_the_vertices() -> None:
-    module = EAGR(channels=6, states=4, projections=4, anchors=6)
+    module = EAGR(channels=6, states=4, projections=4, pooling=6)
     vertices, projection = module.project(torch.randn(2, 6, 9, 9), torch.rand(2, 1, 9, 9))
     assert vertices.shape == (2, 16, 4)
     assert projection.shape == (2, 16, 81)
@@ -86,7 +86,7 @@ def test_each_pixel_shares_itself_out_among_the_vertices() -> None:
 def test_the_border_ring_of_anchors_sees_no_vertex() -> None:
     # With the edge map zero everywhere but in one corner cell of 6 x 6, every anchor that is kept is zero, so that
     # all vertices are alike.
-    module = EAGR(channels=4, states=4, projections=4, anchors=6)
+    module = EAGR(channels=4, states=4, projections=4, pooling=6)
     edges = torch.zeros(1, 1, 12, 12)
     edges[..., :2, :2] = 1
     _, projection = module.project(torch.randn(1, 4, 12, 12), edges)
@@ -94,7 +94,7 @@ def test_the_border_ring_of_anchors_sees_no_vertex() -> None:
 
 
 def test_no_gradient_reaches_the_edge_branch() -> None:
-    module = EAGR(channels=4, states=4, projections=4, anchors=6)
+    module = EAGR(channels=4, states=4, projections=4, pooling=6)
     features = torch.randn(2, 4, 8, 8, requires_grad=True)
     edge_logits = torch.randn(2, 2, 8, 8, requires_grad=True)
     module(features, edge_logits).sum().backward()
@@ -103,7 +103,7 @@ def test_no_gradient_reaches_the_edge_branch() -> None:
 
 
 def test_gradients_are_exact_in_double_precision() -> None:
-    module = EAGR(channels=3, states=2, projections=2, anchors=4).double()
+    module = EAGR(channels=3, states=2, projections=2, pooling=4).double()
     features = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
     edge_logits = torch.randn(2, 2, 6, 6, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda each: module(each, edge_logits), features)
@@ -111,4 +111,4 @@ def test_gradients_are_exact_in_double_precision() -> None:
 
 def test_a_pooling_that_leaves_no_vertex_is_refused() -> None:
     with pytest.raises(ValueError, match="leaves no vertex"):
-        EAGR(channels=4, states=4, projections=4, anchors=2)
+        EAGR(channels=4, states=4, projections=4, pooling=2)
