@@ -1,35 +1,42 @@
 """Checkpoints: a network with all that is needed to use it, saved atomically and loaded safely.
 
-A checkpoint is what `torch.save` makes of one dictionary of plain types and tensors:
+A checkpoint holds plain types and tensors:
 
 * `format` ("eagrctl checkpoint") and `version`
-* `recipe`: the resolved recipe, as nested dictionaries; its `input` section holds size and channel statistics
+* `recipe`: the resolved recipe, as nested dictionaries; its `input` section is the preprocessing: side of the square
+  input, mean and standard deviation of the channels, in RGB order, of pixels scaled to 0..1
 * `dataset` and `classes`: what the channels of the logits mean
 * `network`: the state dict
 * `scores`: those on the validation split, by name; empty before the first validation
 * `epoch` and `step`: how far training had come
+* `origin`: where weights came from that were not trained here, in words; else empty
 * `training`: what resuming needs (see `eagrctl.training.progression`), or None
 
-It is read with `weights_only=True`, which refuses to unpickle anything else, so that a file from a stranger is safe.
+It comes in two kinds of file. A `.pt` is what `torch.save` makes of one dictionary with these keys; it is read with
+`weights_only=True`, which refuses to unpickle anything else, so that a file from a stranger is safe. A `.safetensors`
+holds the state dict as its tensors and has `format`, `version` and, as one JSON object called `checkpoint`, the rest
+in its metadata; it has no `training`.
 """
 
-import pickle
-import zipfile
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as safetensors_bytes
 
 from eagrctl.errors import CheckpointError, RecipeError
 from eagrctl.files import replacing
 from eagrctl.network.backbone import Form
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe, recipe_from_dict, recipe_to_dict
+from eagrctl.tensorfile import metadata_json, read_tensors
 
 FORMAT = "eagrctl checkpoint"
-VERSION = 1
+VERSION = 2
+SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Checkpoint:
     scores: Mapping[str, float] = field(default_factory=dict)
     epoch: int = 0
     step: int = 0
+    origin: str = ""
     training: Mapping[str, Any] | None = None
 
 
@@ -90,24 +98,31 @@ def restore_network(checkpoint: Checkpoint) -> EAGRNet:
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint; a reader sees the old file or the new one, never half of either.
 
+    The ending of `path` decides the kind of file; a .safetensors leaves out `training`.
+
     Raises:
         CheckpointError: it cannot be written.
     """
-    contents = {
-        "format": FORMAT,
-        "version": VERSION,
+    about = {
         "recipe": recipe_to_dict(checkpoint.recipe),
         "dataset": checkpoint.dataset,
         "classes": list(checkpoint.classes),
-        "network": dict(checkpoint.network),
         "scores": dict(checkpoint.scores),
         "epoch": checkpoint.epoch,
         "step": checkpoint.step,
-        "training": None if checkpoint.training is None else dict(checkpoint.training),
+        "origin": checkpoint.origin,
     }
+    network = dict(checkpoint.network)
+    training = None if checkpoint.training is None else dict(checkpoint.training)
     try:
         with replacing(path) as temporary:
-            torch.save(contents, temporary)
+            if path.suffix == SAFETENSORS:
+                metadata = {"format": FORMAT, "version": str(VERSION), "checkpoint": json.dumps(about)}
+                tensors = {name: tensor.contiguous() for name, tensor in network.items()}
+                temporary.write_bytes(safetensors_bytes(tensors, metadata))
+            else:
+                contents = {"format": FORMAT, "version": VERSION, **about, "network": network, "training": training}
+                torch.save(contents, temporary)
     except OSError as error:
         raise CheckpointError(f"cannot write checkpoint {path}: {error.strerror or error}") from error
     except RuntimeError as error:
@@ -121,22 +136,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: missing, damaged, or something else.
     """
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}")
-    try:
-        # torch.load would also try a bare pickle, which no checkpoint of ours is.
-        if not zipfile.is_zipfile(path):
-            raise zipfile.BadZipFile(path)
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, OSError):
-        raise CheckpointError(
-            f"{path} is no eagrctl checkpoint, or a damaged one: give a .pt file that eagrctl train wrote"
-        ) from None
+    file = read_tensors(path)
+    contents = file.contents
+    if file.metadata.get("format") == FORMAT:
+        about = metadata_json(file.metadata, "checkpoint", path)
+        version = file.metadata.get("version", "")
+        contents = {**about, "network": contents, "training": None, "format": FORMAT}
+        contents["version"] = int(version) if version.isdigit() else version
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
-        raise CheckpointError(f"{path} holds no eagrctl checkpoint: give a .pt file that eagrctl train wrote")
+        raise CheckpointError(
+            f"{path} holds no eagrctl checkpoint: give a file that eagrctl train wrote, or make it one with "
+            "eagrctl weights import"
+        )
     if contents.get("version") != VERSION:
         raise CheckpointError(
-            f"{path} is a checkpoint of version {contents.get('version')}, this eagrctl reads {VERSION}: update eagrctl"
+            f"{path} is a checkpoint of version {contents.get('version')}, this eagrctl reads {VERSION}: "
+            "use the eagrctl that wrote it"
         )
     try:
         return Checkpoint(
@@ -147,6 +162,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             scores=contents["scores"],
             epoch=contents["epoch"],
             step=contents["step"],
+            origin=contents["origin"],
             training=contents["training"],
         )
     except (KeyError, TypeError, RecipeError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, restore_network, save_checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ
@@ -47,9 +48,9 @@ def test_a_malicious_pickle_is_refused_and_never_run(tmp_path: Path, monkeypatch
     monkeypatch.setenv("EAGRCTL_TEST_TRAP", str(trap))
     plain, zipped = tmp_path / "plain.pt", tmp_path / "zipped.pt"
     plain.write_bytes(pickle.dumps(Malicious()))
-    torch.save({"format": "eagrctl checkpoint", "version": 1, "recipe": Malicious()}, zipped)
+    torch.save({"format": "eagrctl checkpoint", "version": 2, "recipe": Malicious()}, zipped)
     for path in (plain, zipped):
-        with pytest.raises(CheckpointError, match=rf"{path.name} is no eagrctl checkpoint"):
+        with pytest.raises(CheckpointError, match=rf"{path.name} is no file of weights"):
             load_checkpoint(path)
     assert not trap.exists()
 
@@ -59,14 +60,14 @@ def test_a_truncated_file_is_refused(checkpoint: Checkpoint, tmp_path: Path, kee
     path = tmp_path / "last.pt"
     save_checkpoint(checkpoint, path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"last\.pt is no eagrctl checkpoint, or a damaged one"):
+    with pytest.raises(CheckpointError, match=r"last\.pt is no file of weights, or a damaged one"):
         load_checkpoint(path)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.pt"
     path.write_text("dear diary")
-    with pytest.raises(CheckpointError, match=r"notes\.pt is no eagrctl checkpoint"):
+    with pytest.raises(CheckpointError, match=r"notes\.pt is no file of weights"):
         load_checkpoint(path)
     torch.save({"weight": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match=r"notes\.pt holds no eagrctl checkpoint"):
@@ -78,7 +79,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_a_later_version_asks_for_an_update(tmp_path: Path) -> None:
     path = tmp_path / "later.pt"
     torch.save({"format": "eagrctl checkpoint", "version": 99}, path)
-    with pytest.raises(CheckpointError, match=r"version 99.*update eagrctl"):
+    with pytest.raises(CheckpointError, match=r"version 99.*use the eagrctl that wrote it"):
         load_checkpoint(path)
 
 
@@ -91,3 +92,25 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(checkpoint: Checkpoi
     with pytest.raises(CheckpointError, match="cannot write checkpoint"):
         save_checkpoint(checkpoint, tmp_path / "missing" / "best.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_as_safetensors_it_is_the_same_checkpoint_without_training(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    given = dataclasses.replace(checkpoint, training={"step": 40}, origin="a test")
+    save_checkpoint(given, path)
+    loaded = load_checkpoint(path)
+    assert loaded.training is None
+    assert all(torch.equal(loaded.network[key], value) for key, value in given.network.items())
+    rest = [field.name for field in dataclasses.fields(Checkpoint) if field.name not in ("network", "training")]
+    assert all(getattr(loaded, name) == getattr(given, name) for name in rest)
+    # Whoever may read a file that this user writes may read this one, too.
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("metadata", [{}, {"checkpoint": "no JSON"}, {"checkpoint": "[]"}, {"checkpoint": "{}"}])
+def test_safetensors_with_other_metadata_are_refused(metadata: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"format": "eagrctl checkpoint", "version": "2", **metadata})
+    with pytest.raises(CheckpointError, match=r"odd\.safetensors is (a )?damaged"):
+        load_checkpoint(path)

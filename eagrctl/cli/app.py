@@ -13,11 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from eagrctl import __version__
-from eagrctl.cli import console, dataset, demo, evaluate, prepare, train
+from eagrctl.cli import complexity, console, dataset, demo, evaluate, prepare, train, visualise, weights
 from eagrctl.errors import EagrctlError
 
 DATA, TRAINING, EVALUATION, MORE = "Data", "Training", "Evaluation", "More"
-ORDER = ("prepare", "dataset", "train", "evaluate", "demo")
+ORDER = ("prepare", "dataset", "train", "evaluate", "complexity", "visualise", "weights", "demo")
 
 
 class _Group(TyperGroup):
@@ -82,6 +82,9 @@ app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=DATA)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("evaluate", rich_help_panel=EVALUATION)(evaluate.evaluate)
+app.command("complexity", rich_help_panel=EVALUATION)(complexity.complexity)
+app.command("visualise", rich_help_panel=EVALUATION)(visualise.visualise)
+app.add_typer(weights.app, name="weights", rich_help_panel=MORE)
 app.command("demo", rich_help_panel=MORE)(demo.demo)
 
 

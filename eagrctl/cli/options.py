@@ -12,6 +12,7 @@ from eagrctl.errors import ShardError
 DATA = Path("data")
 RUNS = Path("runs")
 RAW = Path("raw")
+WEIGHTS = Path("weights")
 
 Data = Annotated[
     Path | None,
@@ -22,7 +23,7 @@ Data = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what was prepared there before.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Size = Annotated[
     int, typer.Option("--size", metavar="PIXELS", min=33, max=4096, help="Side of the square that samples become.")
 ]

@@ -1,5 +1,6 @@
 """`eagrctl train`: a recipe and a prepared dataset -> a run with checkpoints."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,14 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
     ] = None,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(
+            "--pretrained",
+            metavar="FILE",
+            help="Weights to start from: short for --set model.pretrained='\"FILE\"'. A ResNet or a whole network.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Short for --set train.seed=N.")
     ] = None,
@@ -55,6 +64,7 @@ def train(
     eagrctl train
     eagrctl train --recipe celebamask-hq-small --gpus 0
     eagrctl train --set train.epochs=50 --set train.rate=2e-3
+    eagrctl train --pretrained resnet101-imagenet.pth
     eagrctl train --resume
     ```
     """
@@ -62,11 +72,15 @@ def train(
 
     device = choose_device(gpus)
     if resume:
-        if recipe or settings or seed is not None:
-            raise TrainingError("--resume continues with the run's own recipe: drop --recipe, --set and --seed")
+        if recipe or settings or pretrained or seed is not None:
+            raise TrainingError(
+                "--resume continues with the run's own recipe: drop --recipe, --set, --pretrained and --seed"
+            )
         chosen, index, run = _continued(data, output)
     else:
         overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
+        if pretrained is not None:
+            overrides.append(f"model.pretrained={json.dumps(str(pretrained))}")
         chosen, index, run = _begun(recipe, overrides, data, output)
     backbone = f"{chosen.model.backbone}, width {chosen.model.width:g}, {chosen.input.size} x {chosen.input.size}"
     console.message(f"Training EAGRNet ({backbone}) on {index.root}, on the {device.type.upper()}, into {run.folder}")

@@ -26,6 +26,7 @@ from eagrctl.training.interrupts import interrupts, leave_interrupts_to_the_pare
 from eagrctl.training.progression import Progression
 from eagrctl.training.run import Run
 from eagrctl.training.schedule import Batches, rate_at
+from eagrctl.weights.start import start_from_pretrained
 
 READ_LOSS_EVERY = 10  # steps; reading makes the host wait for the device
 SAVE_EVERY = 600.0  # seconds, beside every epoch
@@ -59,8 +60,9 @@ def train(
 
     Raises:
         TrainingError: the run's folder is taken, there are too few samples, or a loss that is not finite.
+        RecipeError: the recipe describes no network, or asks for pretrained weights that nobody publishes.
         ShardError: a shard changed since it was indexed.
-        CheckpointError: a checkpoint cannot be read or written.
+        CheckpointError: a checkpoint cannot be read or written, or the weights to start from do not fit.
     """
     if not resume:
         run.require_free()
@@ -73,7 +75,10 @@ def train(
             "prepare more, or lower it with --set train.batch=..."
         )
     torch.manual_seed(recipe.train.seed)
-    network = build_network(recipe, len(index.classes)).to(device)
+    network = build_network(recipe, len(index.classes))
+    if not resume:
+        start_from_pretrained(network, recipe, report)
+    network = network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimiser = torch.optim.SGD(
         network.parameters(),

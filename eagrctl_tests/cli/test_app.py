@@ -26,8 +26,11 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
     assert set(COMMANDS) == {
         *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "synthetic")),
         *(("dataset", name) for name in ("info", "verify", "browse", "merge")),
+        *(("weights", name) for name in ("import", "info", "export")),
         ("train",),
         ("evaluate",),
+        ("complexity",),
+        ("visualise",),
         ("demo",),
     }
 

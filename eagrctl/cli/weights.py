@@ -1,0 +1,203 @@
+"""`eagrctl weights`: other people's weights in, ours out, and what a file of them holds."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eagrctl.cli import console
+from eagrctl.cli.options import RUNS, WEIGHTS, Force, Quiet
+from eagrctl.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from eagrctl.checkpoint import Checkpoint
+    from eagrctl.weights.conversion import Conversion
+    from eagrctl.weights.resnet import BackboneWeights
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Import other people's weights, look into files of weights, and hand ours on.
+
+```text
+eagrctl weights import released.pth
+eagrctl weights info weights/released.pt
+eagrctl weights export runs/NAME --format safetensors
+```""",
+    short_help="Import, inspect and export weights.",
+)
+
+
+class Format(StrEnum):
+    """The kind of file to write."""
+
+    SAFETENSORS = "safetensors"
+    PT = "pt"
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth, .pt or .safetensors file from elsewhere.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: weights/NAME.pt or .safetensors."),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Whose classes a network has: helen, lapa or celebamask-hq. Default: told by their number.",
+        ),
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert a released EAGRNet's state dict, or an ImageNet ResNet, exactly or not at all.
+
+    A whole network becomes a checkpoint that evaluate, visualise and train --pretrained take; a ResNet becomes backbone
+    weights for train --pretrained. Nothing in the file is run.
+
+    ```text
+    eagrctl weights import helen_model.pth
+    eagrctl weights import celeba.pth --dataset celebamask-hq --output weights/celeba.pt
+    eagrctl weights import resnet50.safetensors
+    ```
+    """
+    from eagrctl.checkpoint import Checkpoint, save_checkpoint
+    from eagrctl.weights.recognise import recognise, save_backbone
+
+    found = recognise(file, dataset)
+    if found.conversion is None:
+        raise CheckpointError(f"{file} is {found.kind} already: use it as it is")
+    whole = isinstance(found.weights, Checkpoint)
+    output = output or WEIGHTS / f"{file.name.split('.')[0]}{'.pt' if whole else '.safetensors'}"
+    _require_free(output, force, ".pt" if whole else ".safetensors", ".safetensors")
+    if isinstance(found.weights, Checkpoint):
+        save_checkpoint(found.weights, output)
+    else:
+        save_backbone(found.weights, output)
+    console.result(f"{file} is {found.kind}")
+    _show_conversion(found.conversion)
+    if not quiet:
+        _describe(found.weights)
+    console.written([output])
+
+
+@app.command("info")
+def info(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE|RUN", help="Checkpoint, run, or weights from elsewhere. Default: the newest run's best."
+        ),
+    ] = None,
+) -> None:
+    """Show what a file of weights holds: recipe, classes, step, scores, preprocessing.
+
+    ```text
+    eagrctl weights info
+    eagrctl weights info runs/NAME/best.pt
+    eagrctl weights info resnet50.safetensors
+    ```
+    """
+    from eagrctl.training.run import find_checkpoint
+    from eagrctl.weights.recognise import recognise
+
+    path = find_checkpoint(file, RUNS)
+    found = recognise(path)
+    console.result(f"{path}: {found.kind}{'' if found.conversion is None else ', not yet imported'}")
+    _describe(found.weights)
+
+
+@app.command("export")
+def export(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
+    ] = None,
+    kind: Annotated[
+        Format, typer.Option("--format", help="Kind of file; both leave out what only resuming needs.")
+    ] = Format.SAFETENSORS,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: weights/NAME.safetensors."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write a checkpoint without what only training needs, as safetensors or as .pt.
+
+    The tensors' names, and recipe, classes, scores and preprocessing in the metadata, stay as they are; eagrctl reads
+    the file like any checkpoint.
+
+    ```text
+    eagrctl weights export
+    eagrctl weights export runs/NAME --format safetensors --output face-parser.safetensors
+    ```
+    """
+    from dataclasses import replace
+
+    from eagrctl.checkpoint import load_checkpoint, save_checkpoint
+    from eagrctl.training.run import find_checkpoint
+
+    path = find_checkpoint(checkpoint, RUNS)
+    loaded = load_checkpoint(path)
+    name = path.parent.name if path.stem in ("best", "last") else path.stem
+    output = output or WEIGHTS / f"{name}.{kind}"
+    _require_free(output, force, f".{kind}")
+    save_checkpoint(replace(loaded, training=None), output)
+    console.result(f"{len(loaded.network)} tensors, {output.stat().st_size / 1e6:.1f} MB")
+    console.written([output])
+
+
+def _require_free(output: Path, force: bool, *suffixes: str) -> None:
+    from eagrctl.files import require_writable
+
+    if output.parent == WEIGHTS:
+        WEIGHTS.mkdir(exist_ok=True)
+    require_writable(output, output.suffix if output.suffix in suffixes else suffixes[0])
+    if output.exists() and not force:
+        raise CheckpointError(f"{output} exists: name another file with --output, or replace it with --force")
+
+
+def _show_conversion(conversion: "Conversion") -> None:
+    rows = (
+        ("taken", conversion.taken, "converted, each exactly"),
+        ("left", conversion.left, ", ".join(conversion.left)),
+        ("missing", conversion.missing, "counters of batches, set to 0" if conversion.missing else ""),
+    )
+    console.table(("keys", "count", "which"), [(name, str(len(keys)), text) for name, keys, text in rows])
+
+
+def _describe(weights: "Checkpoint | BackboneWeights") -> None:
+    from eagrctl.checkpoint import Checkpoint
+    from eagrctl.recipe import recipe_to_toml
+
+    if isinstance(weights, Checkpoint):
+        size, mean, std = weights.recipe.input.size, weights.recipe.input.mean, weights.recipe.input.std
+        tensors = weights.network
+    else:
+        size, mean, std, tensors = None, weights.mean, weights.std, weights.tensors
+    parameters = sum(
+        tensor.numel()
+        for name, tensor in tensors.items()
+        if name.rpartition(".")[2] in ("weight", "bias")  # the rest are running statistics
+    )
+    console.result(f"tensors: {len(tensors)}, of which parameters: {parameters:,} numbers")
+    square = f", {size} x {size}" if size else ""
+    console.result(f"preprocessing: RGB{square}, pixels / 255, mean {_three(mean)}, std {_three(std)}")
+    if not isinstance(weights, Checkpoint):
+        console.result(f"backbone: {weights.backbone}, stem {weights.stem}, stride on the {weights.stride}")
+        console.result(f"origin: {weights.origin}")
+        return
+    console.result(f"dataset: {weights.dataset}")
+    console.result(f"classes: {len(weights.classes)}: {', '.join(weights.classes)}")
+    console.result(f"trained: epoch {weights.epoch}, step {weights.step:,}")
+    if weights.origin:
+        console.result(f"origin: {weights.origin}")
+    scores = ", ".join(f"{name} {100 * value:.1f}" for name, value in weights.scores.items())
+    console.result(f"scores on val: {scores or 'none recorded'}")
+    console.result(f"\n{recipe_to_toml(weights.recipe)}")
+
+
+def _three(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

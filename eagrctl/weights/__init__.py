@@ -1,0 +1,1 @@
+"""Other people's weights: recognised, converted exactly or refused, fetched."""

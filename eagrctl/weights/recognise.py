@@ -1,0 +1,151 @@
+"""A file of weights from elsewhere -> a checkpoint or backbone weights, with a report of what became of each key."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as safetensors_bytes
+
+from eagrctl import checkpoint
+from eagrctl.checkpoint import Checkpoint
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
+from eagrctl.errors import CheckpointError
+from eagrctl.files import replacing
+from eagrctl.recipe import find_recipe, load_recipe
+from eagrctl.tensorfile import TensorFile, metadata_json, read_tensors
+from eagrctl.weights.conversion import Conversion
+from eagrctl.weights.released import from_released, is_released
+from eagrctl.weights.resnet import BackboneWeights, from_resnet, is_resnet
+
+FORMAT = "eagrctl backbone"
+VERSION = 1
+# The datasets whose classes a released network may have. Helen and LaPa have the same eleven, in the same order.
+LABELS = {"helen": HELEN, "lapa": HELEN, "celebamask-hq": CELEBAMASK_HQ}
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights in a file.
+
+    Attributes:
+        kind: what the file was recognised as, in words.
+        weights: a whole network, or a backbone.
+        conversion: what became of its keys; None for a file that eagrctl wrote.
+    """
+
+    kind: str
+    weights: Checkpoint | BackboneWeights
+    conversion: Conversion | None
+
+
+def recognise(path: Path, dataset: str | None = None) -> Found:
+    """Recognise a file and convert it.
+
+    Args:
+        path: a released EAGRNet's state dict or an ImageNet ResNet, with or without `module.` before its keys or a
+            `state_dict` around them; or a checkpoint or backbone weights that eagrctl wrote.
+        dataset: whose classes a released network has; None goes by their number: 11 are Helen's, which LaPa shares, 19
+            are CelebAMask-HQ's, others stay without names.
+
+    Raises:
+        CheckpointError: unreadable, of another network, or nothing that can be represented exactly.
+    """
+    file = read_tensors(path, old_pickles=True)
+    own = file.contents if isinstance(file.contents, Mapping) else {}
+    if checkpoint.FORMAT in (file.metadata.get("format"), own.get("format")):
+        return Found("a checkpoint of eagrctl", checkpoint.load_checkpoint(path), None)
+    if file.metadata.get("format") == FORMAT:
+        return Found("backbone weights of eagrctl", _read_backbone(file, path), None)
+    state = _state_dict(file.contents, path)
+    if is_released(state):
+        base = load_recipe(find_recipe(dataset if dataset in LABELS else "helen"), ['model.pretrained="none"'])
+        conversion, recipe, classes = from_released(state, base, path.name)
+        name, names = _classes(classes, dataset, path.name)
+        network = Checkpoint(
+            recipe=replace(recipe, dataset=name),
+            dataset=name,
+            classes=names,
+            network=conversion.tensors,
+            origin=f"imported from the released EAGRNet in {path.name}",
+        )
+        return Found(f"a released EAGRNet with {classes} classes", network, conversion)
+    if is_resnet(state):
+        conversion, weights = from_resnet(state, file.metadata, path.name)
+        return Found(f"an ImageNet {weights.backbone} with {weights.stem} stem", weights, conversion)
+    raise CheckpointError(
+        f"{path} holds tensors of a network that eagrctl does not know: it imports released EAGRNet state dicts and "
+        "ImageNet ResNets (18, 50, 101)"
+    )
+
+
+def save_backbone(weights: BackboneWeights, path: Path) -> None:
+    """Write backbone weights as safetensors: `format`, `version` and the JSON object `backbone` stand in its metadata.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    about = {
+        "backbone": weights.backbone,
+        "stem": weights.stem,
+        "stride": weights.stride,
+        "mean": weights.mean,
+        "std": weights.std,
+        "origin": weights.origin,
+    }
+    metadata = {"format": FORMAT, "version": str(VERSION), "backbone": json.dumps(about)}
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(safetensors_bytes(dict(weights.tensors), metadata))
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read_backbone(file: TensorFile, path: Path) -> BackboneWeights:
+    if file.metadata.get("version") != str(VERSION):
+        raise CheckpointError(f"{path} was written by another version of eagrctl: import the original again")
+    about = metadata_json(file.metadata, "backbone", path)
+    try:
+        mean, std = (tuple(float(value) for value in about[name]) for name in ("mean", "std"))
+        if len(mean) != 3 or len(std) != 3:
+            raise ValueError("three channels")
+        return BackboneWeights(
+            backbone=str(about["backbone"]),
+            stem=str(about["stem"]),
+            stride=str(about["stride"]),
+            mean=mean,
+            std=std,
+            tensors=file.contents,
+            origin=str(about["origin"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): import the original again") from None
+
+
+def _state_dict(contents: object, path: Path) -> dict[str, torch.Tensor]:
+    """The tensors, out of what may be around them."""
+    if isinstance(contents, Mapping) and isinstance(contents.get("state_dict"), Mapping):
+        contents = contents["state_dict"]
+    if not isinstance(contents, Mapping) or not contents:
+        raise CheckpointError(f"{path} holds no state dict: save one with torch.save(network.state_dict(), ...)")
+    odd = next((key for key, value in contents.items() if not isinstance(value, torch.Tensor)), None)
+    if odd is not None:
+        raise CheckpointError(f"{path} holds {odd!r}, which is no tensor: give a state dict alone")
+    keys = [str(key) for key in contents]
+    prefix = "module." if all(key.startswith("module.") for key in keys) else ""
+    return {key.removeprefix(prefix): value for key, value in zip(keys, contents.values(), strict=True)}
+
+
+def _classes(count: int, dataset: str | None, source: str) -> tuple[str, tuple[str, ...]]:
+    if dataset is not None:
+        if dataset not in LABELS:
+            raise CheckpointError(f"no dataset is called {dataset!r}; there are {', '.join(LABELS)}")
+        if len(LABELS[dataset]) != count:
+            raise CheckpointError(f"{source} has {count} classes, {dataset} has {len(LABELS[dataset])}")
+        return dataset, LABELS[dataset].names
+    for name, labels in LABELS.items():
+        if len(labels) == count:
+            return name, labels.names
+    return UNKNOWN, tuple(f"class {number}" for number in range(count))
