@@ -79,19 +79,32 @@ class InputRecipe:
 
 @dataclass(frozen=True)
 class AugmentRecipe:
-    """Augmentation (paper, section 4.1).
+    """Augmentation (paper, section 4.1): see `eagrctl.data.augment.Augmentation`.
 
     Attributes:
-        rotation: degrees; each sample turns by an angle uniform in (-rotation, rotation).
-        scale: each sample grows by a factor uniform between these two.
+        distribution: "uniform" (the paper's) or "normal" (the released code's) angles and factors.
+        rotation: degrees; uniform angles lie in (-rotation, rotation), normal ones have this deviation and are cut off
+            at twice as much.
+        rotated: share of the samples that turn at all; 1.0 in the paper.
+        scale: factors lie between these two; normal ones have half their difference as deviation.
+        mirror: mirror half of the samples, left and right labels swapped. Not in the paper.
+        colour: brightness, contrast and saturation change by factors in 1 - colour .. 1 + colour. Not in the paper.
     """
 
+    distribution: str
     rotation: float
+    rotated: float
     scale: tuple[float, float]
+    mirror: bool
+    colour: float
 
     def __post_init__(self) -> None:
+        laws = ("uniform", "normal")
+        _require(self.distribution in laws, "augment.distribution", " or ".join(map(repr, laws)), self.distribution)
         _require(0 <= self.rotation <= 180, "augment.rotation", "from 0 to 180 degrees", self.rotation)
+        _require(0 <= self.rotated <= 1, "augment.rotated", "from 0 to 1", self.rotated)
         _require(0 < self.scale[0] <= self.scale[1], "augment.scale", "[low, high] with 0 < low <= high", self.scale)
+        _require(0 <= self.colour < 1, "augment.colour", "from 0 to below 1", self.colour)
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,11 @@ class TrainRecipe:
         rate: learning rate of the first step; it decays as (1 - step / steps) ** power.
         momentum, weight_decay: of SGD.
         power: of the decay.
+        warm_up: steps over which the rate first grows from 0; 0 in the paper.
+        average: decay of the exponential moving average of the weights that is validated and kept as the best; 0 (the
+            paper's) keeps the weights themselves.
+        precision: "float32"; or on GPUs "tf32" or "bf16" (autocast), which are faster.
+        compile: whether torch.compile builds the network's kernels; the first steps take minutes.
         checkpointing: keep fewer activations and compute them again, which saves memory and changes nothing else.
     """
 
@@ -127,6 +145,10 @@ class TrainRecipe:
     momentum: float
     weight_decay: float
     power: float
+    warm_up: int
+    average: float
+    precision: str
+    compile: bool
     checkpointing: bool
 
     def __post_init__(self) -> None:
@@ -138,6 +160,10 @@ class TrainRecipe:
         _require(0 <= self.momentum < 1, "train.momentum", "from 0 to below 1", self.momentum)
         _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
         _require(self.power >= 0, "train.power", "0 or more", self.power)
+        _require(self.warm_up >= 0, "train.warm_up", "0 steps or more", self.warm_up)
+        _require(0 <= self.average < 1, "train.average", "from 0 to below 1", self.average)
+        kinds = ("float32", "tf32", "bf16")
+        _require(self.precision in kinds, "train.precision", " or ".join(map(repr, kinds)), self.precision)
 
 
 @dataclass(frozen=True)

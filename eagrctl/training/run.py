@@ -3,7 +3,9 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,21 @@ from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.files import replacing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = "lock"
+
 
 @dataclass(frozen=True)
 class Run:
     """The folder of one training run.
 
-    It holds `recipe.toml` (resolved), `run.json` (which data), `metrics.jsonl` (a line per epoch), `last.pt` (to resume
-    from) and `best.pt` (the best on the validation split so far).
+    It holds `recipe.toml` (resolved), `run.json` (which data, when it began), `metrics.jsonl` (a line per epoch),
+    `last.pt` (to resume from), `previous.pt` (the one before, should the last be damaged) and `best.pt` (the best on
+    the validation split so far). While it is trained, `lock` is locked.
     """
 
     folder: Path
@@ -31,6 +41,11 @@ class Run:
     def last(self) -> Path:
         """The checkpoint to resume from."""
         return self.folder / "last.pt"
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the last."""
+        return self.folder / "previous.pt"
 
     @property
     def best(self) -> Path:
@@ -50,6 +65,30 @@ class Run:
                 + (", or continue its run with --resume" if self.last.is_file() else "")
             )
 
+    @property
+    def state(self) -> str:
+        """"running", "finished" or "interrupted"."""
+        if self._locked():
+            return "running"
+        return "finished" if self.finished() else "interrupted"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others from training the run meanwhile; a process that dies lets go of it.
+
+        Raises:
+            TrainingError: somebody else is at it.
+        """
+        if fcntl is None:  # Windows
+            yield
+            return
+        with (self.folder / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise TrainingError(f"{self.folder} is being trained by another process: wait, or stop it") from None
+            yield
+
     def create(self, recipe: Recipe, data: Path) -> None:
         """Make the folder, and write down what will be trained on what.
 
@@ -60,7 +99,8 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.recipe.write_text(recipe_to_toml(recipe), encoding="utf-8")
-            self._about.write_text(json.dumps({"data": str(data.absolute())}, indent=2) + "\n", encoding="utf-8")
+            about = {"data": str(data.absolute()), "began": datetime.now().astimezone().isoformat(timespec="seconds")}
+            self._about.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
@@ -100,6 +140,15 @@ class Run:
         kept = [line for line in lines if line.strip() and json.loads(line)["step"] <= step]
         with replacing(self.metrics) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def _locked(self) -> bool:
+        try:
+            with self.locked():
+                return False
+        except TrainingError:
+            return True
+        except OSError:  # somebody else's folder
+            return False
 
     @property
     def _about(self) -> Path:

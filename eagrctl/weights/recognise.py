@@ -61,7 +61,7 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
         return Found("backbone weights of eagrctl", _read_backbone(file, path), None)
     state = _state_dict(file.contents, path)
     if is_released(state):
-        base = load_recipe(find_recipe(dataset if dataset in LABELS else "helen"), ['model.pretrained="none"'])
+        base = load_recipe(find_recipe("released"))
         conversion, recipe, classes = from_released(state, base, path.name)
         name, names = _classes(classes, dataset, path.name)
         network = Checkpoint(
