@@ -14,11 +14,12 @@ from eagrctl.network.shared_statistics import normalise_over_processes
 LEAKY_SLOPE = 0.01
 
 
-class ActivatedBatchNorm(nn.SyncBatchNorm):
+class ActivatedBatchNorm(nn.BatchNorm2d):
     """Batch norm followed by a leaky ReLU, (B, C, H, W) -> (B, C, H, W).
 
-    Where training runs in several processes, the statistics are those of all their images: on GPUs by torch's
-    `SyncBatchNorm`, on CPUs, which it refuses, by `normalise_over_processes`.
+    Where training runs in several processes, the statistics are those of all their images: on GPUs by the forward pass
+    of torch's `SyncBatchNorm`, on CPUs, which it refuses, by `normalise_over_processes`. This is no `SyncBatchNorm`
+    itself, because torch's distributed training refuses networks on CPUs that have one.
 
     Args:
         channels: C.
@@ -38,10 +39,16 @@ class ActivatedBatchNorm(nn.SyncBatchNorm):
         # In place: batch norm keeps its input for the backward pass, so its output is free to be overwritten.
         return F.leaky_relu(normalised, self.slope, inplace=True)
 
+    # What the forward pass of `SyncBatchNorm` asks of its module beside what every batch norm has.
+    process_group = None
+    _check_non_zero_input_channels = nn.SyncBatchNorm._check_non_zero_input_channels
+
     def _normalise(self, features: torch.Tensor) -> torch.Tensor:
-        if not (self.training and features.device.type == "cpu" and _several_processes()):
-            normalised: torch.Tensor = super().forward(features)
-            return normalised
+        if not (self.training and _several_processes()):
+            alone: torch.Tensor = super().forward(features)
+            return alone
+        if features.device.type != "cpu":
+            return nn.SyncBatchNorm.forward(self, features)  # type: ignore[arg-type]
         normalised, mean, variance, count = normalise_over_processes(features, self.weight, self.bias, self.eps)
         if self.track_running_stats:
             assert self.running_mean is not None

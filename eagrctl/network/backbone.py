@@ -77,6 +77,8 @@ class Block(nn.Module):
                 residual = unit(residual)
             return F.relu(residual + self.shortcut(inputs))
         last, short = units[-1][1], self.shortcut
+        # The residual first, as above: gradients are then summed in the same order, and are the same to the last bit.
+        pending = before_last_norm(units, inputs)
         if isinstance(short, nn.Identity):
             norms, beside = [last], inputs
         else:
@@ -86,7 +88,7 @@ class Block(nn.Module):
         def join(residual: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
             return F.relu(last(residual) + (norms[1](shortcut) if norms[1:] else shortcut))
 
-        return recomputed(join, before_last_norm(units, inputs), beside, norms=norms)
+        return recomputed(join, pending, beside, norms=norms)
 
 
 class Bottleneck(Block):

@@ -59,10 +59,15 @@ def before_last_norm(units: Sequence[nn.Sequential], features: torch.Tensor) -> 
 @contextmanager
 def _statistics_untouched(norms: Sequence[nn.Module]) -> Iterator[None]:
     touched = [norm for norm in norms if isinstance(norm, ActivatedBatchNorm)]
-    for norm in touched:
-        norm.track_running_stats = False
+    kept = [list(norm.named_buffers(recurse=False)) for norm in touched]
+    # Copies are updated instead. A norm told to track nothing would keep fewer tensors for the backward pass than it
+    # did the first time, which torch's checkpoint refuses.
+    for norm, buffers in zip(touched, kept, strict=True):
+        for name, buffer in buffers:
+            setattr(norm, name, buffer.clone())
     try:
         yield
     finally:
-        for norm in touched:
-            norm.track_running_stats = True
+        for norm, buffers in zip(touched, kept, strict=True):
+            for name, buffer in buffers:
+                setattr(norm, name, buffer)

@@ -111,3 +111,16 @@ def test_logits_of_another_size_are_resized_with_aligned_corners() -> None:
     found = losses(Logits(parsing, edge_logits), labels, edges)
     corner = -parsing[0, :, 0, 0].log_softmax(0)[labels[0, 0, 0]]
     assert found.boundary.item() == pytest.approx(corner.item(), abs=1e-5)
+
+
+def test_a_network_without_an_edge_module_has_no_edge_term() -> None:
+    parsing = torch.randn(2, 3, 4, 4, requires_grad=True)
+    labels, edges = torch.randint(0, 3, (2, 4, 4)), torch.rand(2, 4, 4) > 0.5
+    found = losses(Logits(parsing, None), labels, edges, edge_weight=7.0, boundary_weight=3.0)
+    whole = losses(Logits(parsing, torch.randn(2, 2, 4, 4)), labels, edges)
+    assert found.edge == 0
+    assert torch.equal(found.parsing, whole.parsing)
+    assert torch.equal(found.boundary, whole.boundary)
+    assert torch.isclose(found.total, found.parsing + 3.0 * found.boundary)
+    found.total.backward()
+    assert parsing.grad.any()
