@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from eagrctl.events import Notice, Progress, Report
+from eagrctl.events import Notice, Progress, Report, ignore
 
 if TYPE_CHECKING:
     from eagrctl.data.index import ShardIndex
@@ -35,12 +35,16 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Report]:
+def progress(quiet: bool = False, silent: bool = False) -> Iterator[Report]:
     """Draw the events of the library while the block runs.
 
     Args:
         quiet: show warnings only.
+        silent: show nothing at all; another process speaks.
     """
+    if silent:
+        yield ignore
+        return
     bars = Bars(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -45,6 +45,7 @@ def demo(
     from eagrctl.scoring.tables import markdown_report, write_report
     from eagrctl.training.loop import train
     from eagrctl.training.run import Run
+    from eagrctl.training.world import World
 
     if directory and output:
         raise typer.BadParameter("give DIRECTORY or --output, not both")
@@ -58,7 +59,7 @@ def demo(
     with console.progress(quiet) as report:
         # Faces of an earlier demo that never came to a checkpoint are painted again.
         index = prepare(source, data, Aligner(recipe.input.size), all_cores(), force=True, report=report)
-        finished = train(recipe, index, run, device, report=report)
+        finished = train(recipe, index, run, World(device), report=report)
     if not finished:
         console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")
         raise typer.Exit(130)

@@ -1,6 +1,6 @@
 """Checkpoint + shards -> predictions in the source frame -> scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from eagrctl.data.index import ShardIndex
@@ -32,6 +32,21 @@ class Evaluation:
     scores: Scores
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What comparing predictions with labels gave.
+
+    Attributes:
+        counts: the confusion matrix, (N, N) int64.
+        images: how many were compared.
+        resolutions: the distinct (height, width) they were compared at.
+    """
+
+    counts: Counts
+    images: int
+    resolutions: frozenset[tuple[int, int]]
+
+
 def evaluate(
     predictor: Predictor,
     index: ShardIndex,
@@ -53,12 +68,43 @@ def evaluate(
     Raises:
         ShardError: no such split, or a shard that cannot be read.
     """
+    counted = count_pixels(predictor, index, split, batch, None, report, each)
+    scores = score(counted.counts, index.labels)
+    return Evaluation(split, counted.images, tuple(sorted(counted.resolutions)), counted.counts, scores)
+
+
+def count_pixels(
+    predictor: Predictor,
+    index: ShardIndex,
+    split: str,
+    batch: int = 8,
+    positions: Sequence[int] | None = None,
+    report: Report = ignore,
+    each: Callable[[Stored, Pixels], None] | None = None,
+) -> Counted:
+    """Predict a split, or a part of it, and count pixels at each face's own resolution.
+
+    The counts of parts add up to those of the whole, to the last one, so that several processes can share a split.
+
+    Args:
+        predictor: the network.
+        index: the prepared dataset.
+        split: which of its splits.
+        batch: faces predicted together.
+        positions: the samples' places in the split; None is all of it.
+        report: hears of progress.
+        each: called with every stored sample and its predicted labels, in the source frame.
+
+    Raises:
+        ShardError: no such split, or a shard that cannot be read.
+    """
     confusion = Confusion(len(index.labels))
     resolutions: set[tuple[int, int]] = set()
-    total, task = index.split(split).count, f"evaluating {split}"
+    places = range(index.split(split).count) if positions is None else positions
+    total, task = len(places), f"evaluating {split}"
     report(Progress(task, 0, total))
     for start in range(0, total, batch):
-        faces = [index.read(split, position) for position in range(start, min(start + batch, total))]
+        faces = [index.read(split, position) for position in places[start : start + batch]]
         sizes = [(face.source_labels.shape[0], face.source_labels.shape[1]) for face in faces]
         predictions = predictor.predict([face.image for face in faces], [face.matrix for face in faces], sizes)
         resolutions.update(sizes)
@@ -67,7 +113,7 @@ def evaluate(
             if each is not None:
                 each(face, prediction)
         report(Progress(task, start + len(faces), total))
-    return Evaluation(split, total, tuple(sorted(resolutions)), confusion.counts, score(confusion.counts, index.labels))
+    return Counted(confusion.counts, total, frozenset(resolutions))
 
 
 def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> None:

@@ -15,8 +15,13 @@ def leave_interrupts_to_the_parent(worker: int) -> None:
 
 
 @contextmanager
-def interrupts(report: Report) -> Iterator[threading.Event]:
-    """Set an event at the first SIGINT or SIGTERM; the second one acts as usual.
+def interrupts(report: Report, again: bool = True) -> Iterator[threading.Event]:
+    """Set an event at the first SIGINT or SIGTERM.
+
+    Args:
+        report: hears of the first signal.
+        again: whether a second one acts as usual. Among several processes it does not: Ctrl-C reaches them from the
+            terminal and once more from the process that started them, which kills what does not stop in time.
 
     Outside the main thread, where Python allows no handlers, the event is never set.
     """
@@ -26,10 +31,14 @@ def interrupts(report: Report) -> Iterator[threading.Event]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            return
         event.set()
-        report(Notice("Stopping after this step, to save a checkpoint; again to stop at once, without one."))
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        once_more = "; again to stop at once, without one" if again else ""
+        report(Notice(f"Stopping after this step, to save a checkpoint{once_more}."))
+        if again:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

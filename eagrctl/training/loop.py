@@ -1,34 +1,34 @@
 """Recipe + shards -> a trained network: one loop, told from top to bottom."""
 
-import math
+import resource
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
-from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
-from eagrctl.data.augment import augment, draw_transforms
-from eagrctl.data.dataset import FaceDataset, normalise
-from eagrctl.data.edges import edge_mask
+from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
+from eagrctl.data.dataset import FaceDataset
 from eagrctl.data.index import ShardIndex
-from eagrctl.errors import CheckpointError, TrainingError
+from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, Report, ignore
 from eagrctl.inference.predict import Predictor
-from eagrctl.network.eagrnet import EAGRNet
-from eagrctl.network.loss import losses
 from eagrctl.recipe import Recipe
-from eagrctl.scoring.evaluate import evaluate
+from eagrctl.scoring.evaluate import count_pixels
+from eagrctl.scoring.scores import score
 from eagrctl.training.interrupts import interrupts, leave_interrupts_to_the_parent
-from eagrctl.training.progression import Progression
+from eagrctl.training.progression import Progression, resumed
 from eagrctl.training.run import Run
 from eagrctl.training.schedule import Batches, rate_at
+from eagrctl.training.step import Stepper
+from eagrctl.training.world import World
 from eagrctl.weights.start import start_from_pretrained
 
-READ_LOSS_EVERY = 10  # steps; reading makes the host wait for the device
+READ_EVERY = 10  # steps on a GPU; reading a loss makes the host wait for it. On a CPU there is nothing to wait for.
 SAVE_EVERY = 600.0  # seconds, beside every epoch
 
 
@@ -36,22 +36,25 @@ def train(
     recipe: Recipe,
     index: ShardIndex,
     run: Run,
-    device: torch.device,
+    world: World,
     workers: int = 0,
+    micro_batch: int | None = None,
     resume: bool = False,
     report: Report = ignore,
 ) -> bool:
     """Train a network, or go on training it.
 
     Order and augmentation of the samples follow from seed, epoch and sample, and nothing else in a step is random. So
-    a run that was interrupted and resumed takes the same steps as one that was not.
+    a run that was interrupted and resumed takes the same steps as one that was not, and several processes take the
+    same steps as one, to float32's rounding.
 
     Args:
         recipe: what to train; with `resume`, the recipe the run began with.
         index: a prepared dataset with the splits train and val.
         run: where checkpoints and metrics go.
-        device: where the network runs.
-        workers: processes that read shards; 0 reads in this one.
+        world: the processes that train together; each of them calls this.
+        workers: processes that read shards for this one; 0 reads in it.
+        micro_batch: the most images that pass through a process's network at once; None is its share of the batch.
         resume: continue from the run's last checkpoint.
         report: hears of progress.
 
@@ -59,46 +62,55 @@ def train(
         True when all epochs are done, False when it was interrupted (SIGINT or SIGTERM); a checkpoint was then saved.
 
     Raises:
-        TrainingError: the run's folder is taken, there are too few samples, or a loss that is not finite.
+        TrainingError: the run's folder is taken, there are too few samples, too little memory, or a loss that is not
+            finite.
         RecipeError: the recipe describes no network, or asks for pretrained weights that nobody publishes.
-        ShardError: a shard changed since it was indexed.
+        ShardError: a shard changed since it was indexed, or cannot be read.
         CheckpointError: a checkpoint cannot be read or written, or the weights to start from do not fit.
     """
-    if not resume:
+    if not resume and world.first:
         run.require_free()
-    for split in ("train", "val"):
-        index.verify(split, report)
+    steps = steps_of(recipe, index)
+    if world.first:
+        for split in ("train", "val"):
+            index.verify(split, report)
+    torch.manual_seed(recipe.train.seed)
+    network = build_network(recipe, len(index.classes))
+    if not resume:
+        start_from_pretrained(network, recipe, report)
+    network = network.to(world.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    stepper = Stepper(recipe, network, index.labels, world, steps, micro_batch)
+    state = Progression()
+    if resume:
+        state = resumed(run, recipe, index.classes, stepper, report)
+        if world.first:
+            run.forget_after(state.step)
+    elif world.first:
+        run.create(recipe, index.root)
+    sitting = _Sitting(recipe, index, run, world, stepper, state, report)
+    try:
+        with run.locked() if world.first else nullcontext(), interrupts(report, again=world.size == 1) as interrupted:
+            return sitting.train(workers, interrupted)
+    except BaseException:
+        if world.first:
+            run.discard_unless_saved()
+        raise
+
+
+def steps_of(recipe: Recipe, index: ShardIndex) -> int:
+    """How many steps a whole run takes.
+
+    Raises:
+        TrainingError: there is not one batch of samples.
+    """
     count = index.split("train").count
     if count < recipe.train.batch:
         raise TrainingError(
             f"{index.root} has {count} training samples, fewer than one batch of {recipe.train.batch}: "
             "prepare more, or lower it with --set train.batch=..."
         )
-    torch.manual_seed(recipe.train.seed)
-    network = build_network(recipe, len(index.classes))
-    if not resume:
-        start_from_pretrained(network, recipe, report)
-    network = network.to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    optimiser = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.train.rate,
-        momentum=recipe.train.momentum,
-        weight_decay=recipe.train.weight_decay,
-    )
-    state = Progression.beginning(device)
-    if resume:
-        state = _restore(run, recipe, index, network, optimiser, device)
-        run.forget_after(state.step)
-    else:
-        run.create(recipe, index.root)
-    sitting = _Sitting(recipe, index, run, device, network, optimiser, state, report)
-    try:
-        with interrupts(report) as interrupted:
-            return sitting.train(workers, interrupted)
-    except BaseException:
-        run.discard_unless_saved()
-        raise
+    return count // recipe.train.batch * recipe.train.epochs
 
 
 @dataclass
@@ -108,94 +120,109 @@ class _Sitting:
     recipe: Recipe
     index: ShardIndex
     run: Run
-    device: torch.device
-    network: EAGRNet
-    optimiser: torch.optim.SGD
+    world: World
+    stepper: Stepper
     state: Progression
     report: Report
     note: str = ""  # the latest figures
     saved: float = field(default_factory=time.monotonic)
+    unread: list[torch.Tensor] = field(default_factory=list)  # this process's loss terms, of steps not looked at yet
 
-    @property
-    def per_epoch(self) -> int:
-        """Steps an epoch."""
-        return self.index.split("train").count // self.recipe.train.batch
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.per_epoch * self.recipe.train.epochs
+    def __post_init__(self) -> None:
+        settings = self.recipe.train
+        count = self.index.split("train").count
+        self.batches = Batches(
+            count, settings.batch, settings.epochs, settings.seed, self.state.step, share=self.world.share
+        )
+        self.per_epoch = self.batches.per_epoch
+        self.steps = self.per_epoch * settings.epochs
+        self.read_every = READ_EVERY if self.world.device.type == "cuda" else 1
+        self.looked = time.monotonic(), self.state.step, self.state.waited  # when the rate was last taken
 
     def train(self, workers: int, interrupted: threading.Event) -> bool:
         """Take the steps that are left. False where an interrupt cut them short."""
-        settings, state = self.recipe.train, self.state
-        dataset = FaceDataset(self.index, "train", self.recipe.input.size)
-        batches = Batches(len(dataset), settings.batch, settings.epochs, settings.seed, state.step)
-        loader = DataLoader(
-            dataset,
-            batch_sampler=batches,
-            num_workers=workers,
-            pin_memory=self.device.type == "cuda",
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=leave_interrupts_to_the_parent,
-        )
+        state = self.state
         self.report(Progress("training", state.step, self.steps))
         # A run interrupted between an epoch's last step and its validation owes that validation.
         if state.validated < state.step // self.per_epoch and not self._end_epoch(interrupted):
             return False
-        started = time.monotonic()
-        for images, labels, positions in loader:
-            self._step(images, labels, positions.tolist())
+        loader = iter(self._loader(workers))
+        asked = time.monotonic()
+        while state.step < self.steps:
+            images, labels, positions = next(loader)
+            received = time.monotonic()
+            epoch = state.step // self.per_epoch
+            self.unread.append(self.stepper.take(images, labels, positions.tolist(), state.step, epoch))
             state.step += 1
-            now = time.monotonic()
-            state.seconds, started = state.seconds + now - started, now
-            if state.step % READ_LOSS_EVERY == 0 or state.step % self.per_epoch == 0:
-                self._read_loss()
             self.report(Progress("training", state.step, self.steps, self.note))
-            if interrupted.is_set():
-                self._save()
-                return False
-            if state.step % self.per_epoch == 0:
+            ends_epoch = state.step % self.per_epoch == 0
+            stop = False
+            if state.step % self.read_every == 0 or ends_epoch:
+                stop = self._look(interrupted)
+            now = time.monotonic()
+            state.seconds, state.waited = state.seconds + now - asked, state.waited + received - asked
+            if stop:
+                return self._stopped()
+            if ends_epoch:
                 if not self._end_epoch(interrupted):
                     return False
             elif now - self.saved > SAVE_EVERY:
                 self._save()
-            started = time.monotonic()
+            asked = time.monotonic()
         return True
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor, positions: list[int]) -> None:
-        recipe, state = self.recipe, self.state
-        epoch = state.step // self.per_epoch
-        drawn = draw_transforms(recipe.train.seed, epoch, positions, recipe.augment.rotation, recipe.augment.scale)
-        warped, targets = augment(
-            images.to(self.device, non_blocking=True),
-            labels.to(self.device, non_blocking=True),
-            drawn.to(self.device, non_blocking=True),
+    def _loader(self, workers: int) -> DataLoader[tuple[torch.Tensor, torch.Tensor, int]]:
+        return DataLoader(
+            FaceDataset(self.index, "train", self.recipe.input.size),
+            batch_sampler=self.batches,
+            num_workers=workers,
+            pin_memory=self.world.device.type == "cuda",
+            prefetch_factor=4 if workers else None,
+            multiprocessing_context="spawn" if workers else None,
+            worker_init_fn=leave_interrupts_to_the_parent,
         )
-        inputs = normalise(warped, recipe.input.mean, recipe.input.std)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(state.step, self.steps, recipe.train.rate, recipe.train.power)
-        self.network.train()
-        terms = losses(self.network(inputs), targets, edge_mask(targets), recipe.loss.edge, recipe.loss.ba_loss)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(terms.total)
-        self.optimiser.step()
-        state.terms += torch.stack(terms).detach()
 
-    def _read_loss(self) -> None:
-        """Look at the loss on the host, and stop if training has broken down."""
+    def _look(self, interrupted: threading.Event) -> bool:
+        """Read the losses since the last look, on the host; stop if training has broken down.
+
+        Returns whether any process was asked to stop: all of them have to, after the same step.
+        """
         state = self.state
-        done = (state.step - 1) % self.per_epoch + 1
-        mean = float(state.terms[0]) / done
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"the loss is not finite at step {state.step} (learning rate "
-                f"{self.optimiser.param_groups[0]['lr']:.2e}): lower it with --set train.rate=..."
-            )
-        epoch = (state.step - 1) // self.per_epoch + 1
+        own = torch.stack(self.unread).cpu()
+        first = state.step - len(self.unread)
+        self.unread.clear()
+        for step, terms in enumerate(own, start=first):
+            if not bool(terms.isfinite().all()):
+                raise TrainingError(self._broken(step))
+        asked = torch.tensor([float(interrupted.is_set())], dtype=torch.float64)
+        gathered = self.world.sum(torch.cat([own.double().sum(dim=0), asked])).cpu()
+        state.terms += gathered[:4]
+        mean = float(state.terms[0]) / ((state.step - 1) % self.per_epoch + 1)
         best = f"  best F1 {100 * state.best:.1f}" if state.best >= 0 else ""
-        self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}"
+        epoch = (state.step - 1) // self.per_epoch + 1
+        self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}  {self._speed()}"
+        return bool(gathered[4] > 0)
+
+    def _broken(self, step: int) -> str:
+        """What to say of a step whose loss is not finite."""
+        settings = self.recipe.train
+        rate = rate_at(step, self.steps, settings.rate, settings.power, settings.warm_up)
+        names = [self.index.read("train", position).name for position in self.batches.at(step)]
+        return (
+            f"the loss is not finite at step {step + 1} (learning rate {rate:.2e}; samples {', '.join(names)}): "
+            "check them with eagrctl dataset verify, or lower the rate with --set train.rate=..."
+        )
+
+    def _speed(self) -> str:
+        """Images a second, share of the time spent waiting for data, and memory, since the last look but one."""
+        then, step, waited = self.looked
+        now, state = time.monotonic(), self.state
+        if now - then > 10:
+            self.looked = now, state.step, state.waited
+        seconds = max(now - then, 1e-9)
+        images = (state.step - step) * self.recipe.train.batch / seconds
+        waiting = (state.waited - waited) / seconds
+        return f"{images:.1f} images/s, {waiting:.0%} waiting, {_memory(self.world.device):.1f} GB"
 
     def _end_epoch(self, interrupted: threading.Event) -> bool:
         """Validate, log, keep the best, save. False where an interrupt cut it short."""
@@ -206,31 +233,42 @@ class _Sitting:
                 raise _InterruptedError
             self.report(event)
 
-        predictor = Predictor(self.network, self.recipe.input, self.device)
+        network = self.stepper.validated
+        predictor = Predictor(network, self.recipe.input, self.world.device)
+        positions = self.world.share(range(self.index.split("val").count))
+        counts = torch.zeros(len(self.index.classes), len(self.index.classes), dtype=torch.int64)
+        stopped = False
         try:
-            scores = evaluate(predictor, self.index, "val", report=unless_interrupted).scores
+            counted = count_pixels(predictor, self.index, "val", positions=positions, report=unless_interrupted)
+            counts = torch.from_numpy(counted.counts)
         except _InterruptedError:
-            self._save()
-            return False
+            stopped = True
+        # All processes come here, interrupted or not, and leave together.
+        if float(self.world.sum(torch.tensor([float(stopped)]))) > 0:
+            return self._stopped()
+        scores = score(self.world.sum(counts).cpu().numpy(), self.index.labels)
         epoch = state.step // self.per_epoch
         total, parsing, edge, boundary = (state.terms / self.per_epoch).tolist()
         named = scores.as_dict()
-        self.run.log(
-            {
-                "epoch": epoch,
-                "step": state.step,
-                "rate": self.optimiser.param_groups[0]["lr"],
-                "loss": {"total": total, "parsing": parsing, "edge": edge, "boundary": boundary},
-                "val": named,
-                "seconds": round(state.seconds, 3),
-            }
-        )
         state.validated = epoch
         state.terms.zero_()
         better = scores.mean_f1 > state.best
         if better:
             state.best = scores.mean_f1
-            save_checkpoint(self._checkpoint(named, training=None), self.run.best)
+        if self.world.first:
+            self.run.log(
+                {
+                    "epoch": epoch,
+                    "step": state.step,
+                    "rate": self.stepper.optimiser.param_groups[0]["lr"],
+                    "loss": {"total": total, "parsing": parsing, "edge": edge, "boundary": boundary},
+                    "val": named,
+                    "seconds": round(state.seconds, 3),
+                    "waiting": round(state.waited, 3),
+                }
+            )
+            if better:
+                save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
         self._save(named)
         self.report(
             Notice(
@@ -240,18 +278,28 @@ class _Sitting:
         )
         return True
 
-    def _save(self, scores: Mapping[str, float] | None = None) -> None:
-        training = self.state.as_dict(self.optimiser)
-        save_checkpoint(self._checkpoint(scores or {}, training), self.run.last)
-        self.saved = time.monotonic()
+    def _stopped(self) -> bool:
+        """Save, and leave together: a process that ends before the others takes them with it."""
+        self._save()
+        self.world.wait()
+        return False
 
-    def _checkpoint(self, scores: Mapping[str, float], training: Mapping[str, Any] | None) -> Checkpoint:
+    def _save(self, scores: Mapping[str, float] | None = None) -> None:
+        self.saved = time.monotonic()
+        if not self.world.first:
+            return
+        training = self.state.as_dict(self.stepper)
+        self.run.keep_last(self._checkpoint(scores or {}, self.stepper.network, training))
+
+    def _checkpoint(
+        self, scores: Mapping[str, float], network: torch.nn.Module, training: Mapping[str, Any] | None
+    ) -> Checkpoint:
         return Checkpoint(
             recipe=self.recipe,
             dataset=self.index.provenance.dataset,
             classes=self.index.classes,
             # Contiguous, so that a file does not depend on the memory format it was trained in.
-            network={name: tensor.contiguous() for name, tensor in self.network.state_dict().items()},
+            network={name: tensor.contiguous() for name, tensor in network.state_dict().items()},
             scores=scores,
             epoch=self.state.step // self.per_epoch,
             step=self.state.step,
@@ -263,11 +311,8 @@ class _InterruptedError(Exception):
     """Validation was cut short."""
 
 
-def _restore(
-    run: Run, recipe: Recipe, index: ShardIndex, network: EAGRNet, optimiser: torch.optim.SGD, device: torch.device
-) -> Progression:
-    checkpoint = load_checkpoint(run.last)
-    if checkpoint.training is None or checkpoint.recipe != recipe or checkpoint.classes != index.classes:
-        raise CheckpointError(f"{run.last} belongs to another recipe or dataset: start a new run")
-    network.load_state_dict(dict(checkpoint.network))
-    return Progression.restored(checkpoint.training, optimiser, device)
+def _memory(device: torch.device) -> float:
+    """The most memory this process has had, in GB: of its GPU, or of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from eagrctl.checkpoint import Checkpoint, save_checkpoint
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.files import replacing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
@@ -18,8 +19,6 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-LOCK = "lock"
-
 
 @dataclass(frozen=True)
 class Run:
@@ -27,7 +26,7 @@ class Run:
 
     It holds `recipe.toml` (resolved), `run.json` (which data, when it began), `metrics.jsonl` (a line per epoch),
     `last.pt` (to resume from), `previous.pt` (the one before, should the last be damaged) and `best.pt` (the best on
-    the validation split so far). While it is trained, `lock` is locked.
+    the validation split so far). While it is trained, `run.json` is locked.
     """
 
     folder: Path
@@ -67,7 +66,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """"running", "finished" or "interrupted"."""
+        """What it is: "running", "finished" or "interrupted"."""
         if self._locked():
             return "running"
         return "finished" if self.finished() else "interrupted"
@@ -82,7 +81,7 @@ class Run:
         if fcntl is None:  # Windows
             yield
             return
-        with (self.folder / LOCK).open("w") as file:
+        with self._about.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -126,6 +125,21 @@ class Run:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise TrainingError(f"cannot write {self.metrics}: {error.strerror or error}") from error
+
+    def keep_last(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint to resume from, and keep the one before.
+
+        Raises:
+            CheckpointError: it cannot be written; the last one is then untouched.
+        """
+        fresh = self.folder / "next.pt"
+        save_checkpoint(checkpoint, fresh)
+        try:
+            if self.last.is_file():
+                self.last.replace(self.previous)
+            fresh.replace(self.last)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.last}: {error.strerror or error}") from error
 
     def discard_unless_saved(self) -> None:
         """Take the folder away again if it holds no checkpoint."""
@@ -180,6 +194,31 @@ def unfinished_run(given: Path | None, runs: Path) -> Run:
     if run.finished():
         raise TrainingError(f"{given} is finished: evaluate it, or start another run with more epochs")
     return run
+
+
+def same_unfinished(recipe: Recipe, data: Path, given: Path | None, runs: Path, name: str) -> Run | None:
+    """The run that the same command began and did not finish, if there is one; not one that is being trained.
+
+    Args:
+        recipe: resolved.
+        data: the prepared dataset.
+        given: the only folder to look at; None looks at all runs in `runs` called after the recipe.
+        runs: where runs are.
+        name: of the recipe.
+    """
+    candidates = [Run(given)] if given else [run for run in runs_in(runs) if run.folder.name.startswith(f"{name}-2")]
+    for run in candidates:
+        try:
+            if (
+                run.last.is_file()
+                and load_recipe(run.recipe) == recipe
+                and run.data() == data.absolute()
+                and run.state == "interrupted"
+            ):
+                return run
+        except (RecipeError, TrainingError):
+            continue
+    return None
 
 
 def find_checkpoint(given: Path | None, runs: Path) -> Path:

@@ -1,13 +1,16 @@
 """The learning rate, and the order of samples: both follow from the recipe and the step alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 
-def rate_at(step: int, steps: int, rate: float, power: float) -> float:
-    """Polynomial decay: rate * (1 - step / steps) ** power, for step 0 .. steps - 1."""
-    return float(rate * (1 - step / steps) ** power)
+def rate_at(step: int, steps: int, rate: float, power: float, warm_up: int = 0) -> float:
+    """Polynomial decay: rate * (1 - step / steps) ** power, for step 0 .. steps - 1.
+
+    Over the first `warm_up` steps, the rate grows in equal parts to what the decay gives.
+    """
+    return float(rate * (1 - step / steps) ** power * min(1.0, (step + 1) / (warm_up + 1)))
 
 
 class Batches:
@@ -22,11 +25,21 @@ class Batches:
         epochs: of the run.
         seed: of the run.
         start: the step to begin at.
+        share: what of a batch this process takes; all of it, by default.
     """
 
-    def __init__(self, count: int, batch: int, epochs: int, seed: int, start: int = 0) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch: int,
+        epochs: int,
+        seed: int,
+        start: int = 0,
+        share: Callable[[Sequence[int]], Sequence[int]] = list,
+    ) -> None:
         self.count, self.batch, self.epochs, self.seed, self.start = count, batch, epochs, seed, start
         self.per_epoch = count // batch
+        self.share = share
 
     def __len__(self) -> int:
         return self.per_epoch * self.epochs - self.start
@@ -35,7 +48,16 @@ class Batches:
         if not self.per_epoch:
             return
         for epoch in range(self.start // self.per_epoch, self.epochs):
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
+            order = self._order(epoch)
             first = max(0, self.start - epoch * self.per_epoch)
             for number in range(first, self.per_epoch):
-                yield order[number * self.batch : (number + 1) * self.batch].tolist()
+                yield list(self.share(order[number * self.batch : (number + 1) * self.batch]))
+
+    def at(self, step: int) -> list[int]:
+        """The whole batch of a step, all processes' shares."""
+        epoch, number = divmod(step, self.per_epoch)
+        return self._order(epoch)[number * self.batch : (number + 1) * self.batch]
+
+    def _order(self, epoch: int) -> list[int]:
+        order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(self.count).tolist()
+        return order

@@ -55,8 +55,10 @@ def test_no_data_says_what_to_run(eagrctl: Invoke) -> None:
         (["--set", "train.epohcs=3"], "did you mean 'epochs'"),
         (["--set", "train.batch=1000"], "fewer than one batch of 1000"),
         (["--gpus", "64"], "visible to torch"),
+        (["--gpus", "0", "--micro-batch", "1"], "batch norm needs 2"),
+        (["--cpu-processes", "29"], "cannot be shared out among 29 processes"),
         (["--resume"], "no unfinished run in runs/"),
-        (["--resume", "--seed", "1"], "drop --recipe, --set and --seed"),
+        (["--resume", "--seed", "1"], "drop --recipe, --set, --pretrained and --seed"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
@@ -73,12 +75,35 @@ def test_one_gpu_where_there_is_none_names_the_way_out(
     assert "no GPU is visible to torch: --gpus 0 runs on the CPU" in one_line(eagrctl("train", "--gpus", 1))
 
 
-def test_several_gpus_are_a_clear_error_while_training_takes_one_process(
+def test_more_gpus_than_there_are_is_one_line_before_anything_starts(
     eagrctl: Invoke, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert "trains in one process; use --gpus 1" in one_line(eagrctl("train", "--gpus", 4))
+    assert "only 4 GPUs are visible to torch: --gpus 4 runs on what is there" in one_line(eagrctl("train", "--gpus", 5))
+    assert not Path("runs").exists()
+
+
+def test_the_same_command_goes_on_with_its_unfinished_run(eagrctl: Invoke, data: Path) -> None:
+    from eagrctl.recipe import load_recipe
+    from eagrctl.training.loop import train
+    from eagrctl.training.run import Run
+    from eagrctl.training.world import World
+    from eagrctl_tests.training.test_loop import interrupt_at
+
+    command = ("train", "--recipe", "celebamask-hq-small", *SETTINGS)
+    assert eagrctl(*command, "--output", "runs/other").exit_code == 0
+    recipe = load_recipe(Path("runs/other/recipe.toml"))
+    broken = Run(Path("runs/celebamask-hq-small-20260101-000000"))
+    train(recipe, ShardIndex.load(data), broken, World(torch.device("cpu")), report=interrupt_at(2))
+    result = eagrctl(*command, "--seed", 3)
+    assert "unfinished run" not in result.stderr  # another recipe
+    result = eagrctl(*command)
+    assert "is an unfinished run of this very recipe and dataset: going on with it" in result.stderr
+    assert f"Wrote {broken.best}" in result.stderr
+    assert broken.finished()
+    result = eagrctl(*command)
+    assert "unfinished run" not in result.stderr
 
 
 def test_ctrl_c_saves_and_says_how_to_resume(eagrctl: Invoke, data: Path) -> None:
@@ -103,12 +128,13 @@ def test_resume_continues_the_newest_unfinished_run(eagrctl: Invoke, data: Path)
     from eagrctl.recipe import load_recipe
     from eagrctl.training.loop import train
     from eagrctl.training.run import Run
+    from eagrctl.training.world import World
     from eagrctl_tests.training.test_loop import interrupt_at
 
     assert eagrctl("train", "--recipe", "celebamask-hq-small", *SETTINGS, "--output", "runs/whole").exit_code == 0
     recipe = load_recipe(Path("runs/whole/recipe.toml"))
     broken = Run(Path("runs/broken"))
-    assert not train(recipe, ShardIndex.load(data), broken, torch.device("cpu"), report=interrupt_at(2))
+    assert not train(recipe, ShardIndex.load(data), broken, World(torch.device("cpu")), report=interrupt_at(2))
     result = eagrctl("train", "--resume")
     assert result.exit_code == 0, result.stderr
     assert "Wrote runs/broken/best.pt" in result.stderr

@@ -20,13 +20,16 @@ from eagrctl.scoring.evaluate import evaluate
 from eagrctl.training import loop
 from eagrctl.training.loop import train
 from eagrctl.training.run import Run
+from eagrctl.training.schedule import Batches
+from eagrctl.training.step import pieces_needed
+from eagrctl.training.world import World
 
-CPU = torch.device("cpu")
+CPU = World(torch.device("cpu"))
 
 
 def metrics(run: Run) -> list[dict[str, object]]:
     """The logged epochs, without what a clock decides."""
-    return [json.loads(line) | {"seconds": None} for line in run.metrics.read_text().splitlines()]
+    return [json.loads(line) | {"seconds": None, "waiting": None} for line in run.metrics.read_text().splitlines()]
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -54,6 +57,7 @@ def test_a_run_leaves_checkpoints_and_metrics(
         "best.pt",
         "last.pt",
         "metrics.jsonl",
+        "previous.pt",
         "recipe.toml",
         "run.json",
     ]
@@ -72,7 +76,7 @@ def test_the_best_checkpoint_has_the_scores_it_claims(
     recipe, run = tiny_recipe("train.epochs=3"), Run(tmp_path / "run")
     train(recipe, tiny_data, run, CPU)
     best = load_checkpoint(run.best)
-    found = evaluate(Predictor.of(best, CPU), tiny_data, "val").scores
+    found = evaluate(Predictor.of(best, CPU.device), tiny_data, "val").scores
     assert best.scores["mean_f1"] == pytest.approx(found.mean_f1, abs=1e-9)
     assert best.scores["mean_f1"] == max(line["val"]["mean_f1"] for line in metrics(run))
     assert best.training is None
@@ -153,8 +157,10 @@ def test_a_shard_that_changed_is_refused_before_anything_is_written(
 def test_a_loss_that_is_not_finite_stops_the_run(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"not finite at step \d+ .*--set train\.rate"):
+    with pytest.raises(TrainingError, match=r"not finite at step 2 \(learning rate .*--set train\.rate") as caught:
         train(tiny_recipe("train.rate=1e30"), tiny_data, Run(tmp_path / "run"), CPU)
+    batch = Batches(12, 4, 2, seed=0).at(1)
+    assert ", ".join(tiny_data.read("train", position).name for position in batch) in str(caught.value)
     assert not list(tmp_path.iterdir())  # not even a folder without a checkpoint
 
 
@@ -206,10 +212,90 @@ def test_a_full_disk_costs_no_checkpoint_that_was_written(
 
     monkeypatch.setattr(torch, "save", fill_up)
     run = Run(tmp_path / "run")
-    with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*last\.pt: make room on its disk"):
+    with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*next\.pt: make room on its disk"):
         train(tiny_recipe(), tiny_data, run, CPU)
     assert restore_network(load_checkpoint(run.best))
     assert not list(run.folder.glob("*.part"))
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"x" * 999])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
+    damage: Callable[[bytes], bytes], tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = tiny_recipe("train.epochs=3")
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    train(recipe, tiny_data, whole, CPU)
+    train(recipe, tiny_data, broken, CPU, report=interrupt_at(8))
+    broken.last.write_bytes(damage(broken.last.read_bytes()))
+    events: list[Progress | Notice] = []
+    assert train(recipe, tiny_data, broken, CPU, resume=True, report=events.append)
+    (notice,) = [event for event in events if isinstance(event, Notice) and event.warning]
+    assert "previous.pt, step 6" in notice.text
+    assert metrics(broken) == metrics(whole)
+    one, other = weights(whole.last), weights(broken.last)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_is_trained_by_one_at_a_time(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    train(tiny_recipe(), tiny_data, run, CPU, report=interrupt_at(2))
+    with run.locked():
+        assert run.state == "running"
+        with pytest.raises(TrainingError, match="is being trained by another process"):
+            train(tiny_recipe(), tiny_data, run, CPU, resume=True)
+    assert run.state == "interrupted"
+    train(tiny_recipe(), tiny_data, run, CPU, resume=True)
+    assert run.state == "finished"
+
+
+def test_micro_batches_give_the_loss_of_the_batch(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    # Norms see fewer images at once, so that losses are near, not equal.
+    recipe = tiny_recipe("train.epochs=1")
+    train(recipe, tiny_data, Run(tmp_path / "whole"), CPU)
+    train(recipe, tiny_data, Run(tmp_path / "pieces"), CPU, micro_batch=2)
+    whole, pieces = (metrics(Run(tmp_path / name))[0]["loss"] for name in ("whole", "pieces"))
+    assert pieces != whole
+    assert pieces["total"] == pytest.approx(whole["total"], rel=0.15)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("batch", "processes", "micro_batch", "pieces"), [(28, 4, None, 1), (28, 4, 7, 1), (28, 4, 3, 3), (5, 1, 2, None)]
+)
+def test_a_share_is_cut_into_as_many_pieces_everywhere(
+    batch: int, processes: int, micro_batch: int | None, pieces: int | None
+) -> None:
+    if pieces is None:
+        with pytest.raises(TrainingError, match="pieces of 1: batch norm needs 2"):
+            pieces_needed(batch, processes, micro_batch)
+    else:
+        assert pieces_needed(batch, processes, micro_batch) == pieces
+
+
+def test_checkpointing_changes_no_bit(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    for name in ("false", "true"):
+        train(tiny_recipe(f"train.checkpointing={name}"), tiny_data, Run(tmp_path / name), CPU)
+    assert metrics(Run(tmp_path / "false")) == metrics(Run(tmp_path / "true"))
+
+
+def test_an_average_is_validated_kept_and_resumed(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = tiny_recipe("train.average=0.5", "train.warm_up=2", "augment.mirror=true", "augment.colour=0.2")
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    train(recipe, tiny_data, whole, CPU)
+    train(recipe, tiny_data, broken, CPU, report=interrupt_at(4))
+    train(recipe, tiny_data, broken, CPU, resume=True)
+    assert metrics(broken) == metrics(whole)
+    best, last = weights(whole.best), weights(whole.last)
+    assert any(not torch.equal(best[key], last[key]) for key in best)
+    found = evaluate(Predictor.of(load_checkpoint(whole.best), CPU.device), tiny_data, "val").scores
+    assert found.mean_f1 == pytest.approx(load_checkpoint(whole.best).scores["mean_f1"], abs=1e-9)
 
 
 @pytest.mark.gpu
@@ -217,8 +303,8 @@ def test_a_gpu_trains_and_its_checkpoint_works_on_the_cpu(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run")
-    assert train(tiny_recipe(), tiny_data, run, torch.device("cuda"), workers=1)
+    assert train(tiny_recipe(), tiny_data, run, World(torch.device("cuda")), workers=1)
     best = load_checkpoint(run.best)
     assert restore_network(best)
-    found = evaluate(Predictor.of(best, CPU), tiny_data, "val").scores
+    found = evaluate(Predictor.of(best, CPU.device), tiny_data, "val").scores
     assert np.isclose(found.mean_f1, best.scores["mean_f1"], atol=1e-2)

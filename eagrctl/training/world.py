@@ -1,0 +1,95 @@
+"""The processes that train one network together, each on a share of every batch."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+Item = TypeVar("Item")
+TIMEOUT = timedelta(minutes=10)  # without an answer from the others
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's place among those that train together; by default it is alone.
+
+    Attributes:
+        device: where this process computes.
+        rank: its number.
+        size: how many there are.
+    """
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process speaks and writes for all."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """This process's part of what all of them share out; the parts differ by one item at most."""
+        return items[len(items) * self.rank // self.size : len(items) * (self.rank + 1) // self.size]
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes; a new tensor, on any device."""
+        total = tensor.to(self.device, copy=True)
+        if self.size > 1:
+            dist.all_reduce(total)
+        return total
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def told(self, value: Item) -> Item:
+        """What the first process has, in all of them. Plain values only."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
+
+def world_in_environment() -> bool:
+    """Whether torchrun, Slurm or `eagrctl.training.launch` has started this process as one of several.
+
+    Slurm's own variables are put into those that torch reads.
+    """
+    environment = os.environ
+    if {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= set(environment):
+        return True
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if not (tasks.isdigit() and int(tasks) > 1 and "SLURM_PROCID" in environment):
+        return False
+    environment["RANK"], environment["WORLD_SIZE"] = environment["SLURM_PROCID"], tasks
+    environment["LOCAL_RANK"] = environment.get("SLURM_LOCALID", "0")
+    environment.setdefault("MASTER_ADDR", environment.get("SLURM_LAUNCH_NODE_IPADDR", "localhost"))
+    # The same for all tasks of a job, and another for the next job.
+    environment.setdefault("MASTER_PORT", str(20_000 + int(environment.get("SLURM_JOB_ID", "0")) % 20_000))
+    return True
+
+
+@contextmanager
+def joined(gpus: bool) -> Iterator[World]:
+    """Join the world that the environment names, for as long as the block runs.
+
+    Args:
+        gpus: train on GPUs, one for each process of a machine; else on the CPU.
+    """
+    rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    device = torch.device("cuda", local) if gpus else torch.device("cpu")
+    if gpus:
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT, device_id=device if gpus else None)
+    try:
+        yield World(device, rank, size)
+    finally:
+        dist.destroy_process_group()
