@@ -138,6 +138,7 @@ def train(
     from eagrctl.training.loop import steps_of
     from eagrctl.training.step import pieces_needed
     from eagrctl.training.world import world_in_environment
+    from eagrctl.weights.start import pretrained_file
 
     joins = world_in_environment()
     on_gpus, processes = count_gpus(gpus, cpu_processes, own=not joins)
@@ -159,6 +160,10 @@ def train(
     work = Work(chosen, index.root, run.folder, on_gpus, readers, micro_batch, resume, quiet)
     if not joins or os.environ["RANK"] == "0":
         _announce(work, index, world)
+    if not resume and not joins:
+        # Here, where there is time for it: processes that train together wait for one another ten minutes at most.
+        with console.progress(quiet) as report:
+            pretrained_file(chosen, report)
     finished = _start(work, processes, nodes, rendezvous, max_restarts, joins)
     if joins and os.environ["RANK"] != "0":
         return

@@ -77,7 +77,12 @@ def train(
     torch.manual_seed(recipe.train.seed)
     network = build_network(recipe, len(index.classes))
     if not resume:
-        start_from_pretrained(network, recipe, report)
+        # One process of a machine fetches what it starts from; the others then find it.
+        if world.local == 0:
+            start_from_pretrained(network, recipe, report)
+        world.wait()
+        if world.local != 0:
+            start_from_pretrained(network, recipe)
     network = network.to(world.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     stepper = Stepper(recipe, network, index.labels, world, steps, micro_batch)

@@ -22,11 +22,13 @@ class World:
         device: where this process computes.
         rank: its number.
         size: how many there are.
+        local: its number on this machine.
     """
 
     device: torch.device
     rank: int = 0
     size: int = 1
+    local: int = 0
 
     @property
     def first(self) -> bool:
@@ -90,6 +92,6 @@ def joined(gpus: bool) -> Iterator[World]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT, device_id=device if gpus else None)
     try:
-        yield World(device, rank, size)
+        yield World(device, rank, size, local)
     finally:
         dist.destroy_process_group()

@@ -31,10 +31,9 @@ def start_from_pretrained(network: EAGRNet, recipe: Recipe, report: Report = ign
         RecipeError: nobody publishes weights for such a backbone.
         CheckpointError: the file cannot be fetched or read, or does not fit the recipe.
     """
-    wanted = recipe.model.pretrained
-    if wanted == SCRATCH:
+    path = pretrained_file(recipe, report)
+    if path is None:
         return
-    path = _published(recipe, report) if wanted == IMAGENET else Path(wanted)
     found = recognise(path)
     if isinstance(found.weights, BackboneWeights):
         _fill_backbone(network, recipe, found.weights, path)
@@ -48,6 +47,19 @@ def start_from_pretrained(network: EAGRNet, recipe: Recipe, report: Report = ign
             )
     else:
         _fill_all(network, recipe, found.weights, path, report)
+
+
+def pretrained_file(recipe: Recipe, report: Report = ignore) -> Path | None:
+    """The file that a recipe's network starts from, fetched if need be; None where it starts from scratch.
+
+    Raises:
+        RecipeError: nobody publishes weights for such a backbone.
+        CheckpointError: the file cannot be fetched.
+    """
+    wanted = recipe.model.pretrained
+    if wanted == SCRATCH:
+        return None
+    return _published(recipe, report) if wanted == IMAGENET else Path(wanted)
 
 
 def _published(recipe: Recipe, report: Report) -> Path:
