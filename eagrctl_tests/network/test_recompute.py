@@ -77,6 +77,15 @@ def test_it_keeps_less(stem: str) -> None:
     assert bytes_saved(recomputing, images) <= 0.7 * bytes_saved(plain, images)
 
 
+@pytest.mark.parametrize("stem", STEMS)
+def test_the_stem_by_itself_keeps_less(stem: str) -> None:
+    plain, recomputing = pair("resnet18", Form(stem=stem))
+    for backbone in (plain, recomputing):
+        backbone.conv2, backbone.conv3, backbone.conv4, backbone.conv5 = (nn.Sequential() for _ in range(4))
+    images = torch.randn(2, 3, 65, 65)
+    assert bytes_saved(recomputing, images) <= 0.7 * bytes_saved(plain, images)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_no_convolution_runs_a_second_time(name: str) -> None:
     flops = []
