@@ -8,6 +8,7 @@ from eagrctl.checkpoint import Checkpoint, restore_network
 from eagrctl.data.dataset import image_tensor, input_matrix, normalise
 from eagrctl.data.labels import BACKGROUND
 from eagrctl.data.sample import Matrix, Pixels
+from eagrctl.inference.mapping import map_labels
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import InputRecipe
 
@@ -69,6 +70,8 @@ def labels_in_source(logits: torch.Tensor, matrix: Matrix, size: int, source_siz
     Returns:
         (height, width) uint8 labels.
     """
+    if logits.device.type == "cpu" and min(logits.shape) >= 2:
+        return map_labels(logits.float().numpy(), matrix, size, source_size)
     height, width = source_size
     to_input = torch.from_numpy(matrix).to(logits.device, torch.float32)
     rows = torch.arange(height, device=logits.device, dtype=torch.float32)[:, None, None]
