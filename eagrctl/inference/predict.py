@@ -9,6 +9,7 @@ from eagrctl.data.dataset import image_tensor, input_matrix, normalise
 from eagrctl.data.labels import BACKGROUND
 from eagrctl.data.sample import Matrix, Pixels
 from eagrctl.inference.mapping import map_labels
+from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import InputRecipe
 
@@ -20,17 +21,21 @@ class Predictor:
         network: used as it is; `predict` sets evaluation mode.
         recipe: the input that the network was trained on.
         device: where it runs.
+        views: test-time augmentation; none by default.
     """
 
-    def __init__(self, network: EAGRNet, recipe: InputRecipe, device: torch.device) -> None:
+    def __init__(
+        self, network: EAGRNet, recipe: InputRecipe, device: torch.device, views: TestTimeAugmentation | None = None
+    ) -> None:
         self.network = network.to(device)
         self.recipe = recipe
         self.device = device
+        self.views = views or TestTimeAugmentation()
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Predictor":
+    def of(cls, checkpoint: Checkpoint, device: torch.device, views: TestTimeAugmentation | None = None) -> "Predictor":
         """The predictor of a checkpoint; CheckpointError where its weights do not fit."""
-        return cls(restore_network(checkpoint), checkpoint.recipe.input, device)
+        return cls(restore_network(checkpoint), checkpoint.recipe.input, device, views)
 
     @torch.inference_mode()
     def predict(
@@ -49,7 +54,7 @@ class Predictor:
         size = self.recipe.size
         batch = torch.stack([image_tensor(image, size) for image in images]).to(self.device)
         self.network.eval()
-        logits = self.network(normalise(batch, self.recipe.mean, self.recipe.std)).parsing
+        logits = self.views.logits(self.network, normalise(batch, self.recipe.mean, self.recipe.std))
         return [
             labels_in_source(scores, input_matrix(matrix, image.shape[0], size), size, source_size)
             for scores, image, matrix, source_size in zip(logits, images, matrices, source_sizes, strict=True)
