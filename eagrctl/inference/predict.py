@@ -1,5 +1,7 @@
 """Checkpoint + photos -> logits -> labels in the source frame."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -51,14 +53,30 @@ class Predictor:
         Returns:
             Labels, (height, width) uint8 each, in the source frame; background where the aligned frame ends.
         """
-        size = self.recipe.size
-        batch = torch.stack([image_tensor(image, size) for image in images]).to(self.device)
+        return self.to_source(self.logits(images), images, matrices, source_sizes)
+
+    @torch.inference_mode()
+    def logits(self, images: list[Pixels]) -> torch.Tensor:
+        """What decides over the classes of each place, (B, N, h, w), on the device; arguments as in `predict`."""
+        batch = torch.stack([image_tensor(image, self.recipe.size) for image in images]).to(self.device)
         self.network.eval()
-        logits = self.views.logits(self.network, normalise(batch, self.recipe.mean, self.recipe.std))
-        return [
-            labels_in_source(scores, input_matrix(matrix, image.shape[0], size), size, source_size)
-            for scores, image, matrix, source_size in zip(logits, images, matrices, source_sizes, strict=True)
-        ]
+        return self.views.logits(self.network, normalise(batch, self.recipe.mean, self.recipe.std))
+
+    def to_source(
+        self, logits: torch.Tensor, images: list[Pixels], matrices: list[Matrix], source_sizes: list[tuple[int, int]]
+    ) -> list[Pixels]:
+        """Labels in the source frame, from what `logits` gave; arguments and result as in `predict`."""
+        size = self.recipe.size
+
+        def one(scores: torch.Tensor, image: Pixels, matrix: Matrix, source_size: tuple[int, int]) -> Pixels:
+            return labels_in_source(scores, input_matrix(matrix, image.shape[0], size), size, source_size)
+
+        faces = logits, images, matrices, source_sizes
+        if self.device.type != "cpu" or len(images) == 1:
+            return [one(*face) for face in zip(*faces, strict=True)]
+        # NumPy lets go of the interpreter while it works, and the network is idle meanwhile.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            return list(pool.map(one, *faces))
 
 
 def labels_in_source(logits: torch.Tensor, matrix: Matrix, size: int, source_size: tuple[int, int]) -> Pixels:
