@@ -98,12 +98,25 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | N
     if title:
         # Not as the table's own title, which would be folded to the table's width.
         stdout.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    rows = list(rows)
     drawn = Table()
     for number, heading in enumerate(headings):
         drawn.add_column(escape(heading), justify="left" if number == 0 else "right")
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
+    if not stdout.is_terminal:
+        stdout.width = max(stdout.width, _width_of(headings, rows))  # a pipe has no edge to fold at
     stdout.print(drawn)
+
+
+def table_fits(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Whether a table is no wider than the terminal; a pipe is as wide as it takes."""
+    return not stdout.is_terminal or _width_of(headings, rows) <= stdout.width
+
+
+def _width_of(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+    """Characters across a table, its borders included."""
+    return 1 + sum(3 + max(map(len, column)) for column in zip(headings, *rows, strict=True))
 
 
 def index(prepared: "ShardIndex") -> None:
@@ -126,6 +139,23 @@ def index(prepared: "ShardIndex") -> None:
         f"{provenance.dataset} ({provenance.variant}){part}, {prepared.size} x {prepared.size}, "
         f"split by {provenance.split_rule}",
     )
+
+
+def marked(good: bool | None, text: str) -> None:
+    """Print a line of results on stdout behind a tick, a cross, or a dash where `good` is None."""
+    tick, cross = ("+", "x") if plain() else ("✓", "✗")
+    mark = {True: f"[green]{tick}[/]", False: f"[bold red]{cross}[/]", None: "-"}[good]
+    stdout.print(f"{mark} {escape(text)}", soft_wrap=True)
+
+
+def width() -> int:
+    """Characters in a line of stdout."""
+    return stdout.width
+
+
+def plain() -> bool:
+    """Whether stdout takes ASCII alone."""
+    return not stdout.encoding.startswith("utf")
 
 
 def result(text: str) -> None:

@@ -4,7 +4,7 @@ import resource
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, Report, ignore
 from eagrctl.inference.predict import Predictor
+from eagrctl.inference.visualise import Gallery
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import count_pixels
 from eagrctl.scoring.scores import score
@@ -25,11 +26,13 @@ from eagrctl.training.progression import Progression, resumed
 from eagrctl.training.run import Run
 from eagrctl.training.schedule import Batches, rate_at
 from eagrctl.training.step import Stepper
+from eagrctl.training.tensorboard import TensorBoardLog, tensorboard_log
 from eagrctl.training.world import World
 from eagrctl.weights.start import start_from_pretrained
 
 READ_EVERY = 10  # steps on a GPU; reading a loss makes the host wait for it. On a CPU there is nothing to wait for.
 SAVE_EVERY = 600.0  # seconds, beside every epoch
+PICTURES = 4  # faces that TensorBoard shows
 
 
 def train(
@@ -40,6 +43,7 @@ def train(
     workers: int = 0,
     micro_batch: int | None = None,
     resume: bool = False,
+    tensorboard: bool = False,
     report: Report = ignore,
 ) -> bool:
     """Train a network, or go on training it.
@@ -56,6 +60,7 @@ def train(
         workers: processes that read shards for this one; 0 reads in it.
         micro_batch: the most images that pass through a process's network at once; None is its share of the batch.
         resume: continue from the run's last checkpoint.
+        tensorboard: write curves and pictures for TensorBoard into the run's folder, too.
         report: hears of progress.
 
     Returns:
@@ -93,9 +98,13 @@ def train(
             run.forget_after(state.step)
     elif world.first:
         run.create(recipe, index.root)
-    sitting = _Sitting(recipe, index, run, world, stepper, state, report)
     try:
-        with run.locked() if world.first else nullcontext(), interrupts(report, again=world.size == 1) as interrupted:
+        with (
+            run.locked() if world.first else nullcontext(),
+            closing(tensorboard_log(run.folder / "tensorboard", tensorboard and world.first, state.step)) as pictures,
+            interrupts(report, again=world.size == 1) as interrupted,
+        ):
+            sitting = _Sitting(recipe, index, run, world, stepper, state, report, pictures if tensorboard else None)
             return sitting.train(workers, interrupted)
     except BaseException:
         if world.first:
@@ -118,6 +127,29 @@ def steps_of(recipe: Recipe, index: ShardIndex) -> int:
     return count // recipe.train.batch * recipe.train.epochs
 
 
+def read_batches(
+    recipe: Recipe, index: ShardIndex, batches: Batches, world: World, workers: int
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor, int]]:
+    """The training samples of each batch: images, labels and positions (`eagrctl.data.dataset.FaceDataset`).
+
+    Args:
+        recipe: whose input size they have.
+        index: a prepared dataset with the split train.
+        batches: which samples, in which order.
+        world: of this process.
+        workers: processes that read; 0 reads in this one.
+    """
+    return DataLoader(
+        FaceDataset(index, "train", recipe.input.size),
+        batch_sampler=batches,
+        num_workers=workers,
+        pin_memory=world.device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=leave_interrupts_to_the_parent,
+    )
+
+
 @dataclass
 class _Sitting:
     """What the steps of one sitting share, so that they need not hand ten things to one another."""
@@ -129,6 +161,7 @@ class _Sitting:
     stepper: Stepper
     state: Progression
     report: Report
+    pictures: TensorBoardLog | None
     note: str = ""  # the latest figures
     saved: float = field(default_factory=time.monotonic)
     unread: list[torch.Tensor] = field(default_factory=list)  # this process's loss terms, of steps not looked at yet
@@ -151,7 +184,7 @@ class _Sitting:
         # A run interrupted between an epoch's last step and its validation owes that validation.
         if state.validated < state.step // self.per_epoch and not self._end_epoch(interrupted):
             return False
-        loader = iter(self._loader(workers))
+        loader = iter(read_batches(self.recipe, self.index, self.batches, self.world, workers))
         asked = time.monotonic()
         while state.step < self.steps:
             images, labels, positions = next(loader)
@@ -175,17 +208,6 @@ class _Sitting:
                 self._save()
             asked = time.monotonic()
         return True
-
-    def _loader(self, workers: int) -> DataLoader[tuple[torch.Tensor, torch.Tensor, int]]:
-        return DataLoader(
-            FaceDataset(self.index, "train", self.recipe.input.size),
-            batch_sampler=self.batches,
-            num_workers=workers,
-            pin_memory=self.world.device.type == "cuda",
-            prefetch_factor=4 if workers else None,
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=leave_interrupts_to_the_parent,
-        )
 
     def _look(self, interrupted: threading.Event) -> bool:
         """Read the losses since the last look, on the host; stop if training has broken down.
@@ -227,7 +249,7 @@ class _Sitting:
         seconds = max(now - then, 1e-9)
         images = (state.step - step) * self.recipe.train.batch / seconds
         waiting = (state.waited - waited) / seconds
-        return f"{images:.1f} images/s, {waiting:.0%} waiting, {_memory(self.world.device):.1f} GB"
+        return f"{images:.1f} images/s, {waiting:.0%} waiting, {peak_memory(self.world.device) / 1e9:.1f} GB"
 
     def _end_epoch(self, interrupted: threading.Event) -> bool:
         """Validate, log, keep the best, save. False where an interrupt cut it short."""
@@ -241,10 +263,14 @@ class _Sitting:
         network = self.stepper.validated
         predictor = Predictor(network, self.recipe.input, self.world.device)
         positions = self.world.share(range(self.index.split("val").count))
+        gallery = Gallery(len(positions), PICTURES) if self.pictures else None
+        look = gallery.look if gallery else None
         counts = torch.zeros(len(self.index.classes), len(self.index.classes), dtype=torch.int64)
         stopped = False
         try:
-            counted = count_pixels(predictor, self.index, "val", positions=positions, report=unless_interrupted)
+            counted = count_pixels(
+                predictor, self.index, "val", positions=positions, report=unless_interrupted, each=look
+            )
             counts = torch.from_numpy(counted.counts)
         except _InterruptedError:
             stopped = True
@@ -261,17 +287,19 @@ class _Sitting:
         if better:
             state.best = scores.mean_f1
         if self.world.first:
-            self.run.log(
-                {
-                    "epoch": epoch,
-                    "step": state.step,
-                    "rate": self.stepper.optimiser.param_groups[0]["lr"],
-                    "loss": {"total": total, "parsing": parsing, "edge": edge, "boundary": boundary},
-                    "val": named,
-                    "seconds": round(state.seconds, 3),
-                    "waiting": round(state.waited, 3),
-                }
-            )
+            line = {
+                "epoch": epoch,
+                "step": state.step,
+                "rate": self.stepper.optimiser.param_groups[0]["lr"],
+                "loss": {"total": total, "parsing": parsing, "edge": edge, "boundary": boundary},
+                "val": named,
+                "seconds": round(state.seconds, 3),
+                "waiting": round(state.waited, 3),
+            }
+            self.run.log(line)
+            if self.pictures and gallery:
+                self.pictures.epoch(state.step, line)
+                self.pictures.pictures(state.step, gallery.draw(self.index.labels))
             if better:
                 save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
         self._save(named)
@@ -316,8 +344,8 @@ class _InterruptedError(Exception):
     """Validation was cut short."""
 
 
-def _memory(device: torch.device) -> float:
-    """The most memory this process has had, in GB: of its GPU, or of the machine."""
+def peak_memory(device: torch.device) -> int:
+    """The most memory this process has had, in bytes: of its GPU, or of the machine."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

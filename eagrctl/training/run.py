@@ -1,6 +1,7 @@
 """A run's folder: what stands in it, and how runs are found."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,6 +111,13 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"{self._about} does not tell the run's data ({error}): give --data") from None
 
+    def began(self) -> datetime | None:
+        """When it was created; None where the folder does not tell."""
+        try:
+            return datetime.fromisoformat(json.loads(self._about.read_text(encoding="utf-8"))["began"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def finished(self) -> bool:
         """Whether every epoch of its recipe is logged."""
         try:
@@ -151,7 +159,7 @@ class Run:
         if not self.metrics.is_file():
             return
         lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.strip() and json.loads(line)["step"] <= step]
+        kept = [line for line in lines if _step_of(line) <= step]
         with replacing(self.metrics) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
@@ -167,6 +175,14 @@ class Run:
     @property
     def _about(self) -> Path:
         return self.folder / "run.json"
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; infinite where it is damaged, as a full disk leaves its last line."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def runs_in(folder: Path) -> Iterator[Run]:

@@ -11,6 +11,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.recipe import Recipe
 from eagrctl.training.loop import train
 from eagrctl.training.run import Run
+from eagrctl.training.world import World
 from eagrctl_tests.cli.conftest import Invoke, one_line
 
 
@@ -18,7 +19,7 @@ from eagrctl_tests.cli.conftest import Invoke, one_line
 def run(eagrctl: Invoke, tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> Run:
     """A finished run where eagrctl looks for runs."""
     made = Run(Path("runs") / "tiny")
-    train(tiny_recipe("train.epochs=1"), tiny_data, made, torch.device("cpu"))
+    train(tiny_recipe("train.epochs=1"), tiny_data, made, World(torch.device("cpu")))
     return made
 
 
@@ -65,7 +66,7 @@ def test_a_checkpoint_elsewhere_asks_for_its_data(eagrctl: Invoke, run: Run, tin
         (["--picture", "missing/faces.png"], "its folder does not exist"),
         (["--picture", "faces.jpg"], "ends in .png"),
         (["nowhere.pt"], "no checkpoint at nowhere.pt"),
-        (["notes.pt"], "notes.pt is no eagrctl checkpoint"),
+        (["notes.pt"], "notes.pt is no file of weights"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(

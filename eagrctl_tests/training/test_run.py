@@ -43,6 +43,15 @@ def test_metrics_of_steps_to_be_taken_again_are_dropped(tmp_path: Path, tiny_rec
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [10, 20]
 
 
+def test_a_last_line_that_was_cut_short_is_dropped(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
+    run = make(tmp_path / "a", tiny_recipe(), 2, 0)
+    with run.metrics.open("a") as file:
+        file.write('{"epoch": 3, "st')
+    run.forget_after(30)
+    run.log({"epoch": 3, "step": 30})
+    assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [10, 20, 30]
+
+
 def test_runs_are_found_newest_first(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
     for name, age in (("old", 30), ("new", 10), ("middle", 20)):
         make(tmp_path / name, tiny_recipe(), 1, age)

@@ -1,0 +1,187 @@
+"""`eagrctl runs`: which runs there are, how far they have come, and their curves."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eagrctl.cli import console
+from eagrctl.cli.options import DATA, RUNS
+from eagrctl.errors import EagrctlError, TrainingError
+from eagrctl.files import require_writable
+
+if TYPE_CHECKING:
+    from eagrctl.inference.curves import Plot
+    from eagrctl.training.history import Epoch, History
+
+LATEST = 8  # epochs in the table of `show`
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="""List runs: dataset, recipe, how far each has come, its best score, and whether it is running.
+
+The run that wrote last comes first. Steps are those up to its last validation; the best score is mean F1 in percent on
+the validation split, with its epoch in brackets. The recipe stands there as backbone, width and input size.
+
+```text
+eagrctl runs
+eagrctl runs --folder /scratch/runs
+eagrctl runs show NAME
+```""",
+    short_help="List runs, and draw their curves.",
+)
+
+
+@app.callback()
+def runs(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of the runs.")] = RUNS,
+) -> None:
+    """List the runs in a folder, unless a command of the group follows; its help text is the app's."""
+    context.obj = folder
+    if context.invoked_subcommand:
+        return
+    from eagrctl.training.history import histories_in
+
+    histories = histories_in(folder)
+    if not histories:
+        console.message(f"No run in {folder}/: train one with eagrctl train, or name another folder with --folder")
+        return
+    rows = [
+        (
+            history.run.folder.name,
+            _dataset(history),
+            _recipe(history),
+            _epoch(history),
+            f"{history.epochs[-1].step:,}" if history.epochs else "-",
+            f"{_percent(history.best.mean_f1)} ({history.best.epoch})" if history.best else "-",
+            history.state,
+            f"{history.began:%Y-%m-%d %H:%M}" if history.began else "-",
+        )
+        for history in histories
+    ]
+    headings = ("run", "dataset", "recipe", "epoch", "step", "best F1", "state", "began")
+    if console.table_fits(headings, rows):
+        console.table(headings, rows)
+        return
+    for name, dataset, recipe, epoch, step, best, state, began in rows:
+        console.result(f"{name}\n  {state}, epoch {epoch}, step {step}, best F1 {best}, began {began}")
+        console.result(f"  {recipe}, on {dataset}")
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Folder of a run, or its name in runs/. Default: the one that wrote last."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE.png", help="Picture to write. Default: RUN/curves.png."),
+    ] = None,
+) -> None:
+    """Draw a run's loss and its scores on the validation split, in the terminal and as a PNG.
+
+    ```text
+    eagrctl runs show
+    eagrctl runs show runs/NAME --picture curves.png
+    ```
+    """
+    from eagrctl.inference.curves import curves_picture
+    from eagrctl.inference.terminal_chart import terminal_chart
+    from eagrctl.inference.visualise import save_picture
+    from eagrctl.training.history import find_history
+
+    if picture is not None:
+        require_writable(picture, ".png")
+    history = find_history(run, context.obj)
+    folder = history.run.folder
+    if not history.epochs:
+        raise TrainingError(
+            f"{folder} ({history.state}) has no curves yet: they begin when its first epoch is validated"
+        )
+    plots = _plots(history)
+    summary = f"{history.state}, epoch {_epoch(history)}, {_recipe(history)} on {_dataset(history)}"
+    if history.best:
+        summary += f"; best mean F1 {_percent(history.best.mean_f1)} after epoch {history.best.epoch}"
+    console.result(f"{folder}: {summary}")
+    width = min(max(console.width(), 40), 100)
+    for plot in plots:
+        console.result("\n" + "\n".join(terminal_chart(plot, width, plain=console.plain())))
+    console.result("")
+    _show_latest(history.epochs[-LATEST:])
+    picture = picture or folder / "curves.png"
+    try:
+        save_picture(curves_picture(folder.absolute().name, summary, plots), picture)
+    except EagrctlError as error:
+        raise EagrctlError(f"{error}: name another place with --picture FILE.png") from None
+    console.written([picture])
+
+
+def _plots(history: "History") -> list["Plot"]:
+    from eagrctl.inference.curves import Curve, Plot
+
+    epochs = history.epochs
+    places = tuple(epoch.epoch for epoch in epochs)
+    losses = [Curve(name, tuple(epoch.loss.get(name, math.nan) for epoch in epochs)) for name in ("total", "parsing")]
+    scores = [
+        Curve(name, tuple(100 * epoch.val.get(key, math.nan) for epoch in epochs))
+        for name, key in (("mean F1", "mean_f1"), ("mIoU", "miou"))
+    ]
+    return [
+        Plot("Loss, mean over the epoch", "epoch", places, tuple(losses)),
+        Plot("Scores on the validation split, in percent", "epoch", places, tuple(scores)),
+    ]
+
+
+def _show_latest(epochs: Sequence["Epoch"]) -> None:
+    console.table(
+        ("epoch", "step", "rate", "loss", "parsing", "mean F1", "mIoU", "minutes"),
+        [
+            (
+                str(epoch.epoch),
+                f"{epoch.step:,}",
+                _figure(epoch.rate, ".1e"),
+                *(_figure(epoch.loss.get(term, math.nan), ".3f") for term in ("total", "parsing")),
+                _percent(epoch.mean_f1),
+                _percent(epoch.val.get("miou", math.nan)),
+                _figure(epoch.seconds / 60, ",.1f"),
+            )
+            for epoch in epochs
+        ],
+        "The latest epochs; minutes are those of training since the run began",
+    )
+
+
+def _dataset(history: "History") -> str:
+    """The folder of the data, as short as it can be without being mistaken for another."""
+    if history.data is None:
+        return history.recipe.dataset if history.recipe else "-"
+    for folder in (DATA.absolute(), Path.cwd()):
+        if history.data.is_relative_to(folder):
+            return str(history.data.relative_to(folder))
+    return str(history.data)
+
+
+def _recipe(history: "History") -> str:
+    if history.recipe is None:
+        return "unreadable recipe"
+    model, size = history.recipe.model, history.recipe.input.size
+    width = "" if model.width == 1 else f", width {model.width:g}"
+    return f"{model.backbone}{width}, {size} px"
+
+
+def _epoch(history: "History") -> str:
+    done = history.epochs[-1].epoch if history.epochs else 0
+    return f"{done}/{history.recipe.train.epochs if history.recipe else '?'}"
+
+
+def _percent(value: float) -> str:
+    return _figure(100 * value, ".1f")
+
+
+def _figure(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else "-"
