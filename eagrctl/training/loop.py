@@ -1,6 +1,5 @@
 """Recipe + shards -> a trained network: one loop, told from top to bottom."""
 
-import resource
 import threading
 import time
 from collections.abc import Mapping
@@ -19,14 +18,14 @@ from eagrctl.events import Notice, Progress, Report, ignore
 from eagrctl.inference.predict import Predictor
 from eagrctl.inference.visualise import Gallery
 from eagrctl.recipe import Recipe
-from eagrctl.scoring.evaluate import count_pixels
-from eagrctl.scoring.scores import score
 from eagrctl.training.interrupts import interrupts, leave_interrupts_to_the_parent
+from eagrctl.training.pace import Pace
 from eagrctl.training.progression import Progression, resumed
 from eagrctl.training.run import Run
 from eagrctl.training.schedule import Batches, rate_at
 from eagrctl.training.step import Stepper
 from eagrctl.training.tensorboard import TensorBoardLog, tensorboard_log
+from eagrctl.training.validation import validate
 from eagrctl.training.world import World
 from eagrctl.weights.start import start_from_pretrained
 
@@ -175,7 +174,7 @@ class _Sitting:
         self.per_epoch = self.batches.per_epoch
         self.steps = self.per_epoch * settings.epochs
         self.read_every = READ_EVERY if self.world.device.type == "cuda" else 1
-        self.looked = time.monotonic(), self.state.step, self.state.waited  # when the rate was last taken
+        self.pace = Pace(self.state, settings.batch, self.world.device)
 
     def train(self, workers: int, interrupted: threading.Event) -> bool:
         """Take the steps that are left. False where an interrupt cut them short."""
@@ -204,6 +203,7 @@ class _Sitting:
             if ends_epoch:
                 if not self._end_epoch(interrupted):
                     return False
+                self.pace.restart()
             elif now - self.saved > SAVE_EVERY:
                 self._save()
             asked = time.monotonic()
@@ -227,7 +227,7 @@ class _Sitting:
         mean = float(state.terms[0]) / ((state.step - 1) % self.per_epoch + 1)
         best = f"  best F1 {100 * state.best:.1f}" if state.best >= 0 else ""
         epoch = (state.step - 1) // self.per_epoch + 1
-        self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}  {self._speed()}"
+        self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}  {self.pace}"
         return bool(gathered[4] > 0)
 
     def _broken(self, step: int) -> str:
@@ -240,44 +240,17 @@ class _Sitting:
             "check them with eagrctl dataset verify, or lower the rate with --set train.rate=..."
         )
 
-    def _speed(self) -> str:
-        """Images a second, share of the time spent waiting for data, and memory, since the last look but one."""
-        then, step, waited = self.looked
-        now, state = time.monotonic(), self.state
-        if now - then > 10:
-            self.looked = now, state.step, state.waited
-        seconds = max(now - then, 1e-9)
-        images = (state.step - step) * self.recipe.train.batch / seconds
-        waiting = (state.waited - waited) / seconds
-        return f"{images:.1f} images/s, {waiting:.0%} waiting, {peak_memory(self.world.device) / 1e9:.1f} GB"
-
     def _end_epoch(self, interrupted: threading.Event) -> bool:
         """Validate, log, keep the best, save. False where an interrupt cut it short."""
         state = self.state
-
-        def unless_interrupted(event: Progress | Notice) -> None:
-            if interrupted.is_set():
-                raise _InterruptedError
-            self.report(event)
-
         network = self.stepper.validated
         predictor = Predictor(network, self.recipe.input, self.world.device)
-        positions = self.world.share(range(self.index.split("val").count))
-        gallery = Gallery(len(positions), PICTURES) if self.pictures else None
+        faces = len(self.world.share(range(self.index.split("val").count)))
+        gallery = Gallery(faces, PICTURES) if self.pictures else None
         look = gallery.look if gallery else None
-        counts = torch.zeros(len(self.index.classes), len(self.index.classes), dtype=torch.int64)
-        stopped = False
-        try:
-            counted = count_pixels(
-                predictor, self.index, "val", positions=positions, report=unless_interrupted, each=look
-            )
-            counts = torch.from_numpy(counted.counts)
-        except _InterruptedError:
-            stopped = True
-        # All processes come here, interrupted or not, and leave together.
-        if float(self.world.sum(torch.tensor([float(stopped)]))) > 0:
+        scores = validate(predictor, self.index, self.world, interrupted, self.report, look)
+        if scores is None:
             return self._stopped()
-        scores = score(self.world.sum(counts).cpu().numpy(), self.index.labels)
         epoch = state.step // self.per_epoch
         total, parsing, edge, boundary = (state.terms / self.per_epoch).tolist()
         named = scores.as_dict()
@@ -338,14 +311,3 @@ class _Sitting:
             step=self.state.step,
             training=training,
         )
-
-
-class _InterruptedError(Exception):
-    """Validation was cut short."""
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most memory this process has had, in bytes: of its GPU, or of the machine."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,63 @@
+"""Scores on the validation split while training, in as many processes as train."""
+
+import threading
+from collections.abc import Callable
+
+import torch
+
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.sample import Pixels
+from eagrctl.data.shards import Stored
+from eagrctl.events import Notice, Progress, Report
+from eagrctl.inference.predict import Predictor
+from eagrctl.scoring.evaluate import count_pixels
+from eagrctl.scoring.scores import Scores, score
+from eagrctl.training.world import World
+
+
+def validate(
+    predictor: Predictor,
+    index: ShardIndex,
+    world: World,
+    interrupted: threading.Event,
+    report: Report,
+    look: Callable[[Stored, Pixels], None] | None = None,
+) -> Scores | None:
+    """Score the split val; each process predicts its share of it, and all of them learn the scores.
+
+    Args:
+        predictor: the network.
+        index: the prepared dataset.
+        world: the processes.
+        interrupted: set where this process is to stop.
+        report: hears of progress.
+        look: sees this process's faces and their predictions.
+
+    Returns:
+        The scores; None where any process was interrupted.
+
+    Raises:
+        ShardError: a shard cannot be read.
+    """
+
+    def unless_interrupted(event: Progress | Notice) -> None:
+        if interrupted.is_set():
+            raise _InterruptedError
+        report(event)
+
+    positions = world.share(range(index.split("val").count))
+    counts = torch.zeros(len(index.classes), len(index.classes), dtype=torch.int64)
+    stopped = torch.zeros(1)
+    try:
+        counted = count_pixels(predictor, index, "val", positions=positions, report=unless_interrupted, each=look)
+        counts = torch.from_numpy(counted.counts)
+    except _InterruptedError:
+        stopped += 1
+    # All processes come here, interrupted or not, and leave together.
+    if float(world.sum(stopped)) > 0:
+        return None
+    return score(world.sum(counts).cpu().numpy(), index.labels)
+
+
+class _InterruptedError(Exception):
+    """Validation was cut short."""
