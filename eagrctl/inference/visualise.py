@@ -114,6 +114,42 @@ def side_by_side(
     return sheet
 
 
+def in_columns(
+    titles: Sequence[str], columns: Sequence[Sequence[Pixels]], label_set: LabelSet, side: int = 170
+) -> Image.Image:
+    """Draw columns of pictures under their titles, a face to a row, over a legend of the classes.
+
+    Args:
+        titles: one for each column; those too wide for it take several lines.
+        columns: photos, (S, S, 3) uint8, or label maps, (H, W) uint8; all of one length.
+        label_set: the classes.
+        side: of each picture, in pixels.
+    """
+    font = ImageFont.load_default(size=14)
+    line = 18
+    lines = [_wrapped(title, side, font) for title in titles]
+    heading = MARGIN + max(map(len, lines)) * line
+    width = MARGIN + len(columns) * (side + MARGIN)
+    legend = _legend(label_set, width, font)
+    height = heading + len(columns[0]) * (side + MARGIN) + MARGIN + legend.height
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (words, pictures) in enumerate(zip(lines, columns, strict=True)):
+        left = MARGIN + place * (side + MARGIN)
+        for number, text in enumerate(words):
+            draw.text((left, MARGIN // 2 + number * line), text, "black", font)
+        for row, pixels in enumerate(pictures):
+            shown, method = (
+                (pixels, Image.Resampling.BICUBIC)
+                if pixels.ndim == 3
+                else (colourise(pixels, label_set), Image.Resampling.NEAREST)
+            )
+            picture = Image.fromarray(shown).resize((side, side), method)
+            sheet.paste(picture, (left, heading + row * (side + MARGIN)))
+    sheet.paste(legend, (0, height - legend.height))
+    return sheet
+
+
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a PNG, whole or not at all; EagrctlError where it cannot be written."""
     try:
@@ -121,6 +157,18 @@ def save_picture(picture: Image.Image, path: Path) -> None:
             picture.save(temporary, "PNG")
     except OSError as error:
         raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    """The text in lines of at most `width` pixels, broken between words."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _legend(label_set: LabelSet, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:

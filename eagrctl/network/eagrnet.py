@@ -94,9 +94,11 @@ class EAGRNet(nn.Module):
         conv2, conv3, conv4, conv5 = self.backbone.channels
         pyramid, middle = narrow(512, width), narrow(256, width)
         self.pyramid = PyramidPooling(conv5, pyramid)
+        # What all variants have is made first: from one seed, it then begins alike in all of them, as the ablations ask
+        # ("from scratch under the same initialization", section 4.3).
+        self.decoder = Decoder(pyramid, conv2, middle, narrow(48, width), classes)
         self.edge = EdgePerceiving((conv2, conv3, conv4), middle) if edge else None
         self.reason = Deployment(deployment if graph else 0, pyramid, conv2, refiner)
-        self.decoder = Decoder(pyramid, conv2, middle, narrow(48, width), classes)
 
     def forward(self, images: torch.Tensor) -> Logits:
         """(B, 3, H, W) float, channel statistics normalised -> `Logits`."""

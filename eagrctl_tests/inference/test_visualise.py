@@ -7,7 +7,7 @@ from PIL import Image
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.errors import EagrctlError
-from eagrctl.inference.visualise import Gallery, colourise, save_picture, side_by_side
+from eagrctl.inference.visualise import Gallery, colourise, in_columns, save_picture, side_by_side
 
 
 def test_each_label_gets_its_colour() -> None:
@@ -33,6 +33,34 @@ def test_a_gallery_keeps_faces_from_all_over_the_split(tiny_data: ShardIndex) ->
     expected = [tiny_data.read("train", number) for number in (0, 4, 8)]
     sheet = side_by_side([(face.image, face.labels, face.labels) for face in expected], CELEBAMASK_HQ)
     assert np.array_equal(np.asarray(kept), np.asarray(sheet))
+
+
+def test_columns_hold_photos_and_label_maps_a_face_to_a_row() -> None:
+    photo = np.full((40, 40, 3), (77, 3, 201), np.uint8)
+    skin, hair = np.full((40, 40), 1, np.uint8), np.full((40, 40), 10, np.uint8)
+    sheet = np.asarray(in_columns(["photo", "what it sees"], [[photo, photo], [skin, hair]], HELEN, side=50))
+    assert sheet.shape[1] == 8 + 2 * 58
+    top = int(np.nonzero((sheet == (77, 3, 201)).all(axis=2))[0].min())
+    for colour, left, down in (
+        ((77, 3, 201), 8, 0),
+        ((77, 3, 201), 8, 58),
+        (HELEN.colours[1], 66, 0),
+        (HELEN.colours[10], 66, 58),
+    ):
+        assert (sheet[top + down : top + down + 50, left : left + 50] == colour).all()
+        assert (sheet[top + down + 50, left : left + 50] == 255).all()
+
+
+def test_a_title_too_wide_for_its_column_takes_more_lines_and_stays_in_it() -> None:
+    blank = np.zeros((20, 20), np.uint8)
+    titles = ["Edge, Graph, Reasoning", ""]
+    sheet = np.asarray(in_columns(titles, [[blank], [blank]], HELEN, side=90))
+    one_line = in_columns(["Edge", ""], [[blank], [blank]], HELEN, side=90)
+    added = sheet.shape[0] - one_line.height
+    assert added > 0
+    heading = sheet[: 18 + added]
+    assert (heading[:, 8:98].min(axis=(1, 2)) < 128).sum() > 18
+    assert (heading[:, 98:] == 255).all()
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
