@@ -1,5 +1,7 @@
 """`eagrctl evaluate`: a checkpoint and a prepared dataset -> scores and the paper's table."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,13 @@ from eagrctl.cli.options import RUNS, Data, Gpus, Quiet
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
+    from eagrctl.data.sample import Pixels
+    from eagrctl.data.shards import Stored
+    from eagrctl.inference.curves import Plot
+    from eagrctl.recipe import Recipe
+    from eagrctl.scoring.origin import Training
     from eagrctl.scoring.scores import Scores
+    from eagrctl.training.run import Run
 
 
 def evaluate(
@@ -21,7 +29,13 @@ def evaluate(
     data: Data = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to score: test, val or train.")] = "test",
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE.md", help="Write the paper's table with our row.")
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write the paper's table with our row, as .md, .csv or .tex; or everything, as .json or .html. "
+            "May be given several times.",
+        ),
     ] = None,
     picture: Annotated[
         Path | None,
@@ -36,7 +50,7 @@ def evaluate(
     Predictions are mapped back to the source frame; one confusion matrix sums over all images.
 
     ```text
-    eagrctl evaluate --report table.md
+    eagrctl evaluate --report table.md --report report.html
     eagrctl evaluate runs/NAME --split val --picture faces.png
     ```
     """
@@ -46,27 +60,41 @@ def evaluate(
     from eagrctl.inference.visualise import Gallery, save_picture
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.evaluate import evaluate as score_split
-    from eagrctl.scoring.tables import markdown_report, write_report
+    from eagrctl.scoring.formats import Watch, require_formats, write_reports
+    from eagrctl.scoring.report import Report
     from eagrctl.training.run import Run, find_checkpoint
 
-    for file, suffix in ((report, ".md"), (picture, ".png")):
-        if file is not None:
-            require_writable(file, suffix)
+    reports = report or []
+    require_formats(reports)
+    if picture is not None:
+        require_writable(picture, ".png")
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     index = ShardIndex.load(data or Run(path.parent).data())
     check_classes(loaded.classes, index, str(path))
     gallery = Gallery(index.split(split).count)
-    device = choose_device(gpus)
+    watch = Watch(len(index.labels), reports)
+    predictor = Predictor.of(loaded, choose_device(gpus))
+
+    def look(face: "Stored", prediction: "Pixels") -> None:
+        gallery.look(face, prediction)
+        watch.look(face, prediction)
+
     with console.progress(quiet) as progress:
         index.verify(split, progress)
-        evaluation = score_split(Predictor.of(loaded, device), index, split, batch, progress, gallery.look)
+        evaluation = score_split(predictor, index, split, batch, progress, look)
+        examples = watch.examples(predictor, index, split, batch)
     origin = f"{path} (step {loaded.step:,})"
     show(evaluation.scores, f"{index.provenance.dataset}, split {split}: {evaluation.images:,} images, {origin}")
-    written = []
-    if report is not None:
-        write_report(markdown_report(evaluation, index, "eagrctl", origin), report)
-        written.append(report)
+    whole = replace(
+        Report.of(evaluation, index, "eagrctl", origin),
+        boundary=watch.boundary,
+        examples=examples,
+        curves=_curves(Run(path.parent)),
+        training=_training(loaded.recipe),
+    )
+    write_reports(whole, reports)
+    written = [*reports]
     if picture is not None:
         save_picture(gallery.draw(index.labels), picture)
         written.append(picture)
@@ -75,7 +103,8 @@ def evaluate(
 
 def show(scores: "Scores", title: str) -> None:
     """Print the scores of every class and region, and their means."""
-    from eagrctl.scoring.tables import percent, summary_line
+    from eagrctl.scoring.report import summary_line, undefined_lines
+    from eagrctl.scoring.rows import percent
 
     rows = [
         (name, *map(percent, figures))
@@ -84,3 +113,32 @@ def show(scores: "Scores", title: str) -> None:
     rows += [(name, percent(f1), "", "") for name, f1 in scores.regions.items()]
     console.table(("class", "F1", "IoU", "accuracy"), rows, title)
     console.result(summary_line(scores))
+    for line in undefined_lines(scores):
+        console.result(line)
+
+
+def _curves(run: "Run") -> tuple["Plot", ...]:
+    """The curves of the run that a checkpoint lies in; none where it lies in none."""
+    from eagrctl.inference.curves import Curve, Plot
+    from eagrctl.training.history import read_epochs
+
+    epochs = read_epochs(run.metrics)
+    if not epochs:
+        return ()
+    places = tuple(epoch.epoch for epoch in epochs)
+    loss = Curve("total", tuple(epoch.loss.get("total", math.nan) for epoch in epochs))
+    mean_f1 = Curve("mean F1", tuple(100 * epoch.mean_f1 for epoch in epochs))
+    miou = Curve("mIoU", tuple(100 * epoch.val.get("miou", math.nan) for epoch in epochs))
+    return (
+        Plot("Loss, mean over the epoch", "epoch", places, (loss,)),
+        Plot("Scores on the validation split, in percent", "epoch", places, (mean_f1, miou)),
+    )
+
+
+def _training(recipe: "Recipe") -> "Training":
+    """A recipe beside the paper's for the same dataset, if eagrctl has one."""
+    from eagrctl.recipe import find_recipe, load_recipe, recipe_names
+    from eagrctl.scoring.origin import Training
+
+    name = recipe.dataset
+    return Training.of(recipe, name, load_recipe(find_recipe(name)) if name in recipe_names() else None)

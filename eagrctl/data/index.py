@@ -5,16 +5,17 @@ It is written last, into a folder that holds a finished set: a dataset without a
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import h5py
 
 from eagrctl import __version__
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.shards import Stored, digest, read_row
+from eagrctl.data.sample import Pixels
+from eagrctl.data.shards import Stored, digest, read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
 from eagrctl.events import Progress, Report, ignore
@@ -22,6 +23,8 @@ from eagrctl.files import replacing
 
 SCHEMA = 1
 INDEX = "index.json"
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -208,20 +211,34 @@ class ShardIndex:
             IndexError: no such position.
             ShardError: the shard cannot be read.
         """
+        shard, row = self._place(split, position)
+        return self._of(shard, lambda file: read_row(file, row))
+
+    def read_source_labels(self, split: str, position: int) -> Pixels:
+        """Read one sample's labels in the source frame, (h, w) uint8, and nothing else; errors as in `read`."""
+        shard, row = self._place(split, position)
+        return self._of(shard, lambda file: read_source_labels(file, row))
+
+    def names(self, split: str) -> tuple[str, ...]:
+        """The names of a split's samples, in order; ShardError where a shard cannot be read."""
+        return tuple(name for shard in self.split(split).shards for name in self._of(shard, read_names))
+
+    def _place(self, split: str, position: int) -> tuple[Shard, int]:
+        """The shard that holds a sample, and its row there."""
         start = 0
         for shard in self.split(split).shards:
             if start <= position < start + shard.count:
-                return self._read(shard, position - start)
+                return shard, position - start
             start += shard.count
         raise IndexError(f"split {split} has {start} samples; there is no sample {position}")
 
-    def _read(self, shard: Shard, row: int) -> Stored:
+    def _of(self, shard: Shard, read: Callable[[h5py.File], Read]) -> Read:
         path = self.root / shard.file
         key = os.getpid(), shard.file
         try:
             if key not in self._open:
                 self._open[key] = h5py.File(path, "r")
-            return read_row(self._open[key], row)
+            return read(self._open[key])
         except (OSError, KeyError, ValueError, IndexError) as error:
             raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from error
 

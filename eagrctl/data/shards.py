@@ -150,6 +150,16 @@ def read_row(file: h5py.File, row: int) -> Stored:
     )
 
 
+def read_source_labels(file: h5py.File, row: int) -> Pixels:
+    """Read what scoring needs of one sample, without the rest; errors as in `read_row`."""
+    return decode_labels(file["source_labels"][row].tobytes())
+
+
+def read_names(file: h5py.File) -> list[str]:
+    """The names of all samples, in order; errors as in `read_row`."""
+    return [str(name) for name in file["name"].asstr()[:]]
+
+
 def _pixels(dataset: h5py.Dataset, row: int) -> Pixels:
     # Two to three times faster than indexing.
     out = np.empty(dataset.shape[1:], dataset.dtype)

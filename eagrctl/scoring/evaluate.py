@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.sample import Pixels
+from eagrctl.data.schemes import scheme_of
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Progress, Report, ignore
@@ -122,9 +123,18 @@ def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> Non
     Raises:
         CheckpointError: `what` has other classes than the dataset.
     """
-    if classes != index.classes:
-        raise CheckpointError(
-            f"{what} parses {len(classes)} classes ({', '.join(classes[1:4])}, ...), {index.root} has "
-            f"{len(index.classes)} ({', '.join(index.classes[1:4])}, ...): "
-            "name the dataset it was trained on with --data"
-        )
+    if classes == index.classes:
+        return
+    way_out = "name the dataset it was trained on with --data"
+    scheme = scheme_of(classes, index.labels)
+    if scheme is not None:
+        command = f"eagrctl score PREDICTIONS {index.root} --scheme {scheme.name}"
+        way_out += f", or score label maps that it predicted with {command}"
+        if scheme.unmatched:
+            way_out += f"; of its classes, these have no counterpart there: {', '.join(scheme.unmatched)}"
+        if scheme.missing:
+            way_out += f"; it has no counterpart of {', '.join(scheme.missing)}"
+    raise CheckpointError(
+        f"{what} parses {len(classes)} classes ({', '.join(classes[1:4])}, ...), {index.root} has "
+        f"{len(index.classes)} ({', '.join(index.classes[1:4])}, ...): {way_out}"
+    )

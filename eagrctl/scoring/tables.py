@@ -1,24 +1,35 @@
-"""Scores -> the paper's table for the dataset, with our row under the published ones."""
+"""A table's text: Markdown, CSV and LaTeX."""
 
-import math
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import EagrctlError
 from eagrctl.files import replacing
 from eagrctl.scoring.evaluate import Evaluation
-from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column, PublishedTable
-from eagrctl.scoring.scores import Scores
+from eagrctl.scoring.published import PublishedTable
+from eagrctl.scoring.report import Report
+from eagrctl.scoring.rows import Row, TableRow, TableRows, ranked_rows
 
-Row = tuple[str, Sequence[float | None]]
+# LaTeX reads these as something else.
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
 
 
 def write_report(text: str, path: Path) -> None:
     """Write a report, whole or not at all; EagrctlError where it cannot be written."""
     try:
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -32,28 +43,12 @@ def markdown_report(evaluation: Evaluation, index: ShardIndex, method: str, chec
         method: the name of our row.
         checkpoint: where the network came from, in words.
     """
-    scores, origin = evaluation.scores, f"{method}: {provenance_line(evaluation, index, checkpoint)}."
-    summary = f"{method}: {summary_line(scores)}."
-    dataset = index.provenance.dataset
-    table = TABLE_OF.get(dataset)
-    if table is None:
-        table = _own_table(index)
-        heading = "F1 in percent; the paper has no table for this dataset."
-        parts = [heading, markdown_table(table, [(method, _values(table, scores))], ranked=0), origin, summary]
-        return "\n\n".join(parts) + "\n"
-    comparable = dataset in COMPARABLE
-    published = [(name if comparable else f"{name}, on Helen", values) for name, values in table.rows]
-    rows = [*published, (method, _values(table, scores))]
-    parts = [
-        f"F1 in percent, laid out as Table {table.number} of the EAGRNet paper; the best of each column in bold.",
-        # On other faces than the published rows, ours can be neither better nor worse.
-        markdown_table(table, rows, ranked=len(rows) if comparable else len(published)),
-        origin,
-        f"Published rows: {table.dataset}"
-        + ("." if comparable else "; other faces than ours, so not comparable: ours competes for no bold."),
-        summary,
-    ]
-    return "\n\n".join(parts) + "\n"
+    return markdown(Report.of(evaluation, index, method, checkpoint).table)
+
+
+def markdown(table: TableRows) -> str:
+    """A table between its title and its notes."""
+    return "\n\n".join((table.heading, _markdown_rows(table), *table.under)) + "\n"
 
 
 def markdown_table(table: PublishedTable, rows: Sequence[Row], ranked: int | None = None) -> str:
@@ -67,94 +62,86 @@ def markdown_table(table: PublishedTable, rows: Sequence[Row], ranked: int | Non
     Raises:
         ValueError: a row has another number of values than the table has columns.
     """
-    competing = [values for _, values in rows[:ranked]]
-    best = _best(competing) if competing else [None] * sum(len(line) for line in table.lines)
-    width = max(len(line) for line in table.lines)
-    first, *others = ([column.heading for column in line] for line in table.lines)
+    return _markdown_rows(TableRows("", table.lines, ranked_rows(table, rows, ranked)))
+
+
+def csv_text(table: TableRows) -> str:
+    """A line of headings and a line per row, all columns side by side, with what belongs under the table at its right.
+
+    A spreadsheet or `pandas.read_csv(..., na_values="-")` reads it as it is: title and notes are a last column, in the
+    first of our own rows, and not lines that have fewer columns than others.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["Methods", *(column.heading for column in table.columns), "Notes"])
+    ours = next((row for row in table.rows if not row.published), None)
+    for row in table.rows:
+        writer.writerow([row.method, *row.cells, " ".join((f"{table.title}.", *table.under)) if row is ours else ""])
+    return buffer.getvalue()
+
+
+def latex(table: TableRows) -> str:
+    r"""A `table` with rules as booktabs draws them, for `\input`; without that package, its rules are plain lines."""
+    width = table.width
+    lines = [
+        r"% Looks best with \usepackage{booktabs}, and needs no package.",
+        *(rf"\providecommand{{\{rule}}}{{\hline}}" for rule in ("toprule", "midrule", "bottomrule")),
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{tex_escaped(table.heading)}}}",
+        r"  \smallskip\scriptsize\setlength{\tabcolsep}{2pt}",
+        rf"  \begin{{tabular}}{{@{{}}l*{{{width}}}{{r}}@{{}}}}",
+        r"    \toprule",
+    ]
+    headings = table.split([tex_escaped(column.heading) for column in table.columns])
+    lines += _tex_rows(["Methods", *[""] * (len(headings) - 1)], headings, width)
+    lines.append(r"    \midrule")
+    for number, row in enumerate(table.rows):
+        if number and table.rows[number - 1].published and not row.published:
+            lines.append(r"    \midrule")
+        cells = table.split(_marked(row, r"\textbf{", "}"))
+        lines += _tex_rows([tex_escaped(row.method), *[""] * (len(cells) - 1)], cells, width)
+    lines += [r"    \bottomrule", r"  \end{tabular}", ""]
+    for note in table.under:
+        lines.append(r"  \par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright")
+        lines.append(f"    {tex_escaped(note)}")
+        lines.append(r"  \end{minipage}")
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def tex_escaped(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def _tex_rows(methods: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> Iterable[str]:
+    for method, cells in zip(methods, lines, strict=True):
+        # Behind a row, "[" would be read as the space to leave under it: braces keep names that begin with it apart.
+        first = f"{{{method}}}" if method.startswith(("[", "*")) else method
+        yield "    " + " & ".join([first, *cells, *[""] * (width - len(cells))]).rstrip() + r" \\"
+
+
+def _markdown_rows(table: TableRows) -> str:
+    width = table.width
+    first, *others = table.split([_plain(column.heading) for column in table.columns])
     lines = [_line("Methods", first, width), _line(":--", ["--:"] * width, width)]
     lines += [_line("", headings, width) for headings in others]
-    for place, (method, values) in enumerate(rows):
-        competes = ranked is None or place < ranked
-        cells = [_cell(value, top if competes else None) for value, top in zip(values, best, strict=True)]
-        start = 0
-        for number, columns in enumerate(table.lines):
-            lines.append(_line(method if number == 0 else "", cells[start : start + len(columns)], width))
-            start += len(columns)
+    for row in table.rows:
+        cells = table.split(_marked(row, "**", "**"))
+        lines += [_line(name, line, width) for name, line in zip_longest([_plain(row.method)], cells, fillvalue="")]
     return "\n".join(lines)
 
 
-def _values(table: PublishedTable, scores: Scores) -> list[float]:
-    return [score_of(scores, column.score) for line in table.lines for column in line]
-
-
-def _own_table(index: ShardIndex) -> PublishedTable:
-    """A table for a dataset that the paper does not know: a column for every class and region."""
-    names = (*index.classes[1:], *index.labels.regions)
-    columns = tuple(Column(name, name) for name in names)
-    return PublishedTable(0, index.provenance.dataset, ((*columns, Column("Mean", MEAN)),), ())
-
-
-def score_of(scores: Scores, name: str) -> float:
-    """A class's, region's or the mean F1 in percent, by the name that `published.Column` gives it."""
-    return 100 * (scores.mean_f1 if name == MEAN else scores.f1_of(name))
-
-
-def provenance_line(evaluation: Evaluation, index: ShardIndex, checkpoint: str) -> str:
-    """Everything that decides whether two figures may be compared."""
-    source = index.provenance
-    facts = [
-        f"dataset {source.dataset} ({source.variant})",
-        f"split {evaluation.split} (by {source.split_rule})",
-        f"{evaluation.images:,} images",
-        f"scored at {_resolution(evaluation.resolutions)}",
-        f"alignment {index.alignment}",
-        *(f"{name} {value}" for name, value in source.settings.items()),
-        f"checkpoint {checkpoint}",
-    ]
-    split = index.split(evaluation.split)
-    if split.skipped:
-        facts.insert(3, f"{len(split.skipped):,} more could not be used")
-    if split.centred:
-        facts.insert(-1, f"{len(split.centred):,} centred for want of landmarks")
-    return ", ".join(facts)
-
-
-def summary_line(scores: Scores) -> str:
-    """The scores over all classes, each under its full name."""
-    return (
-        f"mean F1 {percent(scores.mean_f1)} (without background), mIoU {percent(scores.miou)} (with background), "
-        f"pixel accuracy {percent(scores.pixel_accuracy)}, mean class accuracy {percent(scores.mean_accuracy)}"
-    )
-
-
-def _resolution(sizes: Sequence[tuple[int, int]]) -> str:
-    height, width = sizes[0]
-    if len(sizes) == 1:
-        return f"{width} x {height}"
-    return f"each image's own resolution ({len(sizes)} different ones)"
-
-
-def percent(fraction: float) -> str:
-    """A fraction as tables print it: percent, one decimal, a dash for NaN."""
-    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
-
-
-def _best(columns_by_row: Sequence[Sequence[float | None]]) -> list[float | None]:
-    """Each column's best, at the precision that is printed: figures that print alike are equally good."""
-    best: list[float | None] = []
-    for column in zip(*columns_by_row, strict=True):
-        present = [round(value, 1) for value in column if value is not None and not math.isnan(value)]
-        best.append(max(present) if present else None)
-    return best
-
-
-def _cell(value: float | None, best: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "-"
-    text = f"{value:.1f}"
-    return f"**{text}**" if best is not None and round(value, 1) == best else text
+def _marked(row: TableRow, before: str, after: str) -> list[str]:
+    """The row's cells, the best ones between two marks."""
+    return [f"{before}{cell}{after}" if best else cell for cell, best in zip(row.cells, row.best, strict=True)]
 
 
 def _line(method: str, cells: Sequence[str], width: int) -> str:
     padded = [method, *cells, *[""] * (width - len(cells))]
     return "| " + " | ".join(padded) + " |"
+
+
+def _plain(text: str) -> str:
+    """A name that does not end its cell, as "|" would."""
+    return text.replace("|", r"\|")

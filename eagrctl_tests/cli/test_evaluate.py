@@ -1,4 +1,6 @@
+import csv
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,44 @@ def test_the_newest_run_is_scored_on_the_data_it_was_trained_on(eagrctl: Invoke,
     assert "Wrote faces.png" in result.stderr
 
 
+def test_all_formats_at_once_say_the_same(eagrctl: Invoke, run: Run) -> None:
+    names = [f"report.{ending}" for ending in ("md", "csv", "json", "tex", "html")]
+    result = eagrctl("evaluate", *(part for name in names for part in ("--report", name)))
+    assert result.exit_code == 0, result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("Wrote")] == [
+        f"Wrote {name}" for name in names
+    ]
+    everything = json.loads(Path("report.json").read_text())
+    mean = f"{100 * everything['means']['mean_f1']:.1f}"
+    ours = list(csv.DictReader(Path("report.csv").read_text().splitlines()))[-1]
+    assert (ours["Methods"], ours["Mean"]) == ("eagrctl", mean)
+    for name in ("report.md", "report.tex", "report.html"):
+        text = Path(name).read_text()
+        assert mean in text
+        assert "runs/tiny/best.pt (step 3)" in text
+        # No face of the fixture has a hat: whether one is predicted or not, a note says so in every format.
+        assert "left out of the mean" in text
+    assert list(everything["boundary_f1"]) == ["1", "3", "5"]
+    assert {each["key"] for each in everything["training"]["differences"]} >= {"model.backbone", "train.rate"}
+
+
+def test_the_page_shows_faces_curves_and_the_recipe(eagrctl: Invoke, run: Run) -> None:
+    assert eagrctl("evaluate", "--split", "val", "--report", "report.html").exit_code == 0
+    page = Path("report.html").read_text()
+    assert page.count('<figure class="face">') == 3  # of the four faces: best, median, worst
+    assert "Loss, mean over the epoch" in page
+    assert "<code>model.backbone</code>" in page
+    assert "Boundary F1" in page
+
+
+def test_a_checkpoint_outside_a_run_has_no_curves(eagrctl: Invoke, run: Run, tiny_data: ShardIndex) -> None:
+    save_checkpoint(load_checkpoint(run.best), Path("elsewhere.pt"))
+    assert eagrctl("evaluate", "elsewhere.pt", "--data", tiny_data.root, "--report", "report.html").exit_code == 0
+    page = Path("report.html").read_text()
+    assert "Loss, mean over the epoch" not in page
+    assert "<code>model.backbone</code>" in page
+
+
 @pytest.mark.parametrize("given", ["runs/tiny", "runs/tiny/last.pt"])
 def test_a_run_or_a_checkpoint_can_be_named(eagrctl: Invoke, run: Run, given: str) -> None:
     result = eagrctl("evaluate", given, "--split", "val", "--quiet")
@@ -61,7 +101,8 @@ def test_a_checkpoint_elsewhere_asks_for_its_data(eagrctl: Invoke, run: Run, tin
     ("arguments", "complaint"),
     [
         (["--split", "dev"], "has no split 'dev'; it has train, val, test"),
-        (["--report", "table.docx"], "ends in .md"),
+        (["--report", "table.docx"], "ends in .md, .csv, .json, .tex or .html"),
+        (["--report", "fine.md", "--report", "table.txt"], "cannot write table.txt"),
         (["--report", "missing/table.md"], "its folder does not exist"),
         (["--picture", "missing/faces.png"], "its folder does not exist"),
         (["--picture", "faces.jpg"], "ends in .png"),

@@ -7,8 +7,9 @@ import torch
 
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.labels import HELEN
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.data.sample import Matrix, Pixels
+from eagrctl.data.schemes import SCHEMES
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.inference.predict import Predictor
@@ -62,3 +63,31 @@ def test_other_classes_are_refused(tiny_data: ShardIndex) -> None:
     other = dataclasses.replace(tiny_data, labels=HELEN)
     with pytest.raises(CheckpointError, match=r"best\.pt parses 19 classes .*--data"):
         check_classes(tiny_data.classes, other, "best.pt")
+
+
+ACCESSORIES = "eye_g, l_ear, r_ear, hat, ear_r, neck_l, neck, cloth"
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "offer"),
+    [
+        (HELEN.names, CELEBAMASK_HQ, rf", or score .* --scheme helen; it has no counterpart of {ACCESSORIES}$"),
+        (CELEBAMASK_HQ.names, HELEN, rf", or score .* --scheme celebamask-hq; .* no counterpart there: {ACCESSORIES}$"),
+        (SCHEMES["farl"], CELEBAMASK_HQ, r", or score .* --scheme farl$"),
+        (tuple(reversed(HELEN.names)), HELEN, r", or score .* --scheme MAP\.toml$"),
+        (
+            ("background", "skin", "beard"),
+            LabelSet(("background", "hair", "skin"), HELEN.colours[:3]),
+            r", or score .* --scheme MAP\.toml; .* no counterpart there: beard; it has no counterpart of hair$",
+        ),
+        (("background", "road"), HELEN, "$"),
+    ],
+)
+def test_a_network_of_other_classes_is_offered_what_maps_them(
+    tiny_data: ShardIndex, classes: tuple[str, ...], labels: LabelSet, offer: str
+) -> None:
+    with pytest.raises(
+        CheckpointError, match=rf"best\.pt parses .*: name the dataset it was trained on with --data{offer}"
+    ) as caught:
+        check_classes(classes, dataclasses.replace(tiny_data, labels=labels), "best.pt")
+    assert "\n" not in str(caught.value)

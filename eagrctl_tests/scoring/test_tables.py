@@ -1,7 +1,12 @@
+import csv
 import dataclasses
+import io
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eagrctl.data.index import Shard, ShardIndex, Split
@@ -9,8 +14,10 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.source import Provenance
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.published import TABLE_3, TABLE_4, Column, PublishedTable
+from eagrctl.scoring.rows import TableRows, ranked_rows
 from eagrctl.scoring.scores import score
-from eagrctl.scoring.tables import markdown_report, markdown_table, write_report
+from eagrctl.scoring.tables import csv_text, latex, markdown, markdown_report, markdown_table, tex_escaped, write_report
+from eagrctl_tests.scoring.samples import full_report, table_report
 
 SMALL = PublishedTable(
     number=9,
@@ -49,7 +56,7 @@ def test_a_row_that_competes_with_none_is_not_bold() -> None:
 
 
 def test_a_row_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"shorter|longer"):
+    with pytest.raises(ValueError, match="row 'Ours' has 2 values for 4 columns"):
         markdown_table(SMALL, [*SMALL.rows, ("Ours", (1.0, 2.0))])
 
 
@@ -105,3 +112,60 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     write_report("text\n", tmp_path / "table.md")
     assert (tmp_path / "table.md").read_text() == "text\n"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_csv_is_one_rectangle_with_what_the_paper_prints() -> None:
+    table = full_report().table
+    headings, *rows = csv.reader(io.StringIO(csv_text(table)))
+    assert headings == ["Methods", *(column.heading for column in table.columns), "Notes"]
+    assert [row[:-1] for row in rows] == [[row.method, *row.cells] for row in table.rows]
+    assert [bool(row[-1]) for row in rows] == [False, False, False, True]
+    assert "runs/a_b/best.pt" in rows[-1][-1]
+    assert "bold" not in rows[-1][-1]
+
+
+def test_pandas_reads_the_csv_as_numbers() -> None:
+    frame = pd.read_csv(io.StringIO(csv_text(full_report().table)), na_values="-", index_col="Methods")
+    assert frame.loc["EAGRNet (paper)", "Mean"] == 85.1
+    assert np.isnan(frame.loc["eagrctl", "Hat"])
+    assert all(frame[column].dtype == float for column in frame.columns[:-1])
+
+
+def test_names_cannot_break_out_of_their_cells() -> None:
+    table = PublishedTable(0, "mine", ((Column("a|b", "a"), Column("c_d & e", "c")),), ())
+    rows = TableRows("Title", table.lines, ranked_rows(table, [("me | 100 %", (1.0, 2.0))], ranked=0))
+    assert r"| Methods | a\|b | c_d & e |" in markdown(rows)
+    assert r"| me \| 100 % | 1.0 | 2.0 |" in markdown(rows)
+    assert r"Methods & a|b & c\_d \& e \\" in latex(rows)
+    assert r"me | 100 \% & 1.0 & 2.0 \\" in latex(rows)
+    assert csv_text(rows).splitlines()[0] == "Methods,a|b,c_d & e,Notes"
+
+
+def test_latex_marks_the_best_and_has_as_many_lines_as_the_paper() -> None:
+    text = latex(full_report().table)
+    assert r"Lee et al. [1] & 95.5 & 85.6 & \textbf{92.9} & 84.3 &" in text
+    assert text.count(r" \\") == 2 + 4 * 2
+    assert r"\begin{tabular}{@{}l*{10}{r}@{}}" in text
+
+
+NASTY = r"~ ^ \ < > & % $ # _ { }"
+
+
+def test_latex_characters_are_escaped() -> None:
+    assert tex_escaped("50 % of a_b") == r"50 \% of a\_b"
+    assert tex_escaped("\\") == r"\textbackslash{}"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+@pytest.mark.parametrize("preamble", ["", r"\usepackage{booktabs}"])
+def test_latex_compiles_and_fits_a_narrow_page(tmp_path: Path, preamble: str) -> None:
+    tables = [full_report().table, *(table_report(name, HELEN).table for name in ("helen", "lapa"))]
+    for number, table in enumerate(tables):
+        (tmp_path / f"table{number}.tex").write_text(latex(dataclasses.replace(table, notes=(NASTY,))))
+    inputs = "\n".join(rf"\input{{table{number}}}" for number in range(len(tables)))
+    document = "\n".join((r"\documentclass{article}", preamble, r"\begin{document}", inputs, r"\end{document}"))
+    (tmp_path / "document.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert result.returncode == 0, result.stdout
+    assert "Overfull" not in result.stdout

@@ -1,0 +1,109 @@
+"""`eagrctl score`: label maps that any tool predicted -> scores and the paper's table, without a network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eagrctl.cli import console
+from eagrctl.cli.evaluate import show
+from eagrctl.cli.options import Quiet, all_cores
+
+PER_WORKER = 500  # images that are worth a process of their own, which takes as long to start as they to score
+
+
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Folder of label maps, named as their truths: NAME.png.")
+    ],
+    truth: Annotated[
+        Path,
+        typer.Argument(metavar="TRUTH", help="Folder of label maps in the dataset's own ids, or a prepared dataset."),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="Whose classes TRUTH has: helen, lapa, celebamask-hq or synthetic. A prepared dataset tells itself.",
+        ),
+    ] = None,
+    scheme: Annotated[
+        str,
+        typer.Option(
+            "--scheme",
+            metavar="NAME|FILE.toml",
+            help="What the ids of PREDICTIONS mean: official, zllrunning, farl, or the ids of another dataset: "
+            "celebamask-hq, helen, lapa; or a TOML file that maps them.",
+        ),
+    ] = "official",
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="Split of a prepared TRUTH. Default: test, or val without one."),
+    ] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write the paper's table with a row for PREDICTIONS, as .md, .csv or .tex; or everything, as .json or "
+            ".html. May be given several times.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of that row. Default: the folder's.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score what is there, where predictions are missing, and say so.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=0,
+            help="Processes that read and count. Default: one for each 500 images, up to all cores.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score label maps of any tool at each truth's own size, and lay the scores beside the paper's.
+
+    Label maps are 8-bit PNGs of one id a pixel, grey or palette. Ids that no scheme has are mapped to class names by a
+    TOML file of a section [ids] and lines such as 7 = "nose" or 255 = "ignore".
+
+    ```text
+    eagrctl score predictions data/celebamask-hq --scheme farl --report table.md
+    eagrctl score predictions LaPa/test/labels --dataset lapa --scheme map.toml
+    ```
+    """
+    from eagrctl.data.schemes import find_scheme
+    from eagrctl.data.truths import PreparedTruths, open_truths
+    from eagrctl.scoring.formats import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
+    from eagrctl.scoring.label_map_report import score_label_maps
+    from eagrctl.scoring.label_maps import LabelMaps
+
+    reports = report or []
+    require_formats(reports)
+    endings = {path.suffix for path in reports}
+    truths = open_truths(truth, dataset, split)
+    maps = LabelMaps(predictions, truths, find_scheme(scheme, truths.labels))
+    with console.progress(quiet) as progress:
+        if isinstance(truths, PreparedTruths):
+            truths.index.verify(truths.split, progress)
+        whole = score_label_maps(
+            maps,
+            name or predictions.resolve().name,
+            boundaries=bool(endings & WITH_BOUNDARIES),
+            examples=bool(endings & WITH_EXAMPLES),
+            keep_going=partial,
+            workers=min(all_cores(), 1 + len(truths.names) // PER_WORKER) if workers is None else workers,
+            report=progress,
+        )
+    count = f"{whole.origin.images:,}"
+    if whole.origin.images < len(truths.names):
+        count += f" of {len(truths.names):,}"
+    place = f"{truths.dataset}, split {truths.split}" if isinstance(truths, PreparedTruths) else truths.dataset
+    show(whole.scores, f"{place}: {count} images, {predictions} (scheme {scheme}) against {truth}")
+    write_reports(whole, reports)
+    console.written(reports)

@@ -1,0 +1,148 @@
+"""Where figures come from: everything that decides whether two of them may be compared."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eagrctl import __version__
+from eagrctl.data.index import ShardIndex
+from eagrctl.recipe import Recipe, recipe_to_dict
+from eagrctl.scoring.evaluate import Evaluation
+
+# Datasets whose licence lets their photos be used, and networks trained on them, for non-commercial research alone.
+NON_COMMERCIAL = {"lapa": "LaPa", "celebamask-hq": "CelebAMask-HQ"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a row of ours comes from.
+
+    Attributes:
+        dataset: its name, which decides the paper's table.
+        variant: which of the distributions in circulation.
+        split, split_rule: the split, and how it was made, in words; empty where there is none.
+        images: how many were scored.
+        skipped: how many of the split could not be used.
+        centred: how many of those scored alignment could only centre, for want of landmarks.
+        resolutions: the distinct (height, width) they were scored at.
+        alignment: how faces were aligned, in words, with the source of the landmarks; empty where not known.
+        settings: whatever else changes scores, in words: paint order, ...
+        checkpoint: where the network came from, in words; empty where there is none.
+        version: of eagrctl.
+    """
+
+    dataset: str
+    variant: str
+    split: str
+    split_rule: str
+    images: int
+    skipped: int
+    centred: int
+    resolutions: tuple[tuple[int, int], ...]
+    alignment: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    checkpoint: str = ""
+    version: str = __version__
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, index: ShardIndex, checkpoint: str) -> "Origin":
+        """The origin of what a network scored on a prepared dataset."""
+        source, split = index.provenance, index.split(evaluation.split)
+        return cls(
+            dataset=source.dataset,
+            variant=source.variant,
+            split=evaluation.split,
+            split_rule=source.split_rule,
+            images=evaluation.images,
+            skipped=len(split.skipped),
+            centred=len(split.centred),
+            resolutions=evaluation.resolutions,
+            alignment=index.alignment,
+            settings=source.settings,
+            checkpoint=checkpoint,
+        )
+
+    def facts(self) -> dict[str, str]:
+        """All of it, named and in words."""
+        images = f"{self.images:,} images"
+        if self.skipped:
+            images += f", {self.skipped:,} more could not be used"
+        if self.centred:
+            images += f", {self.centred:,} centred for want of landmarks"
+        facts = {
+            "dataset": f"{self.dataset} ({self.variant})",
+            "split": f"{self.split} (by {self.split_rule})" if self.split else "",
+            "images": images,
+            "scored at": _resolution(self.resolutions),
+            "alignment": self.alignment,
+            **self.settings,
+            "checkpoint": self.checkpoint,
+            "eagrctl": self.version,
+        }
+        return {name: fact for name, fact in facts.items() if fact}
+
+    def line(self) -> str:
+        """All of it in one line."""
+        return ", ".join(fact if name == "images" else f"{name} {fact}" for name, fact in self.facts().items())
+
+    @property
+    def licence(self) -> str:
+        """What the dataset's licence asks to be said beside its pictures; empty where it asks nothing."""
+        name = NON_COMMERCIAL.get(self.dataset)
+        if name is None:
+            return ""
+        return (
+            f"The faces are {name}'s: its pictures, and networks trained on them, are for non-commercial research only."
+        )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key on which two recipes differ; values as TOML, None where a recipe lacks the key."""
+
+    key: str
+    ours: str | None
+    paper: str | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the recipe that was trained differs from the paper's.
+
+    Attributes:
+        recipe: what was trained, as nested dictionaries.
+        paper: the name of the paper's recipe for the same dataset; None where there is none.
+        differences: in the order of the recipe; none where `paper` is None.
+    """
+
+    recipe: Mapping[str, Any]
+    paper: str | None
+    differences: tuple[Difference, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe, name: str | None = None, papers: Recipe | None = None) -> "Training":
+        """Compare a recipe with the paper's, which is called `name`."""
+        ours = recipe_to_dict(recipe)
+        if papers is None:
+            return cls(ours, None, ())
+        own, other = _flat(ours), _flat(recipe_to_dict(papers))
+        differences = [
+            Difference(key, own.get(key), other.get(key)) for key in own | other if own.get(key) != other.get(key)
+        ]
+        return cls(ours, name, tuple(differences))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Keys with dots, values as TOML: for what a recipe holds, that is JSON."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": json.dumps(value)}
+    return flat
+
+
+def _resolution(sizes: Sequence[tuple[int, int]]) -> str:
+    if len(sizes) != 1:
+        return f"each image's own resolution ({len(sizes)} different ones)"
+    ((height, width),) = sizes
+    return f"{width} x {height}"

@@ -1,0 +1,178 @@
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import confusion_matrix
+
+from eagrctl.data.labels import CELEBAMASK_HQ
+from eagrctl.data.schemes import SCHEMES, Scheme, find_scheme
+from eagrctl.data.truths import FolderTruths, open_truths
+from eagrctl.errors import SourceError
+from eagrctl.events import Notice, Progress
+from eagrctl.scoring.boundary import Boundary
+from eagrctl.scoring.label_maps import LabelMaps
+
+NAMES = ("a", "b", "c", "dd")
+OFFICIAL = find_scheme("official", CELEBAMASK_HQ)
+
+
+def random_map(name: str, height: int = 9) -> np.ndarray:
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    return random.integers(0, 19, (height, 7 + len(name)), np.uint8)
+
+
+@pytest.fixture
+def truths(tmp_path: Path) -> FolderTruths:
+    """Four small maps in official ids; one has pixels without a label."""
+    root = tmp_path / "truth"
+    root.mkdir()
+    for name in NAMES:
+        labels = random_map(name)
+        if name == "b":
+            labels[:3] = 255
+        Image.fromarray(labels).save(root / f"{name}.png")
+    found = open_truths(root, "celebamask-hq")
+    assert isinstance(found, FolderTruths)
+    return found
+
+
+@pytest.fixture
+def guesses(tmp_path: Path) -> Path:
+    """A prediction for each truth, in official ids, half right."""
+    root = tmp_path / "guess"
+    root.mkdir()
+    for name in NAMES:
+        other = np.random.default_rng(7).integers(0, 19, random_map(name).shape, np.uint8)
+        right = np.random.default_rng(8).random(other.shape) < 0.5
+        Image.fromarray(np.where(right, random_map(name), other)).save(root / f"{name}.png")
+    return root
+
+
+def recode(folder: Path, table: np.ndarray) -> None:
+    for path in folder.glob("*.png"):
+        Image.fromarray(table[np.array(Image.open(path))]).save(path)
+
+
+def expected(truths: FolderTruths, guesses: Path, names: tuple[str, ...] = NAMES) -> np.ndarray:
+    truth, guess = (
+        np.concatenate([np.array(Image.open(folder / f"{name}.png")).ravel() for name in names])
+        for folder in (truths.root, guesses)
+    )
+    known = truth != 255
+    return confusion_matrix(truth[known], guess[known], labels=range(19))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_counts_equal_scikit_learns_in_any_number_of_processes(
+    truths: FolderTruths, guesses: Path, workers: int
+) -> None:
+    events: list[Progress | Notice] = []
+    found = LabelMaps(guesses, truths, OFFICIAL).compare(workers=workers, report=events.append)
+    assert np.array_equal(found.counts, expected(truths, guesses))
+    assert (found.images, found.missing, found.spare, found.ignored) == (4, 0, 0, 0)
+    assert found.resolutions == ((9, 8), (9, 9))
+    assert [(event.done, event.total) for event in events if isinstance(event, Progress)] == [
+        (done, 4) for done in range(5)
+    ]
+
+
+@pytest.mark.parametrize("name", ["zllrunning", "farl"])
+def test_other_ids_for_the_same_classes_give_the_same_counts(truths: FolderTruths, guesses: Path, name: str) -> None:
+    before = LabelMaps(guesses, truths, OFFICIAL).compare().counts
+    recode(guesses, np.array([SCHEMES[name].index(label) for label in CELEBAMASK_HQ.names], np.uint8))
+    assert np.array_equal(LabelMaps(guesses, truths, find_scheme(name, CELEBAMASK_HQ)).compare().counts, before)
+
+
+def test_a_palettes_indices_count_and_its_colours_do_not(truths: FolderTruths, guesses: Path) -> None:
+    before = LabelMaps(guesses, truths, OFFICIAL).compare().counts
+    for path in guesses.glob("*.png"):
+        ids = np.array(Image.open(path))
+        coloured = Image.fromarray(ids).convert("P")
+        # Colours that read as other ids than the indices: 18 as black, 0 as white.
+        coloured.putpalette([shade for number in range(256) for shade in [(255 - 14 * number) % 256] * 3])
+        coloured.save(path)
+        assert not np.array_equal(np.array(coloured.convert("L")), ids)
+    assert np.array_equal(LabelMaps(guesses, truths, OFFICIAL).compare().counts, before)
+
+
+def ignoring(number: int) -> Scheme:
+    lookup = OFFICIAL.lookup.copy()
+    lookup[number] = 255
+    return replace(OFFICIAL, lookup=lookup)
+
+
+def test_pixels_that_a_prediction_leaves_out_are_not_counted_but_told(truths: FolderTruths, guesses: Path) -> None:
+    found = LabelMaps(guesses, truths, ignoring(5)).compare()
+    every = expected(truths, guesses)
+    assert every[:, 5].sum() > 0
+    assert found.ignored == every[:, 5].sum()
+    every[:, 5] = 0
+    assert np.array_equal(found.counts, every)
+
+
+def test_a_missing_prediction_is_an_error_unless_the_rest_is_asked_for(truths: FolderTruths, guesses: Path) -> None:
+    (guesses / "b.png").unlink()
+    with pytest.raises(SourceError, match=r"guess/b\.png is missing: predict .* or add --partial to score the 3 that"):
+        LabelMaps(guesses, truths, OFFICIAL).compare()
+    (guesses / "dd.png").rename(guesses / "spare.png")
+    with pytest.raises(SourceError, match=r"guess/b\.png is missing, the first of 2 of 4: .*the 2 that are there"):
+        LabelMaps(guesses, truths, OFFICIAL).compare()
+    found = LabelMaps(guesses, truths, OFFICIAL).compare(keep_going=True)
+    assert (found.images, found.missing, found.spare) == (2, 2, 1)
+    assert np.array_equal(found.counts, expected(truths, guesses, ("a", "c")))
+
+
+def test_names_that_do_not_meet_are_an_error_even_so(truths: FolderTruths, guesses: Path) -> None:
+    for path in guesses.glob("*.png"):
+        path.rename(path.with_name(f"face_{path.name}"))
+    with pytest.raises(SourceError, match=r"called like a truth, .* first is a\.png, while face_a\.png is there: name"):
+        LabelMaps(guesses, truths, OFFICIAL).compare(keep_going=True)
+
+
+def test_a_prediction_of_another_size_is_named(truths: FolderTruths, guesses: Path) -> None:
+    Image.fromarray(random_map("c", 10)).save(guesses / "c.png")
+    with pytest.raises(SourceError, match=r"guess/c\.png is 8 x 10, its truth 8 x 9: .*map predictions back to it"):
+        LabelMaps(guesses, truths, OFFICIAL).compare()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_boundaries_are_counted_when_asked_for(truths: FolderTruths, guesses: Path, workers: int) -> None:
+    found = LabelMaps(guesses, truths, OFFICIAL).compare(boundaries=True, workers=workers).boundary
+    assert found is not None
+    one = Boundary(19)
+    for name in NAMES:
+        one.add(*(np.array(Image.open(folder / f"{name}.png")) for folder in (truths.root, guesses)))
+    for counted in ("labelled", "predicted", "recalled", "right"):
+        assert getattr(found, counted).sum() > 0
+        assert np.array_equal(getattr(found, counted), getattr(one, counted))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_id_outside_the_scheme_is_named(truths: FolderTruths, guesses: Path, workers: int) -> None:
+    ids = random_map("c")
+    ids[2, 2] = 77
+    Image.fromarray(ids).save(guesses / "c.png")
+    with pytest.raises(SourceError, match=r"guess/c\.png holds id 77, which scheme official has not: .* --scheme"):
+        LabelMaps(guesses, truths, OFFICIAL).compare(workers=workers)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_picture_in_colours_is_no_label_map(truths: FolderTruths, guesses: Path, mode: str) -> None:
+    Image.fromarray(random_map("c")).convert(mode).save(guesses / "c.png")
+    with pytest.raises(SourceError, match=rf"guess/c\.png is no label map: its mode is {mode}, .*save class ids"):
+        LabelMaps(guesses, truths, OFFICIAL).compare()
+
+
+def test_an_unreadable_prediction_is_named(truths: FolderTruths, guesses: Path) -> None:
+    (guesses / "c.png").write_bytes((guesses / "c.png").read_bytes()[:40])
+    with pytest.raises(SourceError, match=r"guess/c\.png is unreadable or truncated"):
+        LabelMaps(guesses, truths, OFFICIAL).compare()
+
+
+def test_a_folder_without_predictions_is_an_error(truths: FolderTruths, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match=r"empty holds no label map NAME\.png"):
+        LabelMaps(tmp_path / "empty", truths, OFFICIAL).compare()
