@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Data, Gpus, Quiet
+from eagrctl.cli.device import count_gpus
+from eagrctl.cli.options import RUNS, Data, ManyGpus, Quiet, all_cores
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
@@ -41,26 +41,54 @@ def evaluate(
         Path | None,
         typer.Option("--picture", metavar="FILE.png", help="Draw photo, truth and prediction of some faces."),
     ] = None,
-    gpus: Gpus = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-predictions",
+            metavar="DIR",
+            help="Write each prediction as DIR/NAME.png, in the dataset's ids, as eagrctl score reads them.",
+        ),
+    ] = None,
+    tta: Annotated[
+        str | None,
+        typer.Option(
+            "--tta",
+            metavar="mirror,scales",
+            help="Average the predictions of several views of each face: mirrored, scaled, or both. Not in the paper.",
+        ),
+    ] = None,
+    gpus: ManyGpus = None,
+    cpu_processes: Annotated[
+        int | None,
+        typer.Option("--cpu-processes", metavar="N", min=1, help="Predict on the CPU, in N processes. Default: 1."),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Faces predicted together.")] = 8,
     quiet: Quiet = False,
 ) -> None:
     """Score a checkpoint at each face's own resolution, and lay the scores beside the paper's.
 
-    Predictions are mapped back to the source frame; one confusion matrix sums over all images.
+    Predictions are mapped back to the source frame; one confusion matrix sums over all images, and is the same for any
+    number of processes.
 
     ```text
     eagrctl evaluate --report table.md --report report.html
     eagrctl evaluate runs/NAME --split val --picture faces.png
+    eagrctl evaluate --tta mirror,scales --gpus all
+    eagrctl evaluate --save-predictions predictions
     ```
     """
+    import torch
+
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
     from eagrctl.inference.predict import Predictor
+    from eagrctl.inference.tta import TestTimeAugmentation
     from eagrctl.inference.visualise import Gallery, save_picture
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.evaluate import evaluate as score_split
     from eagrctl.scoring.formats import Watch, require_formats, write_reports
+    from eagrctl.scoring.parallel import Share, evaluate_in_processes
+    from eagrctl.scoring.prediction_files import PredictionFolder
     from eagrctl.scoring.report import Report
     from eagrctl.training.run import Run, find_checkpoint
 
@@ -72,22 +100,36 @@ def evaluate(
     loaded = load_checkpoint(path)
     index = ShardIndex.load(data or Run(path.parent).data())
     check_classes(loaded.classes, index, str(path))
-    gallery = Gallery(index.split(split).count)
+    views = TestTimeAugmentation.named(tta, index.labels.mirrored)
+    on_gpus, processes = count_gpus(gpus, cpu_processes, own=True)
+    index.split(split)
     watch = Watch(len(index.labels), reports)
-    predictor = Predictor.of(loaded, choose_device(gpus))
+    gallery = Gallery(index.split(split).count)
+    lookers = [watch.look, *([gallery.look] if picture else [])]
+    if predictions is not None:
+        lookers.append(PredictionFolder(predictions, index.labels).look)
+    predictor = Predictor.of(loaded, torch.device("cuda" if on_gpus else "cpu"), views)
 
     def look(face: "Stored", prediction: "Pixels") -> None:
-        gallery.look(face, prediction)
-        watch.look(face, prediction)
+        for each in lookers:
+            each(face, prediction)
 
     with console.progress(quiet) as progress:
         index.verify(split, progress)
-        evaluation = score_split(predictor, index, split, batch, progress, look)
+        if processes > 1:
+            threads = max(1, all_cores() // processes)
+            share = Share(path, index.root, split, views, batch, processes if on_gpus else 0, threads, True)
+            evaluation = evaluate_in_processes(share, index, processes, progress, look)
+        else:
+            evaluation = score_split(predictor, index, split, batch, progress, look)
         examples = watch.examples(predictor, index, split, batch)
     origin = f"{path} (step {loaded.step:,})"
     show(evaluation.scores, f"{index.provenance.dataset}, split {split}: {evaluation.images:,} images, {origin}")
+    plain = Report.of(evaluation, index, "eagrctl", origin)
+    settings = {**plain.origin.settings, **({"test-time augmentation": str(views)} if str(views) else {})}
     whole = replace(
-        Report.of(evaluation, index, "eagrctl", origin),
+        plain,
+        origin=replace(plain.origin, settings=settings),
         boundary=watch.boundary,
         examples=examples,
         curves=_curves(Run(path.parent)),
@@ -98,6 +140,8 @@ def evaluate(
     if picture is not None:
         save_picture(gallery.draw(index.labels), picture)
         written.append(picture)
+    if predictions is not None:
+        written.append(predictions)
     console.written(written)
 
 

@@ -34,6 +34,10 @@ Gpus = Annotated[
     int | None,
     typer.Option("--gpus", metavar="N", min=0, help="GPUs to use; 0 is the CPU. Default: one if there is one."),
 ]
+ManyGpus = Annotated[
+    str | None,
+    typer.Option("--gpus", metavar="N|all", help="GPUs to use; 0 is the CPU. Default: one if there is one."),
+]
 
 
 # Options of `prepare`, whatever the dataset.

@@ -128,3 +128,30 @@ def test_a_checkpoint_of_other_classes_is_refused(eagrctl: Invoke, run: Run, tin
 
 def test_no_run_says_what_to_do(eagrctl: Invoke) -> None:
     assert "train one with eagrctl train" in one_line(eagrctl("evaluate"))
+
+
+def test_saved_predictions_score_to_the_identical_table(eagrctl: Invoke, run: Run, tiny_data: ShardIndex) -> None:
+    saved = eagrctl("evaluate", "--save-predictions", "predictions", "--report", "ours.json")
+    assert saved.exit_code == 0, saved.stderr
+    assert "Wrote predictions" in saved.stderr
+    scored = eagrctl("score", "predictions", tiny_data.root, "--split", "test", "--report", "theirs.json")
+    assert scored.exit_code == 0, scored.stderr
+    ours, theirs = (json.loads(Path(f"{name}.json").read_text()) for name in ("ours", "theirs"))
+    assert ours["confusion"] == theirs["confusion"]
+    tables = [
+        [line for line in result.stdout.splitlines() if line.startswith("│") or "mean F1" in line]
+        for result in (saved, scored)
+    ]
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 20
+    assert "holds something already" in one_line(eagrctl("evaluate", "--save-predictions", "predictions"))
+
+
+def test_several_processes_and_views_are_told_in_the_report(eagrctl: Invoke, run: Run) -> None:
+    for name, processes in (("one.md", 1), ("two.md", 2)):
+        arguments = ("--split", "val", "--batch", 2, "--tta", "mirror,scales", "--cpu-processes", processes)
+        result = eagrctl("evaluate", *arguments, "--report", name)
+        assert result.exit_code == 0, result.stderr
+    assert Path("one.md").read_text() == Path("two.md").read_text()
+    assert "test-time augmentation mirror, scales 0.75 and 1.25" in Path("one.md").read_text()
+    assert "called 'miror'" in one_line(eagrctl("evaluate", "--tta", "miror"))

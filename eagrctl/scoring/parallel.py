@@ -1,0 +1,128 @@
+"""Evaluating a split in several processes, with the counts of one to the last pixel."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import current_process
+from pathlib import Path
+
+import torch
+
+from eagrctl.checkpoint import load_checkpoint
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.sample import Pixels
+from eagrctl.data.shards import Stored
+from eagrctl.data.workers import Workers
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.predict import Predictor
+from eagrctl.inference.tta import TestTimeAugmentation
+from eagrctl.scoring.confusion import Confusion, Counts
+from eagrctl.scoring.evaluate import Evaluation, count_pixels
+from eagrctl.scoring.scores import score
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a process has to know to evaluate batches of a split.
+
+    Attributes:
+        checkpoint: of the network.
+        data: the prepared dataset.
+        split: which of its splits.
+        views: test-time augmentation.
+        batch: faces predicted together.
+        gpus: how many GPUs the processes share out; 0 is the CPU.
+        threads: of each process, on the CPU.
+        predictions: whether predictions are wanted, and not counts alone.
+    """
+
+    checkpoint: Path
+    data: Path
+    split: str
+    views: TestTimeAugmentation
+    batch: int
+    gpus: int
+    threads: int
+    predictions: bool
+
+    def __call__(self, start: int) -> "_Counted":
+        """Evaluate the batch that begins at a place of the split."""
+        predictor, index = _ready(self)
+        places = range(start, min(start + self.batch, index.split(self.split).count))
+        kept: list[Pixels] = []
+
+        def keep(face: Stored, prediction: Pixels) -> None:
+            kept.append(prediction)
+
+        each = keep if self.predictions else None
+        counted = count_pixels(predictor, index, self.split, self.batch, places, each=each)
+        return _Counted(counted.counts, counted.resolutions, kept)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    counts: Counts
+    resolutions: frozenset[tuple[int, int]]
+    predictions: list[Pixels]
+
+
+def evaluate_in_processes(
+    share: Share,
+    index: ShardIndex,
+    processes: int,
+    report: Report = ignore,
+    each: Callable[[Stored, Pixels], None] | None = None,
+) -> Evaluation:
+    """Predict a split and score it, like `eagrctl.scoring.evaluate.evaluate`; batches are shared out among processes.
+
+    A batch holds the same faces for any number of processes, and counts are whole numbers, so that the confusion matrix
+    is the same.
+
+    Args:
+        share: what to evaluate.
+        index: the prepared dataset.
+        processes: how many.
+        report: hears of progress.
+        each: called in this process with every stored sample and its prediction, in the order of the split; give
+            `share.predictions` then.
+
+    Raises:
+        EagrctlError: a process died.
+        ShardError: no such split, or a shard that cannot be read.
+    """
+    total, task = index.split(share.split).count, f"evaluating {share.split}"
+    confusion = Confusion(len(index.labels))
+    resolutions: set[tuple[int, int]] = set()
+    report(Progress(task, 0, total))
+    try:
+        with Workers(processes, share) as pool:
+            for start, part in pool.map(range(0, total, share.batch)):
+                confusion.counts += part.counts
+                resolutions |= part.resolutions
+                if each is not None:
+                    for place, prediction in enumerate(part.predictions, start):
+                        each(index.read(share.split, place), prediction)
+                report(Progress(task, min(start + share.batch, total), total))
+    except BrokenProcessPool:
+        raise EagrctlError(
+            "a process that predicts died, most likely for want of memory: ask for fewer, or lower --batch"
+        ) from None
+    scores = score(confusion.counts, index.labels)
+    return Evaluation(share.split, total, tuple(sorted(resolutions)), confusion.counts, scores)
+
+
+@cache
+def _ready(share: Share) -> tuple[Predictor, ShardIndex]:
+    """The network and the data, once in each process."""
+    if share.gpus:
+        # Workers are numbered from 1.
+        number = current_process()._identity[0] - 1 if current_process()._identity else 0
+        device = torch.device("cuda", number % share.gpus)
+    else:
+        torch.set_num_threads(share.threads)
+        os.environ["OMP_NUM_THREADS"] = str(share.threads)
+        device = torch.device("cpu")
+    return Predictor.of(load_checkpoint(share.checkpoint), device, share.views), ShardIndex.load(share.data)
