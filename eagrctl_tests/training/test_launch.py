@@ -106,9 +106,10 @@ def test_two_processes_take_the_steps_of_one(start: Start, tmp_path: Path) -> No
     # An epoch is one step, on a batch that two cannot share evenly. A step amplifies the rounding of the one before.
     np.testing.assert_allclose(two[0], one[0], rtol=2e-6)
     np.testing.assert_allclose(two[1], one[1], rtol=2e-4)
-    first, second = (load_checkpoint(tmp_path / name / "last.pt").network for name in ("one", "two"))
+    # After the first step. Gradients are steep at the start, so that rounding shows in the fourth digit.
+    first, second = (load_checkpoint(tmp_path / name / "previous.pt").network for name in ("one", "two"))
     for key, value in first.items():
-        assert torch.allclose(value.double(), second[key].double(), rtol=1e-2, atol=1e-3), key
+        assert torch.allclose(value.double(), second[key].double(), rtol=1e-3, atol=5e-4), key
 
 
 def test_torchrun_starts_the_processes_itself(start: Start, tmp_path: Path) -> None:
