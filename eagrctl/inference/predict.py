@@ -1,7 +1,5 @@
 """Checkpoint + photos -> logits -> labels in the source frame."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -67,16 +65,10 @@ class Predictor:
     ) -> list[Pixels]:
         """Labels in the source frame, from what `logits` gave; arguments and result as in `predict`."""
         size = self.recipe.size
-
-        def one(scores: torch.Tensor, image: Pixels, matrix: Matrix, source_size: tuple[int, int]) -> Pixels:
-            return labels_in_source(scores, input_matrix(matrix, image.shape[0], size), size, source_size)
-
-        faces = logits, images, matrices, source_sizes
-        if self.device.type != "cpu" or len(images) == 1:
-            return [one(*face) for face in zip(*faces, strict=True)]
-        # NumPy lets go of the interpreter while it works, and the network is idle meanwhile.
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return list(pool.map(one, *faces))
+        return [
+            labels_in_source(scores, input_matrix(matrix, image.shape[0], size), size, source_size)
+            for scores, image, matrix, source_size in zip(logits, images, matrices, source_sizes, strict=True)
+        ]
 
 
 def labels_in_source(logits: torch.Tensor, matrix: Matrix, size: int, source_size: tuple[int, int]) -> Pixels:
