@@ -13,11 +13,40 @@ import typer
 from typer.core import TyperGroup
 
 from eagrctl import __version__
-from eagrctl.cli import complexity, console, dataset, demo, evaluate, prepare, train, visualise, weights
+from eagrctl.cli import (
+    ablate,
+    benchmark,
+    complexity,
+    console,
+    dataset,
+    demo,
+    doctor,
+    evaluate,
+    prepare,
+    runs,
+    score,
+    train,
+    visualise,
+    weights,
+)
 from eagrctl.errors import EagrctlError
 
 DATA, TRAINING, EVALUATION, MORE = "Data", "Training", "Evaluation", "More"
-ORDER = ("prepare", "dataset", "train", "evaluate", "complexity", "visualise", "weights", "demo")
+ORDER = (
+    "prepare",
+    "dataset",
+    "train",
+    "runs",
+    "ablate",
+    "evaluate",
+    "score",
+    "complexity",
+    "visualise",
+    "weights",
+    "benchmark",
+    "doctor",
+    "demo",
+)
 
 
 class _Group(TyperGroup):
@@ -81,10 +110,15 @@ def _options(
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=DATA)
 app.command("train", rich_help_panel=TRAINING)(train.train)
+app.add_typer(runs.app, name="runs", rich_help_panel=TRAINING)
+app.add_typer(ablate.app, name="ablate", rich_help_panel=TRAINING)
 app.command("evaluate", rich_help_panel=EVALUATION)(evaluate.evaluate)
+app.command("score", rich_help_panel=EVALUATION)(score.score)
 app.command("complexity", rich_help_panel=EVALUATION)(complexity.complexity)
 app.command("visualise", rich_help_panel=EVALUATION)(visualise.visualise)
 app.add_typer(weights.app, name="weights", rich_help_panel=MORE)
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel=MORE)
+app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
 app.command("demo", rich_help_panel=MORE)(demo.demo)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 
 
 def normalise_over_processes(
@@ -35,34 +36,57 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
     ) -> tuple[torch.Tensor, ...]:
-        own = features.numel() // features.shape[1]
-        totals = torch.cat([features.sum((0, 2, 3)), features.new_tensor([own])])
-        dist.all_reduce(totals)
-        count = totals[-1]
-        mean = totals[:-1] / count
-        # Deviations from the common mean, not the mean of squares less the squared mean, which loses digits.
-        centred = features - _spread(mean)
-        squares = centred.square().sum((0, 2, 3))
-        dist.all_reduce(squares)
-        variance = squares / count
-        inverse = (variance + eps).rsqrt()
-        ctx.save_for_backward(features, weight, mean, inverse, count)
+        own = torch.batch_norm_update_stats(features, None, None, 0.0)
+        rows = _of_all(torch.cat([*own, features.new_tensor([features.numel() // features.shape[1]])]))
+        means, variances = rows[:, :-1].chunk(2, dim=1)
+        counts = rows[:, -1:]
+        count = counts.sum()
+        mean = (means * counts).sum(0) / count
+        # Squared distances from the common mean, not a mean of squares less the squared mean, which loses digits.
+        variance = ((variances + (means - mean).square()) * counts).sum(0) / count
+        ctx.save_for_backward(features, weight, mean, variance, count)
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance, count)
-        return centred * _spread(inverse * weight) + _spread(bias), mean, variance, count
+        return _scaled(features, mean, variance, weight, bias, eps), mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradient = gradients[0]
-        features, weight, mean, inverse, count = ctx.saved_tensors
-        normalised = (features - _spread(mean)) * _spread(inverse)
-        of_bias = gradient.sum((0, 2, 3))
-        of_weight = (gradient * normalised).sum((0, 2, 3))
-        both = torch.stack([of_bias, of_weight])
-        dist.all_reduce(both)
-        shift, stretch = both / count
-        of_features = (gradient - _spread(shift) - normalised * _spread(stretch)) * _spread(inverse * weight)
-        return of_features, of_weight, of_bias, None
+        features, weight, mean, variance, count = ctx.saved_tensors
+        # With statistics taken as given, these two are the sums over this process's images.
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, features, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
+        )
+        sums = _of_all(torch.cat([of_weight, of_bias])).sum(0).view(2, -1)
+        scale = weight * (variance + ctx.eps).rsqrt()
+        stretch, shift = sums * (-scale / count)
+        pulled = _scaled(features, mean, variance, stretch, shift, ctx.eps)
+        return pulled.addcmul_(gradient, scale.view(1, -1, 1, 1)), of_weight, of_bias, None
 
 
-def _spread(per_channel: torch.Tensor) -> torch.Tensor:
-    return per_channel.view(1, -1, 1, 1)
+def _scaled(
+    features: torch.Tensor,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    scale: torch.Tensor,
+    shift: torch.Tensor,
+    eps: float,
+) -> torch.Tensor:
+    """Normalise by given statistics, in one pass over memory: norms are bound by it on a CPU."""
+    return F.batch_norm(features, mean, variance, scale, shift, training=False, eps=eps)
+
+
+def _of_all(row: torch.Tensor) -> torch.Tensor:
+    """The rows that all processes have, (processes, length).
+
+    A step has dozens of norms, and at each of them processes wait for one another. Messages from each to each take half
+    the time of a collective operation, which passes through more threads.
+    """
+    rank, size = dist.get_rank(), dist.get_world_size()
+    rows = row.expand(size, -1).contiguous()
+    others = [other for other in range(size) if other != rank]
+    pending = [dist.irecv(rows[other], other) for other in others] + [dist.isend(row, other) for other in others]
+    for work in pending:
+        assert work is not None
+        work.wait()
+    return rows

@@ -51,8 +51,9 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
         RuntimeError: a process met a bug: its traceback.
     """
     # torch reports failures in many lines of its own; ours is one.
-    for name in ("torch.distributed.elastic", "torch.multiprocessing"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in [*logging.Logger.manager.loggerDict]:  # torch sets the level of each, not of those above them
+        if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     # After a restart, processes found addresses of those before in the shared store, and could not connect.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     # Each process would else take all cores, and those of the others with them.

@@ -92,9 +92,11 @@ class Stepper:
         if settings.average:
             law = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]  # torch's own has no types
             self.average = AveragedModel(network, multi_avg_fn=law, use_buffers=True)
-        if world.device.type == "cuda" and settings.precision != "float32":
-            torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.allow_tf32 = True
+        if world.device.type == "cuda":
+            # Left to itself, torch has its convolutions in TF32 and its matrix products in float32.
+            fast = settings.precision != "float32"
+            torch.set_float32_matmul_precision("high" if fast else "highest")
+            torch.backends.cudnn.allow_tf32 = fast
         self.module: nn.Module = network
         if settings.compile:
             self.module.compile()

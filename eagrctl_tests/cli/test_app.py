@@ -16,7 +16,9 @@ def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...
     children = getattr(command, "commands", None)
     if not children:
         return [path]
-    return [leaf for name, child in children.items() for leaf in commands(child, (*path, name))]
+    # A group that does something by itself is a command, too.
+    own = [path] if getattr(command, "invoke_without_command", False) else []
+    return own + [leaf for name, child in children.items() for leaf in commands(child, (*path, name))]
 
 
 COMMANDS = commands(get_command(app))
@@ -27,10 +29,16 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
         *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "synthetic")),
         *(("dataset", name) for name in ("info", "verify", "browse", "merge")),
         *(("weights", name) for name in ("import", "info", "export")),
+        *(("benchmark", name) for name in ("train", "evaluate")),
         ("train",),
+        ("runs",),
+        ("runs", "show"),
+        *(("ablate", name) for name in ("components", "deployment", "pooling", "complexity", "all")),
         ("evaluate",),
+        ("score",),
         ("complexity",),
         ("visualise",),
+        ("doctor",),
         ("demo",),
     }
 

@@ -1,0 +1,153 @@
+"""How fast training takes its steps: the loop's own steps on its own data, timed."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from eagrctl.checkpoint import build_network
+from eagrctl.data.index import ShardIndex
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.recipe import Recipe
+from eagrctl.training.loop import READ_EVERY, read_batches, steps_of
+from eagrctl.training.pace import peak_memory
+from eagrctl.training.schedule import Batches
+from eagrctl.training.step import Stepper
+from eagrctl.training.world import World
+
+WARM_UP = 5  # steps that are not timed: they find memory, choose algorithms, and fill the queue of read samples
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one process measured.
+
+    Attributes:
+        images: taken in the timed steps, by this process.
+        seconds: that these steps took together.
+        waited: seconds of them in which the process waited for data.
+        memory: the most bytes it has had: of its GPU, or of the machine.
+        threads: that torch computes with on the CPU.
+    """
+
+    images: int
+    seconds: float
+    waited: float
+    memory: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one way of training is.
+
+    Attributes:
+        name: of the way.
+        processes: at once.
+        batch: images a step, of all processes.
+        images_per_second: of all processes.
+        waiting: share of the time in which a process waits for data.
+        memory: the most bytes a process has had: of its GPU, or of the machine.
+        threads: of each process.
+    """
+
+    name: str
+    processes: int
+    batch: int
+    images_per_second: float
+    waiting: float
+    memory: int
+    threads: int
+
+    @classmethod
+    def of(cls, name: str, batch: int, timings: Sequence[Timing]) -> Self:
+        """Sum up what processes have measured at the same time; each counts with the rate of its own."""
+        return cls(
+            name,
+            len(timings),
+            batch,
+            sum(timing.images / timing.seconds for timing in timings),
+            sum(timing.waited for timing in timings) / sum(timing.seconds for timing in timings),
+            max(timing.memory for timing in timings),
+            timings[0].threads,
+        )
+
+
+def time_steps(
+    recipe: Recipe,
+    index: ShardIndex,
+    world: World,
+    steps: int,
+    workers: int = 0,
+    plain: bool = False,
+    meet: Callable[[], None] = lambda: None,
+    task: str = "timing",
+    report: Report = ignore,
+) -> Timing:
+    """Train a fresh network for some steps, after `WARM_UP` more, and time them.
+
+    A step is what it is in `eagrctl.training.loop`: a batch is read, augmented and learned from, and the losses are
+    summed over processes. Pretrained weights, which change no time, are left out.
+
+    Args:
+        recipe: what is trained.
+        index: a prepared dataset with the split train.
+        world: this process's place.
+        steps: that are timed.
+        workers: processes that read samples.
+        plain: keep the network's memory contiguous; else its channels are last, as in training.
+        meet: called when warm; returns when all who are to be timed at once are.
+        task: what the progress is called.
+        report: hears of progress.
+
+    Raises:
+        TrainingError: there are too few samples, or there is too little memory.
+        RecipeError: the recipe describes no network.
+        ShardError: a shard cannot be read.
+    """
+    steps_of(recipe, index)
+    settings, device, total = recipe.train, world.device, WARM_UP + steps
+    count = index.split("train").count
+    epochs = math.ceil(total / (count // settings.batch))
+    batches = Batches(count, settings.batch, epochs, settings.seed, share=world.share)
+    torch.manual_seed(settings.seed)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    network = build_network(recipe, len(index.classes)).to(device)
+    if plain:
+        # The stepper's batches have their channels last, and convolutions would follow them.
+        network.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
+    else:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    stepper = Stepper(recipe, network, index.labels, world, total)
+    loader = iter(read_batches(recipe, index, batches, world, workers))
+    read_every = READ_EVERY if device.type == "cuda" else 1
+    unread: list[torch.Tensor] = []
+    images, waited, began = 0, 0.0, 0.0
+    report(Progress(task, 0, total))
+    for step in range(total):
+        if step == WARM_UP:
+            finish(device)
+            meet()
+            images, waited, began = 0, 0.0, time.perf_counter()
+        asked = time.perf_counter()
+        pixels, labels, positions = next(loader)
+        waited += time.perf_counter() - asked
+        images += len(pixels)
+        unread.append(stepper.take(pixels, labels, positions.tolist(), step, step // batches.per_epoch))
+        if len(unread) == read_every:
+            world.sum(torch.stack(unread).double().sum(dim=0)).cpu()
+            unread.clear()
+        report(Progress(task, step + 1, total))
+    finish(device)
+    seconds = time.perf_counter() - began
+    return Timing(images, seconds, waited, peak_memory(device), torch.get_num_threads())
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a device has done all it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
