@@ -4,7 +4,9 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,7 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
         monitor_interval=0.5,
         start_method="spawn",
     )
-    with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder:
+    with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder, _handlers_restored():
         said = Path(folder)
         try:
             results = elastic_launch(config, _guarded)(work, said, *arguments)
@@ -83,6 +85,22 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
         except SignalException:
             return False
     return bool(next(iter(results.values())))
+
+
+@contextmanager
+def _handlers_restored() -> Iterator[None]:
+    """Take back the handlers of signals that torch leaves behind: nobody would expect them later."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # Windows lacks the last two
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _guarded(work: Callable[..., bool], said: Path, *arguments: Any) -> bool:

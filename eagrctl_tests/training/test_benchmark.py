@@ -1,4 +1,5 @@
 import json
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,9 +22,11 @@ SILENT = partial(nullcontext, ignore)
 def test_independent_processes_are_the_floor_of_those_together(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]
 ) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     measured = benchmark_training(
         tiny_recipe(), tiny_data, gpus=False, processes=2, steps=2, workers=0, compiled=False, drawing=SILENT
     )
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers  # torch had its own
     apart, together = measured.speeds
     assert (apart.name, together.name) == ("2 independent", "2 together")
     assert apart.images_per_second > 0
