@@ -171,7 +171,7 @@ def _planned(
 
 def _check(ablation: "Ablation", work: Work, places: "Places") -> None:
     """Find out what cannot work before anything is trained."""
-    from eagrctl.training.loop import steps_of
+    from eagrctl.training.batches import steps_of
     from eagrctl.training.step import pieces_needed
     from eagrctl.training.world import world_in_environment
 

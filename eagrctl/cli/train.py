@@ -116,8 +116,8 @@ def train(
     """
     if nodes > 1 and not rendezvous:
         raise typer.BadParameter(f"--nodes {nodes} needs --rendezvous HOST:PORT, the same on each machine")
+    from eagrctl.training.batches import steps_of
     from eagrctl.training.launch import Places
-    from eagrctl.training.loop import steps_of
     from eagrctl.training.step import pieces_needed
     from eagrctl.training.tensorboard import require_tensorboard
     from eagrctl.training.world import world_in_environment

@@ -25,8 +25,8 @@ from eagrctl.inference.visualise import in_columns
 from eagrctl.recipe import load_recipe
 from eagrctl.scoring.evaluate import check_classes, evaluate
 from eagrctl.scoring.scores import Scores, score
+from eagrctl.training.batches import steps_of
 from eagrctl.training.history import read_epochs
-from eagrctl.training.loop import steps_of
 from eagrctl.training.run import Run
 from eagrctl.training.variants import Plan, Study, Training
 

@@ -12,7 +12,8 @@ from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Progress, Report, ignore
 from eagrctl.recipe import Recipe
-from eagrctl.training.loop import READ_EVERY, read_batches, steps_of
+from eagrctl.training.batches import read_batches, steps_of
+from eagrctl.training.loop import READ_EVERY
 from eagrctl.training.pace import peak_memory
 from eagrctl.training.schedule import Batches
 from eagrctl.training.step import Stepper
