@@ -1,5 +1,6 @@
 """ResNet at output stride 8 (paper, section 4.2; "ResNet" in Fig. 1)."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,14 +60,14 @@ class Form:
         return LEAKY_SLOPE if self.residual == "activated" else 1.0
 
 
-class Block(nn.Module):
+class Block(nn.Module, ABC):
     """Convolutions beside a shortcut, then their sum and a plain ReLU; `Form` says what of it varies."""
 
     shortcut: nn.Module
 
+    @abstractmethod
     def units(self) -> tuple[nn.Sequential, ...]:
         """The convolutions with their norms, in order."""
-        raise NotImplementedError
 
     def forward(self, inputs: torch.Tensor, recompute: bool = False) -> torch.Tensor:
         """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
