@@ -32,7 +32,7 @@ from eagrctl.files import replacing
 from eagrctl.network.backbone import Form
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe, recipe_from_dict, recipe_to_dict
-from eagrctl.tensorfile import metadata_json, read_tensors
+from eagrctl.tensorfile import TensorFile, metadata_json, read_tensors
 
 FORMAT = "eagrctl checkpoint"
 VERSION = 2
@@ -136,7 +136,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: missing, damaged, or something else.
     """
-    file = read_tensors(path)
+    return checkpoint_in(read_tensors(path), path)
+
+
+def checkpoint_in(file: TensorFile, path: Path) -> Checkpoint:
+    """The checkpoint in a file that was read; `path` is for messages. Errors as in `load_checkpoint`."""
     contents = file.contents
     if file.metadata.get("format") == FORMAT:
         about = metadata_json(file.metadata, "checkpoint", path)

@@ -105,7 +105,7 @@ def evaluate(
     index.split(split)
     watch = Watch(len(index.labels), reports)
     gallery = Gallery(index.split(split).count)
-    lookers = [watch.look, *([gallery.look] if picture else [])]
+    lookers = [*([] if watch.idle else [watch.look]), *([gallery.look] if picture else [])]
     if predictions is not None:
         lookers.append(PredictionFolder(predictions, index.labels).look)
     predictor = Predictor.of(loaded, torch.device("cuda" if on_gpus else "cpu"), views)
@@ -118,8 +118,8 @@ def evaluate(
         index.verify(split, progress)
         if processes > 1:
             threads = max(1, all_cores() // processes)
-            share = Share(path, index.root, split, views, batch, processes if on_gpus else 0, threads, True)
-            evaluation = evaluate_in_processes(share, index, processes, progress, look)
+            share = Share(path, index.root, split, views, batch, processes if on_gpus else 0, threads, bool(lookers))
+            evaluation = evaluate_in_processes(share, index, processes, progress, look if lookers else None)
         else:
             evaluation = score_split(predictor, index, split, batch, progress, look)
         examples = watch.examples(predictor, index, split, batch)

@@ -45,6 +45,11 @@ class Watch:
         self.boundary = Boundary(classes) if endings & WITH_BOUNDARIES else None
         self._ranking = Ranking() if endings & WITH_EXAMPLES else None
 
+    @property
+    def idle(self) -> bool:
+        """Whether it has no need to see any face."""
+        return self.boundary is None and self._ranking is None
+
     def look(self, face: Stored, prediction: Pixels) -> None:
         """The next face of the split, with its prediction in the source frame."""
         if self.boundary is not None:

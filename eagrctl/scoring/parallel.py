@@ -1,6 +1,5 @@
 """Evaluating a split in several processes, with the counts of one to the last pixel."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -123,6 +122,5 @@ def _ready(share: Share) -> tuple[Predictor, ShardIndex]:
         device = torch.device("cuda", number % share.gpus)
     else:
         torch.set_num_threads(share.threads)
-        os.environ["OMP_NUM_THREADS"] = str(share.threads)
         device = torch.device("cpu")
     return Predictor.of(load_checkpoint(share.checkpoint), device, share.views), ShardIndex.load(share.data)

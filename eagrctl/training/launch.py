@@ -5,12 +5,14 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -18,6 +20,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from eagrctl.errors import EagrctlError, TrainingError
 
 STOPPED = 130  # exit code of a process that was told to stop, and did
+PATIENCE = 3.0  # seconds that a process waits to be ended after it has lost another one
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,21 @@ def _guarded(work: Callable[..., bool], said: Path, *arguments: Any) -> bool:
         (said / f"{rank}.txt").write_text(str(error), encoding="utf-8")
         # Not the exception itself, whose traceback would be printed.
         os._exit(1)
+    except RuntimeError as error:
+        if _lost_another(error):
+            # The one that died is the one to be named: it has to be found first.
+            time.sleep(PATIENCE)
+        raise
     if not finished:
         # Whoever started this process was told to stop as well, and no longer reads what is returned: a process that
         # returns something waits for that.
         os._exit(STOPPED)
     return finished
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    """Whether a process failed because another one had gone; gloo tells it in words only."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "connection" in str(error).lower()
 
 
 def _cause(error: ChildFailedError, said: Path) -> str | None:

@@ -188,7 +188,7 @@ class _Sitting:
         mean = float(state.terms[0]) / ((state.step - 1) % self.per_epoch + 1)
         best = f"  best F1 {100 * state.best:.1f}" if state.best >= 0 else ""
         epoch = (state.step - 1) // self.per_epoch + 1
-        self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}  {self.pace}"
+        self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}  {self.pace.told()}"
         return bool(gathered[4] > 0)
 
     def _broken(self, step: int) -> str:

@@ -31,8 +31,8 @@ class Pace:
         """Count from now on: something else than steps took time."""
         self._since = time.monotonic(), self._state.step, self._state.waited
 
-    def __str__(self) -> str:
-        """In words, such as "31.4 images/s, 2% waiting, 1.2 GB"."""
+    def told(self) -> str:
+        """In words, such as "31.4 images/s, 2% waiting, 1.2 GB"; every ten seconds or so, a new while begins."""
         then, step, waited = self._since
         seconds = max(time.monotonic() - then, 1e-9)
         images = (self._state.step - step) * self._batch / seconds

@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -76,14 +77,7 @@ class Stepper:
         self.recipe, self.network, self.world, self.steps = recipe, network, world, steps
         settings = recipe.train
         self.pieces = pieces_needed(settings.batch, world.size, micro_batch)
-        self.augmentation = Augmentation(
-            recipe.augment.distribution,
-            recipe.augment.rotation,
-            recipe.augment.rotated,
-            recipe.augment.scale,
-            recipe.augment.mirror,
-            recipe.augment.colour,
-        )
+        self.augmentation = Augmentation(**asdict(recipe.augment))  # the same words in both
         self.swaps = side_swaps(labels).to(world.device)
         self.optimiser = torch.optim.SGD(
             network.parameters(), lr=settings.rate, momentum=settings.momentum, weight_decay=settings.weight_decay

@@ -56,7 +56,7 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
     file = read_tensors(path, old_pickles=True)
     own = file.contents if isinstance(file.contents, Mapping) else {}
     if checkpoint.FORMAT in (file.metadata.get("format"), own.get("format")):
-        return Found("a checkpoint of eagrctl", checkpoint.load_checkpoint(path), None)
+        return Found("a checkpoint of eagrctl", checkpoint.checkpoint_in(file, path), None)
     if file.metadata.get("format") == FORMAT:
         return Found("backbone weights of eagrctl", _read_backbone(file, path), None)
     state = _state_dict(file.contents, path)

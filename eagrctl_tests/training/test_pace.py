@@ -17,15 +17,15 @@ def test_rate_and_waiting_are_those_since_the_last_start(monkeypatch: pytest.Mon
     state = Progression(step=7, waited=3.0)
     pace = Pace(state, 4, torch.device("cpu"))
     clock[0], state.step, state.waited = 108.0, 27, 3.4
-    assert str(pace) == "10.0 images/s, 5% waiting, 1.2 GB"
+    assert pace.told() == "10.0 images/s, 5% waiting, 1.2 GB"
     # Ten seconds are over: what is told next is of the time since.
     clock[0] = 120.0
-    assert str(pace).startswith("4.0 images/s")
+    assert pace.told().startswith("4.0 images/s")
     clock[0], state.step = 122.0, 28
-    assert str(pace).startswith("2.0 images/s, 0% waiting")
+    assert pace.told().startswith("2.0 images/s, 0% waiting")
     pace.restart()
     clock[0], state.step = 124.0, 30
-    assert str(pace).startswith("4.0 images/s")
+    assert pace.told().startswith("4.0 images/s")
 
 
 def test_memory_is_that_of_this_process() -> None:
