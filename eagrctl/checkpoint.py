@@ -10,6 +10,7 @@ A checkpoint holds plain types and tensors:
 * `scores`: those on the validation split, by name; empty before the first validation
 * `epoch` and `step`: how far training had come
 * `origin`: where weights came from that were not trained here, in words; else empty
+* `card`: what whoever hands the weights on wants their users to know, licence included, in words; may be missing
 * `training`: what resuming needs (see `eagrctl.training.progression`), or None
 
 It comes in two kinds of file. A `.pt` is what `torch.save` makes of one dictionary with these keys; it is read with
@@ -20,7 +21,7 @@ in its metadata; it has no `training`.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Checkpoint:
     epoch: int = 0
     step: int = 0
     origin: str = ""
+    card: str = ""
     training: Mapping[str, Any] | None = None
 
 
@@ -111,6 +113,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "epoch": checkpoint.epoch,
         "step": checkpoint.step,
         "origin": checkpoint.origin,
+        "card": checkpoint.card,
     }
     network = dict(checkpoint.network)
     training = None if checkpoint.training is None else dict(checkpoint.training)
@@ -128,6 +131,21 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     except RuntimeError as error:
         # torch words a full disk, or a missing folder, as a RuntimeError about positions in its file.
         raise CheckpointError(f"cannot write checkpoint {path}: make room on its disk") from error
+
+
+def halved(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with its network in half precision, which a network that it is loaded into widens again.
+
+    Raises:
+        CheckpointError: a number is too large for half precision.
+    """
+    network = {
+        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in checkpoint.network.items()
+    }
+    for name, tensor in network.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{name} holds numbers beyond 65,504, half precision's largest: keep it whole")
+    return replace(checkpoint, network=network)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -167,6 +185,7 @@ def checkpoint_in(file: TensorFile, path: Path) -> Checkpoint:
             epoch=contents["epoch"],
             step=contents["step"],
             origin=contents["origin"],
+            card=contents.get("card", ""),
             training=contents["training"],
         )
     except (KeyError, TypeError, RecipeError) as error:

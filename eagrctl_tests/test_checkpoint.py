@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, restore_network, save_checkpoint
+from eagrctl.checkpoint import Checkpoint, build_network, halved, load_checkpoint, restore_network, save_checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import CheckpointError
 from eagrctl.recipe import Recipe
@@ -36,6 +36,12 @@ def test_saved_and_loaded_it_gives_the_same_logits(checkpoint: Checkpoint, tmp_p
 def test_nothing_but_the_checkpoint_is_left(checkpoint: Checkpoint, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "best.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+
+
+def test_a_number_too_large_for_half_precision_is_refused(checkpoint: Checkpoint) -> None:
+    network = {**checkpoint.network, "decoder.classify.bias": torch.full((19,), 1e5)}
+    with pytest.raises(CheckpointError, match=r"classify\.bias holds numbers beyond 65,504"):
+        halved(dataclasses.replace(checkpoint, network=network))
 
 
 class Malicious:

@@ -89,22 +89,27 @@ def info(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE|RUN", help="Checkpoint, run, or weights from elsewhere. Default: the newest run's best."
+            metavar="FILE|RUN",
+            help="Checkpoint, run, `shipped`, or weights from elsewhere. Default: the newest run's best, else `shipped`.",
         ),
     ] = None,
 ) -> None:
-    """Show what a file of weights holds: recipe, classes, step, scores, preprocessing.
+    """Show what a file of weights holds: its card with the licence, classes, step, scores, preprocessing, recipe.
+
+    `shipped` is the network that comes with eagrctl.
 
     ```text
     eagrctl weights info
+    eagrctl weights info shipped
     eagrctl weights info runs/NAME/best.pt
     eagrctl weights info resnet50.safetensors
     ```
     """
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.run import find_checkpoint, runs_in
+    from eagrctl.weights import shipped
     from eagrctl.weights.recognise import recognise
 
-    path = find_checkpoint(file, RUNS)
+    path = find_checkpoint(file or (None if any(runs_in(RUNS)) else Path(shipped.NAME)), RUNS)
     found = recognise(path)
     console.result(f"{path}: {found.kind}{'' if found.conversion is None else ', not yet imported'}")
     _describe(found.weights)
@@ -122,6 +127,13 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: weights/NAME.safetensors."),
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store numbers in half precision: half the size, three decimals.")
+    ] = False,
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", metavar="FILE.md", help="Text for users of the weights, licence included, to put in."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Write a checkpoint without what only training needs, as safetensors or as .pt.
@@ -132,21 +144,31 @@ def export(
     ```text
     eagrctl weights export
     eagrctl weights export runs/NAME --format safetensors --output face-parser.safetensors
+    eagrctl weights export runs/NAME --half --card card.md
     ```
     """
     from dataclasses import replace
 
-    from eagrctl.checkpoint import load_checkpoint, save_checkpoint
+    from eagrctl.checkpoint import halved, load_checkpoint, save_checkpoint
     from eagrctl.training.run import find_checkpoint
 
+    about = _text(card) if card else None
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     name = path.parent.name if path.stem in ("best", "last") else path.stem
     output = output or WEIGHTS / f"{name}.{kind}"
     _require_free(output, force, f".{kind}")
-    save_checkpoint(replace(loaded, training=None), output)
+    handed = replace(loaded, training=None, card=loaded.card if about is None else about)
+    save_checkpoint(halved(handed) if half else handed, output)
     console.result(f"{len(loaded.network)} tensors, {output.stat().st_size / 1e6:.1f} MB")
     console.written([output])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"--card {path} cannot be read as text ({error}): name another file") from None
 
 
 def _require_free(output: Path, force: bool, *suffixes: str) -> None:
@@ -194,6 +216,8 @@ def _describe(weights: "Checkpoint | BackboneWeights") -> None:
     console.result(f"trained: epoch {weights.epoch}, step {weights.step:,}")
     if weights.origin:
         console.result(f"origin: {weights.origin}")
+    if weights.card:
+        console.result(f"\n{weights.card}\n")
     scores = ", ".join(f"{name} {100 * value:.1f}" for name, value in weights.scores.items())
     console.result(f"scores on val: {scores or 'none recorded'}")
     console.result(f"\n{recipe_to_toml(weights.recipe)}")

@@ -7,7 +7,7 @@ from eagrctl.data.dataset import FaceDataset
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.recipe import Recipe
-from eagrctl.training.interrupts import leave_interrupts_to_the_parent
+from eagrctl.training.interrupts import leave_signals_to_the_parent
 from eagrctl.training.schedule import Batches
 from eagrctl.training.world import World
 
@@ -46,5 +46,5 @@ def read_batches(
         pin_memory=world.device.type == "cuda",
         prefetch_factor=4 if workers else None,
         multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=leave_interrupts_to_the_parent,
+        worker_init_fn=leave_signals_to_the_parent,
     )

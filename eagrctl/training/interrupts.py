@@ -9,9 +9,14 @@ from types import FrameType
 from eagrctl.events import Notice, Report
 
 
-def leave_interrupts_to_the_parent(worker: int) -> None:
-    """For processes that read samples: Ctrl-C reaches them as well, and is none of their business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def leave_signals_to_the_parent(worker: int) -> None:
+    """For processes that read samples: what is sent to all processes is none of their business.
+
+    Ctrl-C in a terminal reaches them, and so does the SIGTERM of `timeout`, Slurm or a container that is stopped. They
+    end when their parent does.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from eagrctl.checkpoint import Checkpoint, save_checkpoint
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.files import replacing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
+from eagrctl.weights import shipped
 
 try:
     import fcntl
@@ -240,14 +241,21 @@ def same_unfinished(recipe: Recipe, data: Path, given: Path | None, runs: Path, 
 def find_checkpoint(given: Path | None, runs: Path) -> Path:
     """The checkpoint to use: a file as given, the best one of a run, or of the newest run.
 
+    Where nothing is called `shipped`, that is the network that comes with eagrctl.
+
     Raises:
         CheckpointError: there is none.
     """
     if given is None:
         run = next(runs_in(runs), None)
         if run is None:
-            raise CheckpointError(f"no run in {runs}/: train one with eagrctl train, or name a run or checkpoint")
+            raise CheckpointError(
+                f"no run in {runs}/: train one with eagrctl train, or name a run, a checkpoint, or the network that "
+                f"comes with eagrctl: {shipped.NAME}"
+            )
         given = run.folder
+    if given == Path(shipped.NAME) and not given.exists():
+        return shipped.NETWORK
     if given.is_dir():
         run = Run(given)
         found = next((path for path in (run.best, run.last) if path.is_file()), None)

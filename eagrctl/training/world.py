@@ -1,5 +1,6 @@
 """The processes that train one network together, each on a share of every batch."""
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -94,6 +95,9 @@ def joined(gpus: bool) -> Iterator[World]:
         dist.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT, device_id=device if gpus else None)
         try:
             yield World(device, rank, size, local)
+            # Together: gloo's threads end badly where the other side of their connections still speaks to them.
+            dist.barrier()
+            gc.collect()  # what torch's wrapper of a network holds of the group
         finally:
             dist.destroy_process_group()
 

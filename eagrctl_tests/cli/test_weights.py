@@ -81,10 +81,31 @@ def test_an_exported_file_is_the_same_network_without_training(
     assert f"Wrote weights/run.{kind}" in result.stderr
     before, after = load_checkpoint(checkpoint), load_checkpoint(tmp_path / "work" / "weights" / f"run.{kind}")
     assert after.training is None
-    same = ("recipe", "dataset", "classes", "scores", "epoch", "step", "origin")
+    same = ("recipe", "dataset", "classes", "scores", "epoch", "step", "origin", "card")
     assert all(getattr(before, name) == getattr(after, name) for name in same)
     images = torch.randn(1, 3, 49, 49)
     assert torch.equal(restore_network(before)(images).parsing, restore_network(after)(images).parsing)
+
+
+def test_handed_on_in_half_precision_it_is_half_the_size_and_has_its_card(
+    eagrctl: Invoke, checkpoint: Path, tmp_path: Path
+) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("For non-commercial research only.\n")
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    assert eagrctl("weights", "export", checkpoint.parent, "--output", whole).exit_code == 0
+    assert eagrctl("weights", "export", checkpoint.parent, "--half", "--card", card, "--output", half).exit_code == 0
+    tensors = load_checkpoint(half).network
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16, torch.int64}
+    sizes = [sum(tensor.nbytes for tensor in load_checkpoint(path).network.values()) for path in (whole, half)]
+    assert sizes[1] < 0.52 * sizes[0]
+    images = torch.randn(2, 3, 49, 49)
+    before, after = (restore_network(load_checkpoint(path))(images).parsing for path in (whole, half))
+    assert 0 < (before - after).abs().max() < 0.02 * before.abs().max()
+    assert "For non-commercial research only." in eagrctl("weights", "info", half).stdout
+    missing = eagrctl("weights", "export", checkpoint.parent, "--card", tmp_path / "none.md", "--force")
+    assert missing.exit_code == 1
+    assert "none.md cannot be read" in missing.stderr
 
 
 def test_wrong_files_are_one_line_each(eagrctl: Invoke, checkpoint: Path, tmp_path: Path) -> None:

@@ -166,6 +166,19 @@ def test_told_to_stop_all_processes_save_and_leave(number: signal.Signals, start
     assert load_checkpoint(tmp_path / "run" / "last.pt").step > 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_does_not_end_those_that_read(
+    number: signal.Signals, start: Start, tmp_path: Path
+) -> None:
+    process = start("--gpus", 0, "--workers", 1, "--output", "run", "--set", f"train.epochs={MANY}")
+    until(lambda: (tmp_path / "run" / "last.pt").is_file(), process)
+    os.killpg(process.pid, number)
+    said = finish(process)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert load_checkpoint(tmp_path / "run" / "last.pt").step > 0
+
+
 def test_what_one_process_meets_is_one_line_with_its_rank(start: Start, tmp_path: Path, tiny_data: ShardIndex) -> None:
     data = Path(shutil.copytree(tiny_data.root, tmp_path / "data"))
     shard = next(data.glob("train-*.h5"))
