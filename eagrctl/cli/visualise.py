@@ -9,7 +9,7 @@ import typer
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
 from eagrctl.cli.options import RUNS, Gpus, Predictor, Quiet
-from eagrctl.errors import EagrctlError, SourceError
+from eagrctl.errors import EagrctlError
 from eagrctl.events import Notice, Report
 from eagrctl.files import require_writable
 
@@ -114,12 +114,10 @@ def _face(path: Path, aligner: "Aligner", report: Report) -> "Pixels":
     """The face in a photo, (S, S, 3) uint8, aligned like a sample that has no labels."""
     import numpy as np
 
-    from eagrctl.data.images import read_photo
+    from eagrctl.data.photo import read_any_photo
     from eagrctl.data.sample import Sample
 
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder: name the photos in it, such as {path}/*.jpg")
-    photo = read_photo(path)
+    photo = read_any_photo(path)
     aligned = aligner.align(Sample(path.name, photo, np.zeros(photo.shape[:2], np.uint8)))
     if aligned.centred:
         report(Notice(f"No face was found in {path}: the middle of it is shown", warning=True))

@@ -79,6 +79,18 @@ def test_whole_photos_are_shown_to_the_network(eagrctl: Invoke, photos: list[Pat
     assert list(vertices) == [5, 6, 9, 10]
 
 
+def test_a_photo_that_a_camera_held_sideways_is_shown_upright(
+    eagrctl: Invoke, photos: list[Path], drawn: Drawn
+) -> None:
+    upright, turn = astronaut(), Image.Exif()
+    turn[0x0112] = 6  # the file's first row is the right side
+    Image.fromarray(upright).save("upright.png")
+    Image.fromarray(np.rot90(upright)).save("lying.png", exif=turn)
+    assert eagrctl("visualise", "upright.png", "lying.png").exit_code == 0
+    ((_, shown, _, _),) = drawn
+    assert np.array_equal(shown[0], shown[1])
+
+
 @pytest.mark.parametrize(
     ("text", "vertices"), [("3", [3]), ("9, 2,9", [9, 2]), ("all", list(range(16))), ("15,0", [15, 0])]
 )
@@ -132,7 +144,7 @@ def test_aligned_a_face_is_put_on_the_template(
     ("arguments", "complaint"),
     [
         (["missing.jpg"], "missing.jpg is missing"),
-        (["notes.jpg"], "notes.jpg is unreadable"),
+        (["notes.jpg"], "notes.jpg cannot be read as a photo"),
         (["runs"], "runs is a folder: name the photos in it, such as runs/*.jpg"),
         (["one.jpg", "--output", "missing/figure.png"], "its folder does not exist"),
         (["one.jpg", "--output", "figure.jpg"], "ends in .png"),
