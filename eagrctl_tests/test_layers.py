@@ -29,7 +29,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 NEVER_SEE_A_RECIPE = {"data", "network"}
 ONLY_IN = {
     "rich": {"cli/console.py"},
-    "dlib": {"data/landmarks.py"},
+    "av": {"inference/video_file.py"},
+    "dlib": {"data/faces.py", "data/landmarks.py", "data/point_training.py"},
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
 }
 HEAVY = {"torch", "numpy", "pandas", "skimage", "h5py", "dlib", "PIL"}

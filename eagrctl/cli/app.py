@@ -22,6 +22,9 @@ from eagrctl.cli import (
     demo,
     doctor,
     evaluate,
+    export,
+    landmarks,
+    parse,
     prepare,
     runs,
     score,
@@ -31,10 +34,11 @@ from eagrctl.cli import (
 )
 from eagrctl.errors import EagrctlError
 
-DATA, TRAINING, EVALUATION, MORE = "Data", "Training", "Evaluation", "More"
+DATA, TRAINING, EVALUATION, PHOTOS, MORE = "Data", "Training", "Evaluation", "Photos", "More"
 ORDER = (
     "prepare",
     "dataset",
+    "landmarks",
     "train",
     "runs",
     "ablate",
@@ -42,6 +46,8 @@ ORDER = (
     "score",
     "complexity",
     "visualise",
+    "parse",
+    "export",
     "weights",
     "benchmark",
     "doctor",
@@ -109,6 +115,7 @@ def _options(
 
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=DATA)
+app.add_typer(landmarks.app, name="landmarks", rich_help_panel=DATA)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.add_typer(runs.app, name="runs", rich_help_panel=TRAINING)
 app.add_typer(ablate.app, name="ablate", rich_help_panel=TRAINING)
@@ -116,6 +123,8 @@ app.command("evaluate", rich_help_panel=EVALUATION)(evaluate.evaluate)
 app.command("score", rich_help_panel=EVALUATION)(score.score)
 app.command("complexity", rich_help_panel=EVALUATION)(complexity.complexity)
 app.command("visualise", rich_help_panel=EVALUATION)(visualise.visualise)
+app.command("parse", rich_help_panel=PHOTOS)(parse.parse)
+app.command("export", rich_help_panel=PHOTOS)(export.export)
 app.add_typer(weights.app, name="weights", rich_help_panel=MORE)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=MORE)
 app.command("doctor", rich_help_panel=MORE)(doctor.doctor)

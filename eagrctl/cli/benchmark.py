@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eagrctl.cli import benchmark_evaluate, console
+from eagrctl.cli import benchmark_evaluate, benchmark_parse, console
 from eagrctl.cli.device import count_gpus
 from eagrctl.cli.options import Quiet, all_cores
 from eagrctl.cli.work import readers_for
@@ -22,12 +22,14 @@ app = typer.Typer(
 ```text
 eagrctl benchmark train
 eagrctl benchmark evaluate
+eagrctl benchmark parse
 ```""",
     short_help="Measure speed, beside that of the plain way.",
 )
 
 
 app.command("evaluate")(benchmark_evaluate.evaluate)
+app.command("parse")(benchmark_parse.parse)
 
 
 @app.command("train")

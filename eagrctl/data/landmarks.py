@@ -3,12 +3,11 @@
 Landmarks are (5, 2) float64: the centres of the viewer's left and right eye, the tip of the nose, the viewer's left and
 right mouth corner, as x, y in pixels whose centres lie on integers; NaN where one is unknown.
 
-dlib brings its face detector along, but no point predictor: that is a file of its own. No other module imports dlib.
+dlib brings its face detector along, but no point predictor: that is a file of its own.
 """
 
 import importlib.util
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from eagrctl.data.faces import FaceDetector
 from eagrctl.data.sample import Pixels
 from eagrctl.errors import AlignmentError
 
@@ -31,14 +30,6 @@ REMEDY = (
     "or run `apt-get install libdlib-data`"
 )
 
-# The detector looks at a copy no longer than this, in pixels: its time grows with the area, and at this size it still
-# finds faces of an eighth of the side, upsampled a sixteenth.
-LONGEST = 640
-
-# Boxes far less certain than the best one are taken for false: with upsampling, scikit-image's astronaut has a face at
-# 1.16 and a patch of her suit at 0.12.
-DOUBTFUL = 0.25
-
 # A predictor's points depend on the box that it starts from; the median over these shifts, in box sides, steadies them.
 # With 5 points it brings the error that one face in a hundred exceeds from 18 to 16 pixels of an aligned 473.
 SHIFTS = ((0.0, 0.0), (0.04, 0.0), (-0.04, 0.0), (0.0, 0.04), (0.0, -0.04))
@@ -47,10 +38,27 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Face:
+    """A face that was found in a photo.
+
+    Attributes:
+        box: (4,) float64: left, top, right and bottom of the detector's square, which reaches from the brows to the
+            chin, in pixels of the photo; beyond its borders where it cuts the face.
+        confidence: the detector's; 0 is its bar, and a clear face has 1 to 3.
+        landmarks: (5, 2) float64, in pixels of the photo; NaN where the predictor does not know one.
+    """
+
+    box: NDArray[np.float64]
+    confidence: float
+    landmarks: Points
+
+
+@dataclass(frozen=True)
 class _Parts:
     """Which parts of a predictor's answer make the landmarks.
 
     Attributes:
+        name: what the parts are, for reports.
         left_eye: parts around the eye on the viewer's left.
         right_eye: parts around the other one.
         rest: tip of the nose, left and right mouth corner; empty where the predictor knows none of them.
@@ -59,17 +67,35 @@ class _Parts:
             least squares on 500 faces, for 68 by trial on 500 others.
     """
 
+    name: str
     left_eye: tuple[int, ...]
     right_eye: tuple[int, ...]
     rest: tuple[int, ...]
     lift: float
 
 
-# By the number of points. The 5-point predictor's last part is the base of the nose, which is not its tip.
-_PARTS: Mapping[int, _Parts] = {
-    5: _Parts((2, 3), (0, 1), (), 0.028),
-    68: _Parts((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (30, 48, 54), 0.015),
-}
+# The last part of dlib's own 5 points is the base of the nose, which is not its tip.
+_FIVE = _Parts("5 points", (2, 3), (0, 1), (), 0.028)
+_SIXTY_EIGHT = _Parts("68 points", (36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (30, 48, 54), 0.015)
+# What `eagrctl landmarks train` makes (`eagrctl.data.point_training`): the landmarks in their own order.
+_OWN = _Parts("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4), 0.0)
+
+
+def _parts_of(points: Points) -> _Parts | None:
+    """What the parts of a predictor are, told by how many there are and where they lie; None where they are others.
+
+    dlib's own five are the corners of both eyes, the eye on the viewer's right first, and the base of the nose.
+    """
+    if len(points) == 68:
+        return _SIXTY_EIGHT
+    if len(points) != 5:
+        return None
+    across, down = points.T
+    if across[[2, 3]].max() < across[[0, 1]].min() and down[4] > down[:4].mean():
+        return _FIVE
+    if across[0] < across[2] < across[1] and across[3] < across[4] and down[:2].max() < down[2] < down[3:].min():
+        return _OWN
+    return None
 
 
 def find_predictor(given: Path | None = None) -> Path:
@@ -118,11 +144,7 @@ class DlibLandmarks:
 
     def __post_init__(self) -> None:
         # A wrong file stops here, once, and not at every photo in every worker. Unpickling does not come this way.
-        if self._count not in _PARTS:
-            raise AlignmentError(
-                f"{self.path} predicts {self._count} points, which could be any: "
-                f"name {FILES[0]} or {FILES[1]} with --predictor or {VARIABLE}"
-            )
+        _ = self._parts
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -130,7 +152,7 @@ class DlibLandmarks:
     @property
     def description(self) -> str:
         """For the index and every report: `dlib, 5 points, shape_predictor_5_face_landmarks.dat`."""
-        return f"dlib, {self._count} points, {self.path.name}"
+        return f"dlib, {self._parts.name}, {self.path.name}"
 
     def find(self, image: Pixels, near: Points | None = None) -> Points | None:
         """The landmarks of the one face that is meant.
@@ -141,43 +163,40 @@ class DlibLandmarks:
                 and the one that holds most is meant. Without any, it is the largest and most central face.
 
         Returns:
-            (5, 2) float64 in the image's frame. A 5-point predictor knows the eyes alone, and leaves the rest NaN. None
-            where no face is found.
+            (5, 2) float64 in the image's frame. dlib's own 5 points tell of the eyes alone, and leave the rest NaN.
+            None where no face is found.
         """
-        import dlib
-
         image = np.ascontiguousarray(image)
-        box = self._box(image, near)
+        box = self._faces.find(image, near)
         if box is None:
             return None
+        return self._points(image, box)
+
+    def find_all(self, image: Pixels) -> list[Face]:
+        """All faces in a photo, the largest first.
+
+        Args:
+            image: (H, W, 3) uint8, RGB, of any size.
+
+        Returns:
+            Faces; none where none is found.
+        """
+        image = np.ascontiguousarray(image)
+        return [Face(box, confidence, self._points(image, box)) for box, confidence in self._faces.find_all(image)]
+
+    def _points(self, image: Pixels, box: NDArray[np.float64]) -> Points:
+        import dlib
+
         answers = []
         for across, down in SHIFTS:
             shift = np.array([across, down, across, down]) * (box[2] - box[0])
             shape = self._predictor(image, dlib.rectangle(*(round(float(edge)) for edge in box + shift)))
             answers.append([(part.x, part.y) for part in shape.parts()])
-        return _landmarks(np.median(np.array(answers, np.float64), axis=0))
-
-    def _box(self, image: Pixels, near: Points | None) -> NDArray[np.float64] | None:
-        height, width = image.shape[:2]
-        shrink = min(1.0, LONGEST / max(height, width))
-        small = max(1, round(width * shrink)), max(1, round(height * shrink))
-        copy = image if small == (width, height) else np.asarray(Image.fromarray(image).resize(small))
-        scale = np.array([width / small[0], height / small[1]] * 2)
-        # A second look at twice the size takes four times as long and sees more that is no face.
-        for upsampled in (0, 1):
-            rectangles, confidences, _ = self._detector.run(copy, upsampled, 0.0)
-            edges = [(box.left(), box.top(), box.right(), box.bottom()) for box in rectangles]
-            boxes = (np.array(edges, np.float64).reshape(-1, 4) + 0.5) * scale - 0.5
-            chosen = choose_face(boxes, np.array(confidences), (height, width), near)
-            if chosen is not None:
-                return np.asarray(boxes[chosen])
-        return None
+        return _landmarks(np.median(np.array(answers, np.float64), axis=0), self._parts)
 
     @cached_property
-    def _detector(self) -> Any:
-        import dlib
-
-        return dlib.get_frontal_face_detector()
+    def _faces(self) -> FaceDetector:
+        return FaceDetector()
 
     @cached_property
     def _predictor(self) -> Any:
@@ -192,49 +211,23 @@ class DlibLandmarks:
             ) from None
 
     @cached_property
-    def _count(self) -> int:
+    def _parts(self) -> _Parts:
         import dlib
 
-        # dlib does not tell but in an answer.
-        return int(self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 7, 7)).num_parts)
+        # dlib tells how many parts there are, and where they lie on average, in an answer alone. On a photo without any
+        # contrast, that is close to the average of the faces that it was trained on.
+        answer = self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 999, 999)).parts()
+        parts = _parts_of(np.array([(part.x, part.y) for part in answer], np.float64).reshape(-1, 2))
+        if parts is None:
+            raise AlignmentError(
+                f"{self.path} predicts {len(answer)} points, which could be any: "
+                f"name {FILES[0]}, {FILES[1]} or a file of eagrctl landmarks train with --predictor or {VARIABLE}"
+            )
+        return parts
 
 
-def choose_face(
-    boxes: NDArray[np.float64],
-    confidences: NDArray[np.float64],
-    image_size: tuple[int, int],
-    near: Points | None = None,
-) -> int | None:
-    """Which of several detected faces is meant.
-
-    Args:
-        boxes: (N, 4) float64: left, top, right and bottom, in pixels.
-        confidences: (N,) float64, the detector's, greater than zero.
-        image_size: height and width.
-        near: as for `DlibLandmarks.find`.
-
-    Returns:
-        The row of `boxes`; None where there is none, or none that holds a known landmark.
-    """
-    if not len(boxes):
-        return None
-    height, width = image_size
-    upper, lower = boxes[:, :2], boxes[:, 2:]
-    middle = 0.5 * np.array([width - 1, height - 1])
-    distance = np.linalg.norm(0.5 * (upper + lower) - middle, axis=1) / (0.5 * np.hypot(width, height))
-    merit = np.prod(lower - upper, axis=1) * np.clip(1 - distance, 0, None)
-    known = np.empty((0, 2)) if near is None else near[np.isfinite(near).all(axis=1)]
-    if len(known):
-        held = ((known >= upper[:, None]) & (known <= lower[:, None])).all(axis=2).sum(axis=1)
-        eligible = (held > 0) & (held == held.max())
-    else:
-        eligible = confidences >= DOUBTFUL * confidences.max()
-    return int(np.argmax(np.where(eligible, merit, -1))) if eligible.any() else None
-
-
-def _landmarks(points: Points) -> Points:
-    """Five landmarks from a predictor's 5 or 68 points, (5, 2) or (68, 2) float64."""
-    parts = _PARTS[len(points)]
+def _landmarks(points: Points, parts: _Parts) -> Points:
+    """Five landmarks from all points of a predictor, (5, 2) or (68, 2) float64."""
     eyes = np.array([points[list(eye)].mean(axis=0) for eye in (parts.left_eye, parts.right_eye)])
     across, down = eyes[1] - eyes[0]
     landmarks = np.full((5, 2), np.nan)

@@ -1,36 +1,57 @@
 """Checkpoint + photos -> logits -> labels in the source frame."""
 
+from contextlib import nullcontext
+from itertools import chain
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from eagrctl.checkpoint import Checkpoint, restore_network
 from eagrctl.data.dataset import image_tensor, input_matrix, normalise
 from eagrctl.data.labels import BACKGROUND
 from eagrctl.data.sample import Matrix, Pixels
 from eagrctl.inference.mapping import map_labels
+from eagrctl.inference.rewrite import rewritten
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import InputRecipe
 
 
 class Predictor:
-    """A network that parses stored faces.
+    """A network that parses stored faces. Threads may share one.
+
+    What runs is a rewritten copy of the network (`eagrctl.inference.rewrite`), whose logits are the network's own to
+    rounding. Where weights have changed since, as they do while a network is trained, it is rewritten afresh.
 
     Args:
-        network: used as it is; `predict` sets evaluation mode.
+        network: used as it is; evaluation mode is set, here and by `predict`.
         recipe: the input that the network was trained on.
         device: where it runs.
         views: test-time augmentation; none by default.
+        rewrite: False runs the network itself, plainly.
+        precision: another than float32 runs most of the network in it, by autocast: for GPUs, where labels then differ
+            in few pixels. CPUs become slower by it.
     """
 
     def __init__(
-        self, network: EAGRNet, recipe: InputRecipe, device: torch.device, views: TestTimeAugmentation | None = None
+        self,
+        network: EAGRNet,
+        recipe: InputRecipe,
+        device: torch.device,
+        views: TestTimeAugmentation | None = None,
+        *,
+        rewrite: bool = True,
+        precision: torch.dtype = torch.float32,
     ) -> None:
-        self.network = network.to(device)
+        self.network = network.to(device).eval()
         self.recipe = recipe
         self.device = device
         self.views = views or TestTimeAugmentation()
+        self.precision = precision
+        self._tensors = list(chain(network.parameters(), network.buffers()))
+        self._rewritten = (self._versions(), rewritten(network)) if rewrite else None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, views: TestTimeAugmentation | None = None) -> "Predictor":
@@ -57,8 +78,27 @@ class Predictor:
     def logits(self, images: list[Pixels]) -> torch.Tensor:
         """What decides over the classes of each place, (B, N, h, w), on the device; arguments as in `predict`."""
         batch = torch.stack([image_tensor(image, self.recipe.size) for image in images]).to(self.device)
-        self.network.eval()
-        return self.views.logits(self.network, normalise(batch, self.recipe.mean, self.recipe.std))
+        inputs = normalise(batch, self.recipe.mean, self.recipe.std)
+        running = self._running()
+        plain = self.precision == torch.float32
+        with nullcontext() if plain else torch.autocast(self.device.type, self.precision):
+            return self.views.logits(running, inputs)
+
+    def _running(self) -> nn.Module:
+        """What runs: the network as its weights are now."""
+        if self._rewritten is None:
+            return self.network.eval()
+        versions, running = self._rewritten
+        if versions != self._versions():
+            # Outside the inference mode of who asks: what is made in it is of little use outside.
+            with torch.inference_mode(False):
+                running = rewritten(self.network.eval())
+            self._rewritten = (self._versions(), running)
+        return running
+
+    def _versions(self) -> list[int]:
+        """How often each tensor of the network has been written to."""
+        return [0 if tensor.is_inference() else tensor._version for tensor in self._tensors]
 
     def to_source(
         self, logits: torch.Tensor, images: list[Pixels], matrices: list[Matrix], source_sizes: list[tuple[int, int]]

@@ -12,6 +12,7 @@ from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.errors import EagrctlError
 from eagrctl.files import replacing
+from eagrctl.inference.result_formats import save_whole
 
 MARGIN = 8
 
@@ -154,7 +155,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a PNG, whole or not at all; EagrctlError where it cannot be written."""
     try:
         with replacing(path) as temporary:
-            picture.save(temporary, "PNG")
+            save_whole(picture, temporary, "PNG")
     except OSError as error:
         raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.errors import EagrctlError
 from eagrctl.files import replacing
+from eagrctl.inference.result_formats import save_labels
 
 
 class PredictionFolder:
@@ -26,9 +24,7 @@ class PredictionFolder:
     """
 
     def __init__(self, folder: Path, labels: LabelSet) -> None:
-        self.folder = folder
-        self._palette = np.full((256, 3), 255, np.uint8)
-        self._palette[: len(labels)] = labels.colours
+        self.folder, self._labels = folder, labels
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
@@ -39,11 +35,9 @@ class PredictionFolder:
     def look(self, face: Stored, prediction: Pixels) -> None:
         """A face passes by, with its prediction in the source frame, (H, W) uint8; EagrctlError on a full disk."""
         path = self.folder / f"{face.name}.png"
-        picture = Image.fromarray(prediction)
-        picture.putpalette(self._palette.tobytes())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
-                picture.save(temporary, "PNG")
+                save_labels(prediction, self._labels, temporary, software="eagrctl evaluate")
         except OSError as error:
             raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error

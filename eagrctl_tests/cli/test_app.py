@@ -28,8 +28,9 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
     assert set(COMMANDS) == {
         *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "synthetic")),
         *(("dataset", name) for name in ("info", "verify", "browse", "merge")),
+        *(("landmarks", name) for name in ("train", "evaluate")),
         *(("weights", name) for name in ("import", "info", "export")),
-        *(("benchmark", name) for name in ("train", "evaluate")),
+        *(("benchmark", name) for name in ("train", "evaluate", "parse")),
         ("train",),
         ("runs",),
         ("runs", "show"),
@@ -38,6 +39,8 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
         ("score",),
         ("complexity",),
         ("visualise",),
+        ("parse",),
+        ("export",),
         ("doctor",),
         ("demo",),
     }

@@ -10,7 +10,8 @@ from skimage.data import astronaut
 
 from eagrctl.data import landmarks as module
 from eagrctl.data.align import TEMPLATE, align_matrix, warp_image
-from eagrctl.data.landmarks import FILES, VARIABLE, DlibLandmarks, choose_face, find_predictor
+from eagrctl.data.faces import choose_face
+from eagrctl.data.landmarks import FILES, VARIABLE, DlibLandmarks, find_predictor
 from eagrctl.errors import AlignmentError
 
 FIVE, SIXTY_EIGHT = FILES
@@ -102,9 +103,11 @@ def test_sixty_eight_points_give_all_landmarks(sixty_eight: DlibLandmarks) -> No
 
 def test_eyes_lie_above_the_mean_of_their_corners_whichever_way_the_face_is_turned() -> None:
     corners = np.array([[140, 0], [100, 0], [0, 0], [40, 0], [70, 70]], float)
-    upright = module._landmarks(corners)
+    upright = module._landmarks(corners, module._FIVE)
     assert np.allclose(upright[:2], [[20, -2.8], [120, -2.8]])
-    turned = module._landmarks(corners @ np.array([[0.0, 1.0], [-1.0, 0.0]]))  # (x, y) -> (-y, x): clockwise
+    turned = module._landmarks(
+        corners @ np.array([[0.0, 1.0], [-1.0, 0.0]]), module._FIVE
+    )  # (x, y) -> (-y, x): clockwise
     assert np.allclose(turned[:2], [[2.8, 20], [2.8, 120]])
 
 
@@ -166,20 +169,6 @@ def test_the_annotated_face_wins_over_a_larger_one(five: DlibLandmarks, two_face
         found = five.find(two_faces, near)
         assert found is not None
         assert np.linalg.norm(found[:2] - eyes, axis=1).max() < NEAR * scale
-
-
-def test_of_faces_alike_the_central_one_wins_and_of_central_ones_the_largest() -> None:
-    boxes = np.array([[0, 0, 99, 99], [150, 150, 249, 249], [170, 170, 229, 229]], float)
-    assert choose_face(boxes, np.ones(3), (400, 400)) == 1
-    assert choose_face(boxes[[0, 2]], np.ones(2), (200, 200)) == 0
-    assert choose_face(boxes[:0], np.ones(0), (400, 400)) is None
-
-
-def test_the_face_that_holds_most_of_the_annotation_wins() -> None:
-    boxes = np.array([[0, 0, 99, 99], [50, 50, 109, 109]], float)
-    near = np.array([[20, 60], [60, 60], [105, 60], [60, 105], [np.nan, 60]])
-    assert choose_face(boxes, np.ones(2), (400, 400), near) == 1
-    assert choose_face(boxes, np.array([9, 0.1]), (400, 400), near) == 1
 
 
 def test_a_finder_travels_as_a_path_and_works_on_the_other_side(five: DlibLandmarks) -> None:

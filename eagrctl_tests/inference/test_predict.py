@@ -11,6 +11,7 @@ from eagrctl.data.align import compose, resize_matrix
 from eagrctl.data.dataset import normalise
 from eagrctl.data.index import ShardIndex
 from eagrctl.inference.predict import Predictor, labels_in_source
+from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.recipe import Recipe
 
 
@@ -82,3 +83,61 @@ def test_predicting_sets_evaluation_mode(tiny_data: ShardIndex, tiny_recipe: Cal
     face = tiny_data.read("val", 0)
     Predictor(network, recipe.input, torch.device("cpu")).predict([face.image], [face.matrix], [(64, 64)])
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_what_runs_is_rewritten_and_gives_the_network_s_own_logits(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]
+) -> None:
+    recipe = tiny_recipe()
+    network = build_network(recipe, 19)
+    images = [tiny_data.read("val", number).image for number in range(3)]
+    ours = Predictor(network, recipe.input, torch.device("cpu")).logits(images)
+    plain = Predictor(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
+    assert not torch.equal(ours, plain)  # rounding tells which of them ran
+    assert torch.allclose(ours, plain, atol=1e-4 * float(plain.abs().max()))
+
+
+def test_at_other_scales_and_mirrored_they_are_the_same(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]
+) -> None:
+    recipe = tiny_recipe()
+    network = build_network(recipe, 19)
+    images = [tiny_data.read("val", number).image for number in range(2)]
+    views = TestTimeAugmentation(mirror=True, scales=True)
+    ours, plain = (
+        Predictor(network, recipe.input, torch.device("cpu"), views, rewrite=rewrite).logits(images)
+        for rewrite in (True, False)
+    )
+    assert torch.allclose(ours.exp(), plain.exp(), atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["step", "load", "norms"])
+def test_weights_that_changed_are_never_stale(
+    how: str, tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]
+) -> None:
+    recipe = tiny_recipe()
+    network = build_network(recipe, 19)
+    images = [tiny_data.read("val", number).image for number in range(2)]
+    ours = Predictor(network, recipe.input, torch.device("cpu"))
+    before = ours.logits(images)
+    if how == "load":
+        network.load_state_dict(build_network(recipe, 19).state_dict())
+    else:
+        network.train()
+        given = network(torch.randn(2, 3, 49, 49)).parsing
+        if how == "step":
+            given.square().mean().backward()
+            torch.optim.SGD(network.parameters(), lr=0.1).step()
+    after = ours.logits(images)
+    plain = Predictor(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
+    assert not torch.allclose(before, after, rtol=0, atol=1e-2 * float(plain.abs().max()))
+    assert torch.allclose(after, plain, rtol=0, atol=1e-4 * float(plain.abs().max()))
+
+
+def test_another_precision_differs_by_its_rounding(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> None:
+    recipe = tiny_recipe()
+    network = build_network(recipe, 19)
+    images = [tiny_data.read("val", number).image for number in range(2)]
+    whole = Predictor(network, recipe.input, torch.device("cpu")).logits(images)
+    half = Predictor(network, recipe.input, torch.device("cpu"), precision=torch.bfloat16).logits(images)
+    assert 0 < float((half - whole).abs().max()) < 0.1 * float(whole.abs().max())

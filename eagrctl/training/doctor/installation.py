@@ -24,7 +24,11 @@ PACKAGES = (
     ("dlib", "dlib-bin", "--align"),
 )
 # By extra: the distribution it brings, and what that adds.
-EXTRAS = {"tensorboard": ("tensorboard", "curves and pictures of runs in TensorBoard (train --tensorboard)")}
+EXTRAS = {
+    "onnx": ("onnxruntime", "networks as files of ONNX (export)"),
+    "tensorboard": ("tensorboard", "curves and pictures of runs in TensorBoard (train --tensorboard)"),
+    "video": ("av", "videos (parse clip.mp4)"),
+}
 
 
 def installation(folder: Path) -> Iterator[Finding]:

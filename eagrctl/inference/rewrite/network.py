@@ -1,0 +1,77 @@
+"""EAGRNet -> the same function of an image, faster."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from eagrctl.inference.rewrite.decoder import EarlyDecoder
+from eagrctl.inference.rewrite.folding import folded, is_foldable
+from eagrctl.inference.rewrite.pyramid import SplitPyramid
+from eagrctl.inference.rewrite.reasoning import VertexEAGR
+from eagrctl.inference.rewrite.residual import FoldedBlock
+from eagrctl.network.backbone import Backbone, BasicBlock, Bottleneck
+from eagrctl.network.decoder import Decoder
+from eagrctl.network.deployment import Deployment
+from eagrctl.network.eagrnet import EAGRNet, Logits
+from eagrctl.network.edge import EdgePerceiving
+from eagrctl.network.pyramid import PyramidPooling
+from eagrctl.network.reasoning import EAGR
+
+# What has a faster form.
+FASTER: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    BasicBlock: FoldedBlock,
+    Bottleneck: FoldedBlock,
+    PyramidPooling: SplitPyramid,
+    EAGR: VertexEAGR,
+    Decoder: EarlyDecoder,
+}
+# What only calls what it is made of, so that its parts may have one.
+WHOLES = (Backbone, Deployment, EdgePerceiving, nn.ModuleList, nn.Sequential)
+
+
+def rewritten(network: EAGRNet) -> nn.Module:
+    """A copy for inference: (B, 3, S, S) -> `Logits`, whose `parsing` equals the network's to rounding.
+
+    Any size of input will do. Later changes of the network's weights do not reach the copy. `edges` is None unless
+    `forward` is told to give them; the edge module runs where its map guides an EAGR module.
+
+    Args:
+        network: as it is in evaluation mode. A module in it that is not known here is copied as it is; so is the
+            whole of anything derived from `EAGRNet`.
+    """
+    if type(network) is not EAGRNet:
+        return copy.deepcopy(network).eval()
+    return RewrittenNetwork(network).eval().requires_grad_(False)
+
+
+class RewrittenNetwork(nn.Module):
+    """`EAGRNet`, made of faster parts; see `rewritten`."""
+
+    def __init__(self, network: EAGRNet) -> None:
+        super().__init__()
+        parts = (network.backbone, network.pyramid, network.decoder, network.reason)
+        self.backbone, self.pyramid, self.decoder, self.reason = map(_faster, parts)
+        self.edge = None if network.edge is None else _faster(network.edge)
+        self.guided = any(isinstance(module, VertexEAGR) for module in self.reason.modules())
+
+    def forward(self, images: torch.Tensor, edges: bool = False) -> Logits:
+        """(B, 3, H, W), channel statistics normalised -> `Logits`, with edges only if asked for."""
+        features = self.backbone(images)
+        found = self.edge(features) if self.edge is not None and (edges or self.guided) else None
+        high, low = self.reason(self.pyramid(features.conv5), features.conv2, found)
+        return Logits(self.decoder(high, low), found if edges else None)
+
+
+def _faster(module: nn.Module) -> nn.Module:
+    if is_foldable(module):
+        return folded(module)
+    if type(module) in FASTER:
+        return FASTER[type(module)](module)
+    if type(module) in WHOLES:
+        whole = copy.copy(module)
+        whole._modules = {name: child and _faster(child) for name, child in module._modules.items()}
+        return whole
+    return copy.deepcopy(module)
