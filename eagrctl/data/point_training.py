@@ -10,6 +10,7 @@ tells how far it is.
 import os
 import re
 import signal
+import sys
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -121,20 +122,21 @@ def train_points(
         finally:
             process.kill()
             process.join()
-        if process.exitcode != 0:
+        if process.exitcode not in (0, _UNWRITTEN):
             raise DataError(
                 f"the process that trained ended early (exit code {process.exitcode}{last and f': {last}'}): "
                 "if memory ran short, ask for fewer --starts"
             )
-        try:
-            DlibLandmarks(temporary)
-        except AlignmentError:
-            raise DataError(f"{output} could not be written whole: is the disk full?") from None
+        if process.exitcode == _UNWRITTEN or not _whole(temporary):
+            raise DataError(f"{output} could not be written whole: is the disk full?")
     return output
 
 
 # What the process that trains sends last, before dlib's own lines take the pipe over.
 _FITTING = "fitting"
+
+# Its exit code where it had a predictor and could not write it.
+_UNWRITTEN = 74
 
 
 def _train_alone(root: Path, split: str, path: Path, options: PointOptions, sender: Connection) -> None:
@@ -148,9 +150,22 @@ def _train_alone(root: Path, split: str, path: Path, options: PointOptions, send
         sender.send(_FITTING)
         for standard in (1, 2):
             os.dup2(sender.fileno(), standard)
-        fit(faces, options).save(str(path))
     except DataError as error:
         sender.send(error)
+        return
+    predictor = fit(faces, options)
+    try:
+        predictor.save(str(path))
+    except RuntimeError:
+        sys.exit(_UNWRITTEN)
+
+
+def _whole(path: Path) -> bool:
+    try:
+        DlibLandmarks(path)
+    except AlignmentError:
+        return False
+    return True
 
 
 def _listen(receiver: Connection, report: Report, trees: int) -> str:

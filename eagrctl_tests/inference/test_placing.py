@@ -44,7 +44,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> type[Told]:
         pass
 
     monkeypatch.setattr(module, "DlibLandmarks", Here)
-    monkeypatch.setattr(module, "find_predictor", lambda given: Path("none.dat"))
+    monkeypatch.setattr(module, "find_predictor", lambda given, shipped_first: Path("none.dat"))
     return Here
 
 

@@ -19,6 +19,7 @@ def _an_empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
     monkeypatch.setattr(landmarks, "_package_folders", list)
     monkeypatch.setattr(landmarks, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(landmarks, "SHIPPED", tmp_path / "shipped.dat")
 
 
 def look(folder: Path, inside: Path | None = None) -> dict[str, Finding]:
