@@ -67,10 +67,10 @@ def parse(
 ) -> None:
     """Measure how fast photos are parsed.
 
-    First the networks, from pixels to logits, one image at a time and eight: plainly in float32, as eagrctl runs them,
-    and by ONNX Runtime where it is installed, in turns. Of a large network with random weights, norms have the
-    statistics of the faces it is measured on. Then whole photos, detection and JPEG included, part by part one after
-    the other, and all in all as `eagrctl parse` does it.
+    First whole photos, detection and JPEG included, part by part one after the other, and all in all as `eagrctl parse`
+    does it. Then the networks, from pixels to logits, one image at a time and eight: plainly in float32, as eagrctl
+    runs them, and by ONNX Runtime where it is installed, in turns. Of a large network with random weights, norms have
+    the statistics of the faces it is measured on; it takes minutes, and `--full none` leaves it out.
 
     ```text
     eagrctl benchmark parse
@@ -97,15 +97,17 @@ def parse(
     networks += [] if full == "none" else [_full(full)]
     parser = FaceParser(path, device=device, predictor=predictor)
     speeds: dict[str, list[NetworkSpeed]] = {}
-    with _photos(photos) as folder, console.progress(quiet) as report:
-        paths = [photo.path for photo in find_photos([str(folder)], report=report) if not photo.video]
-        whole = measure_photos(parser, small, paths, predictor, report)
+    with _photos(photos) as folder:
+        with console.progress(quiet) as report:
+            paths = [photo.path for photo in find_photos([str(folder)], report=report) if not photo.video]
+            whole = measure_photos(parser, small, paths, predictor, report)
+        said = f"{len(paths)} photos of {photos}" if photos else f"scikit-image's astronaut, {COPIES} times"
+        _show_photos(whole, said)
         for each in networks:
-            faces = faces_of(paths, each.recipe.size, predictor)
-            speeds[each.title] = _measure(each, faces, device, repeat, compiled, report)
-    for title, found in speeds.items():
-        _show(title, found)
-    _show_photos(whole, f"{len(paths)} photos of {photos}" if photos else f"scikit-image's astronaut, {COPIES} times")
+            with console.progress(quiet) as report:
+                faces = faces_of(paths, each.recipe.size, predictor)
+                speeds[each.title] = _measure(each, faces, device, repeat, compiled, report)
+            _show(each.title, speeds[each.title])
     where = ", ".join([hardware(device.type == "cuda"), *_versions()])
     console.result(f"Measured on {where}.")
     _show_goals([speeds[each.title] for each in networks], whole)
@@ -143,8 +145,9 @@ def _full(named: str) -> Measured:
     from eagrctl.recipe import find_recipe, load_recipe
     from eagrctl.training.run import find_checkpoint
 
-    if Path(named).exists() and not named.endswith(".toml"):
-        checkpoint = load_checkpoint(find_checkpoint(Path(named), RUNS))
+    path = Path(named)
+    if path.suffix in (".pt", ".safetensors") or (path / "best.pt").is_file():
+        checkpoint = load_checkpoint(find_checkpoint(path, RUNS))
         return Measured(named, restore_network(checkpoint), checkpoint.recipe.input)
     torch.manual_seed(0)
     recipe = load_recipe(find_recipe(named), [])

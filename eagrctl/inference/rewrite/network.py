@@ -12,6 +12,7 @@ from eagrctl.inference.rewrite.folding import folded, is_foldable
 from eagrctl.inference.rewrite.pyramid import SplitPyramid
 from eagrctl.inference.rewrite.reasoning import VertexEAGR
 from eagrctl.inference.rewrite.residual import FoldedBlock
+from eagrctl.inference.rewrite.winograd import fastest
 from eagrctl.network.backbone import Backbone, BasicBlock, Bottleneck
 from eagrctl.network.decoder import Decoder
 from eagrctl.network.deployment import Deployment
@@ -67,7 +68,7 @@ class RewrittenNetwork(nn.Module):
 
 def _faster(module: nn.Module) -> nn.Module:
     if is_foldable(module):
-        return folded(module)
+        return fastest(folded(module))
     if type(module) in FASTER:
         return FASTER[type(module)](module)
     if type(module) in WHOLES:

@@ -5,6 +5,7 @@ from torch import nn
 
 from eagrctl.inference.rewrite.folding import FoldedConvolution, folded
 from eagrctl.inference.rewrite.grids import kept, pooling, resizing, shifted
+from eagrctl.inference.rewrite.winograd import fastest
 from eagrctl.network.pyramid import FACTORS, PyramidPooling
 
 TAPS = 3  # along each side of the bottleneck's kernel
@@ -30,7 +31,7 @@ class SplitPyramid(nn.Module):
         *cells, own = whole.weight.split_with_sizes(
             [prior] * len(FACTORS) + [whole.weight.shape[1] - prior * len(FACTORS)], 1
         )
-        self.own = FoldedConvolution(own, whole.bias, whole.slope, padding=(1, 1))
+        self.own = fastest(FoldedConvolution(own, whole.bias, whole.slope, padding=(1, 1)))
         for factor, weight in zip(FACTORS, cells, strict=True):
             # (O, P, rows of taps, columns of taps) -> (P, rows * columns * O)
             self.register_buffer(f"taps{factor}", weight.permute(1, 2, 3, 0).flatten(1).contiguous())

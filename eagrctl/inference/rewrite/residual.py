@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from eagrctl.inference.rewrite.folding import folded, one_pass
+from eagrctl.inference.rewrite.winograd import fastest
 from eagrctl.network.backbone import Block
 
 
@@ -12,7 +13,7 @@ class FoldedBlock(nn.Module):
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        *early, last = (folded(unit) for unit in block.units())
+        *early, last = (fastest(folded(unit)) for unit in block.units())
         self.early = nn.Sequential(*early)
         self.last = last
         short = block.shortcut

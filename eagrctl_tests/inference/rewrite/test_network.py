@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from eagrctl.checkpoint import build_network
-from eagrctl.inference.rewrite import rewritten
+from eagrctl.inference.rewrite import rewritten, winograd
 from eagrctl.network.abn import convolution
 from eagrctl.network.eagrnet import EAGRNet, Logits
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
@@ -42,6 +42,23 @@ def network_of(*overrides: str, dtype: torch.dtype = torch.float64) -> EAGRNet:
 def test_every_variant_gives_the_same(override: str, dtype: torch.dtype) -> None:
     network = network_of(override, dtype=dtype)
     faster = rewritten(network)
+    for size in ((49, 49), (64, 57)):
+        images = torch.randn(2, 3, *size, dtype=dtype)
+        assert_equal(faster(images).parsing, network(images).parsing)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize("override", ["model.width=0.125", 'model.backbone="resnet50"', "model.graph=false"])
+@torch.inference_mode()
+def test_so_do_those_of_processors_that_prefer_winograd(
+    override: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "WORTHWHILE", 64)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    network = network_of(override, dtype=dtype)
+    faster = rewritten(network)
+    # Of each block one at least, and the pyramid's.
+    assert sum(isinstance(module, winograd.WinogradConvolution) for module in faster.modules()) > 8
     for size in ((49, 49), (64, 57)):
         images = torch.randn(2, 3, *size, dtype=dtype)
         assert_equal(faster(images).parsing, network(images).parsing)
