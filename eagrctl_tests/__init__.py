@@ -2,5 +2,5 @@
 
 import os
 
-# One core for each process that tests: tiny tensors gain nothing from more, and threads would wait for one another's cores.
+# One core for each process: tiny tensors gain nothing from more, and threads would wait for one another's cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -90,7 +90,7 @@ def info(
         Path | None,
         typer.Argument(
             metavar="FILE|RUN",
-            help="Checkpoint, run, `shipped`, or weights from elsewhere. Default: the newest run's best, else `shipped`.",
+            help="Checkpoint, run, `shipped`, or weights from elsewhere. Default: the newest run, else `shipped`.",
         ),
     ] = None,
 ) -> None:
