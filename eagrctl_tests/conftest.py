@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import register_random, settings
 from PIL import Image
 
 from eagrctl.data.aligner import Aligner
@@ -19,6 +19,18 @@ from eagrctl.recipe import Recipe, find_recipe, load_recipe
 # Property-based tests compare results, not times: a slow machine is no failure.
 settings.register_profile("eagrctl", deadline=None)
 settings.load_profile("eagrctl")
+
+
+class _TorchRandom:
+    """torch's random numbers, which hypothesis then repeats with an example."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+TORCH_RANDOM = _TorchRandom()  # hypothesis holds it weakly
+register_random(TORCH_RANDOM)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SUBSET = SHARED / "data" / "celebamask-hq-subset"

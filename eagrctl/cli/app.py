@@ -84,7 +84,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Face parsing with EAGRNet: from a folder of labelled faces to the paper's table.
+    help="""Face parsing with EAGRNet: from a photo to its masks, from a folder of labelled faces to the paper's table.
+
+**Masks of anybody's photos**, by a network that comes along
+
+```text
+eagrctl parse photo.jpg                   # writes parsed/photo.png and more
+```
 
 **The way from a download to a table**
 

@@ -29,9 +29,11 @@ def test_it_equals_the_direct_convolution(
     around = (dilation, dilation)
     ours = WinogradConvolution(FoldedConvolution(weight, bias, slope, padding=around, dilation=around))
     expected = F.conv2d(images, weight, bias, padding=dilation, dilation=dilation)
-    before = images.clone()
-    assert_equal(ours(images, plus), F.leaky_relu(expected if plus is None else expected + plus, slope))
-    assert torch.equal(images, before)
+    if plus is not None:
+        expected = expected + plus
+    untouched = images.clone()
+    assert_equal(ours(images, plus), F.leaky_relu(expected, slope), before=expected)
+    assert torch.equal(images, untouched)
 
 
 @pytest.mark.parametrize(
