@@ -16,6 +16,7 @@ from eagrctl.checkpoint import build_network
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Progress, Report, ignore
 from eagrctl.inference.chart import Panel, bar_chart
+from eagrctl.inference.clock import wait_for
 from eagrctl.inference.memory import TrainingMemory, inference_memory, training_memory
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe
@@ -219,10 +220,10 @@ def _latency(
         with torch.inference_mode():
             # The first pass is slower, as it chooses algorithms and finds memory: its time does not count.
             for _ in range(1 + runs):
-                _wait_for(device)
+                wait_for(device)
                 started = time.perf_counter()
                 network(image)
-                _wait_for(device)
+                wait_for(device)
                 seconds.append(time.perf_counter() - started)
                 advance()
     except RuntimeError as error:
@@ -234,8 +235,3 @@ def _latency(
             "lower --set input.size=..., or measure no latency with --runs 0"
         ) from None
     return statistics.median(seconds[1:])
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

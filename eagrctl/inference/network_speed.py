@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from eagrctl.data.dataset import image_tensor, normalise
 from eagrctl.data.sample import Pixels
 from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.clock import wait_for
 from eagrctl.inference.predict import Predictor
 from eagrctl.network.abn import ActivatedBatchNorm
 from eagrctl.network.eagrnet import EAGRNet
@@ -131,12 +132,6 @@ def _labels(predictor: Predictor, logits: torch.Tensor, images: list[Pixels]) ->
     size = predictor.recipe.size
     whole = np.eye(2, 3)
     return np.stack(predictor.to_source(logits, images, [whole] * len(images), [(size, size)] * len(images)))
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until a GPU has done what it was told; a CPU has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @torch.no_grad()

@@ -1,8 +1,7 @@
 """How fast whole photos are parsed: part by part, and all in all."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from eagrctl.data.photo import read_any_photo
 from eagrctl.data.sample import Pixels
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.clock import Clock
 from eagrctl.inference.merge import merge_faces
-from eagrctl.inference.network_speed import wait_for
 from eagrctl.inference.parsed import Failed, ParsedFace
 from eagrctl.inference.parser import FaceParser
 from eagrctl.inference.placing import Placed, Placer, shifted
@@ -46,25 +45,10 @@ class PhotoSpeed:
         return self.faces / self.together
 
 
-class _Clock:
-    """Sums of seconds by part."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.seconds = dict.fromkeys(PARTS, 0.0)
-        self._device = device
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        wait_for(self._device)
-        self.seconds[name] += time.perf_counter() - start
-
-
 class _TimedPlacer(Placer):
     """Tells finding from aligning."""
 
-    def __init__(self, size: int, predictor: Path | None, clock: _Clock) -> None:
+    def __init__(self, size: int, predictor: Path | None, clock: Clock) -> None:
         super().__init__(size, "faces", predictor)
         self._clock = clock
 
@@ -109,7 +93,7 @@ def measure_photos(
     Raises:
         EagrctlError: a photo that cannot be read.
     """
-    clock = _Clock(predictor.device)
+    clock = Clock(PARTS, predictor.device)
     placer = _TimedPlacer(parser.size, landmarks, clock)
     parser.parse(photos[0])  # warms up
     count = 0

@@ -1,8 +1,5 @@
 """How long an evaluation takes, part by part, beside the plain way of doing the same."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +10,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.clock import Clock
 from eagrctl.inference.predict import Predictor
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.scores import score
@@ -70,7 +68,7 @@ def measure_evaluation(
         ShardError: no such split, or a shard that cannot be read.
     """
     total = min(images, index.split(split).count)
-    ours, plain = _Clock(predictor.device), _Clock(predictor.device)
+    ours, plain = Clock(PARTS, predictor.device), Clock(PARTS, predictor.device)
     own, other = Confusion(len(index.classes)), np.zeros((len(index.classes),) * 2, np.int64)
     differing = pixels = 0
     _once(predictor, index, split, batch)
@@ -99,22 +97,6 @@ def measure_evaluation(
     with plain.part(SCORE):
         score(other, index.labels)
     return EvaluationSpeed(total, ours.seconds, plain.seconds, differing / max(pixels, 1))
-
-
-class _Clock:
-    """Sums of seconds by part."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.seconds = dict.fromkeys(PARTS, 0.0)
-        self._device = device
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        self.seconds[name] += time.perf_counter() - start
 
 
 def _once(predictor: Predictor, index: ShardIndex, split: str, batch: int) -> None:

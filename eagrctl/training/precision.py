@@ -12,9 +12,10 @@ from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Report, ignore
+from eagrctl.inference.clock import wait_for
 from eagrctl.inference.complexity import count_flops
 from eagrctl.recipe import Recipe
-from eagrctl.training.speed import Speed, Timing, finish, time_steps
+from eagrctl.training.speed import Speed, Timing, time_steps
 from eagrctl.training.world import World
 
 
@@ -87,9 +88,9 @@ def matrix_rate(device: torch.device, side: int = 8192, runs: int = 10) -> float
     one, other = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = math.inf
     for _ in range(2 + runs):
-        finish(device)
+        wait_for(device)
         began = time.perf_counter()
         torch.matmul(one, other)
-        finish(device)
+        wait_for(device)
         best = min(best, time.perf_counter() - began)
     return 2 * side**3 / best

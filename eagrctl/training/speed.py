@@ -11,6 +11,7 @@ import torch
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.clock import wait_for
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import read_batches, steps_of
 from eagrctl.training.loop import READ_EVERY
@@ -131,7 +132,7 @@ def time_steps(
     report(Progress(task, 0, total))
     for step in range(total):
         if step == WARM_UP:
-            finish(device)
+            wait_for(device)
             meet()
             images, waited, began = 0, 0.0, time.perf_counter()
         asked = time.perf_counter()
@@ -143,12 +144,6 @@ def time_steps(
             world.sum(torch.stack(unread).double().sum(dim=0)).cpu()
             unread.clear()
         report(Progress(task, step + 1, total))
-    finish(device)
+    wait_for(device)
     seconds = time.perf_counter() - began
     return Timing(images, seconds, waited, peak_memory(device), torch.get_num_threads())
-
-
-def finish(device: torch.device) -> None:
-    """Wait until a device has done all it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
