@@ -122,7 +122,6 @@ def _ready(
     output: Path,
 ) -> "tuple[FaceParser, ResultFolder]":
     """The parser, and the folder that knows what its results depend on."""
-    from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.landmarks import find_predictor
     from eagrctl.inference.overlay import label_set_of
     from eagrctl.inference.parsed_files import ResultFolder
@@ -141,5 +140,5 @@ def _ready(
         probabilities=wanted.probabilities,
         batch=batch,
     )
-    labels = label_set_of(load_checkpoint(path).dataset, parser.classes)
+    labels = label_set_of(parser.dataset, parser.classes)
     return parser, ResultFolder(output, labels, Settings.of(path, points, finding), parser.size, wanted)

@@ -72,7 +72,7 @@ class FaceParser:
         if finding not in ("faces", "crop", "whole"):
             raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
         checkpoint = load_checkpoint(_weights(weights))
-        self._classes = checkpoint.classes
+        self._dataset, self._classes = checkpoint.dataset, checkpoint.classes
         self._predictor = Predictor.of(checkpoint, _device(device))
         self._placer = Placer(self.size, finding, None if predictor is None else Path(predictor))
         self._probabilities, self._batch = probabilities, batch
@@ -81,6 +81,11 @@ class FaceParser:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, by id; the background is 0."""
         return self._classes
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset whose classes these are."""
+        return self._dataset
 
     @property
     def size(self) -> int:
@@ -191,9 +196,7 @@ def _labels(logits: torch.Tensor, matrix: Matrix, window: Window, size: int) -> 
 
 
 def _weights(given: Path | str | None) -> Path:
-    path = shipped.NETWORK if given is None else Path(given)
-    if path == Path(shipped.NAME) and not path.exists():
-        path = shipped.NETWORK
+    path = shipped.NETWORK if given is None else shipped.meant(Path(given))
     if path == shipped.NETWORK and not path.is_file():
         raise CheckpointError("this eagrctl comes without its network: name a checkpoint, or install it again")
     if path.is_dir():

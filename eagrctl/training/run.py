@@ -254,8 +254,7 @@ def find_checkpoint(given: Path | None, runs: Path) -> Path:
                 f"comes with eagrctl: {shipped.NAME}"
             )
         given = run.folder
-    if given == Path(shipped.NAME) and not given.exists():
-        return shipped.NETWORK
+    given = shipped.meant(given)
     if given.is_dir():
         run = Run(given)
         found = next((path for path in (run.best, run.last) if path.is_file()), None)

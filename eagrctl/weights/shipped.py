@@ -6,13 +6,13 @@ research only, covers them; README says how.
 
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent / "shipped"
-
-# A checkpoint in half precision.
-NETWORK = _FOLDER / "face-parser.safetensors"
-
-# dlib's point predictor with five points.
-POINTS = _FOLDER / "five-points.dat"
+# A checkpoint in half precision. The point predictor beside it is found by `eagrctl.data.landmarks`.
+NETWORK = Path(__file__).parent / "shipped" / "face-parser.safetensors"
 
 # What commands call the network in place of a path.
 NAME = "shipped"
+
+
+def meant(path: Path) -> Path:
+    """The network's own path where `path` is its name and nothing is called so; else `path`."""
+    return NETWORK if path == Path(NAME) and not path.exists() else path
