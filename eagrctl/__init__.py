@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eagrctl.errors import EagrctlError
-    from eagrctl.inference.parsed import Failed, ParsedFace, ParsedPhoto
-    from eagrctl.inference.parser import FaceParser
+    from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
+    from eagrctl.parsing.parser import FaceParser
 
 __all__ = ["EagrctlError", "FaceParser", "Failed", "ParsedFace", "ParsedPhoto", "__version__"]
 
@@ -15,10 +15,10 @@ __version__ = "0.1.0"
 # Imported when they are asked for: torch takes seconds, and `eagrctl --help` needs none of it.
 _HOMES = {
     "EagrctlError": "errors",
-    "Failed": "inference.parsed",
-    "FaceParser": "inference.parser",
-    "ParsedFace": "inference.parsed",
-    "ParsedPhoto": "inference.parsed",
+    "Failed": "parsing.parsed",
+    "FaceParser": "parsing.parser",
+    "ParsedFace": "parsing.parsed",
+    "ParsedPhoto": "parsing.parsed",
 }
 
 

@@ -10,10 +10,10 @@ from hypothesis import register_random, settings
 from PIL import Image
 
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.prepare import prepare
+from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
 
 # Property-based tests compare results, not times: a slow machine is no failure.

@@ -8,8 +8,8 @@ import eagrctl
 
 def test_the_public_names_are_there() -> None:
     from eagrctl.errors import EagrctlError
-    from eagrctl.inference.parsed import Failed, ParsedFace, ParsedPhoto
-    from eagrctl.inference.parser import FaceParser
+    from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
+    from eagrctl.parsing.parser import FaceParser
 
     expected = {
         "EagrctlError": EagrctlError,

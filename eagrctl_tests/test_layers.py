@@ -13,24 +13,29 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors __init__",
-        "events files",
-        "recipe",
-        "data network",
+        "arrays events files workers",
         "tensorfile",
+        "recipe",
+        "network faces",
+        "data",
         "checkpoint",
         "weights",
         "inference",
+        "drawing",
         "scoring",
+        "parsing export",
         "training",
+        "paper",
+        "benchmark doctor",
         "cli",
         "__main__",
     )
 )
-NEVER_SEE_A_RECIPE = {"data", "network"}
+NEVER_SEE_A_RECIPE = {"faces", "data", "network"}
 ONLY_IN = {
     "rich": {"cli/console.py"},
-    "av": {"inference/video_file.py"},
-    "dlib": {"data/faces.py", "data/landmarks.py", "data/point_training.py"},
+    "av": {"parsing/video/frames.py"},
+    "dlib": {"faces/detector.py", "faces/landmarks.py", "training/landmarks/train.py"},
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
 }
 HEAVY = {"torch", "numpy", "pandas", "skimage", "h5py", "dlib", "PIL"}

@@ -18,9 +18,9 @@ from eagrctl.errors import EagrctlError
 if TYPE_CHECKING:
     import torch
 
-    from eagrctl.training.ablation import Ablation
+    from eagrctl.paper.ablation import Ablation
+    from eagrctl.paper.variants import Training
     from eagrctl.training.launch import Places
-    from eagrctl.training.variants import Training
 
 ABOUT = {
     "components": "Table 1 and Figure 3: what edges, graph, reasoning and BA loss add to the baseline.",
@@ -160,9 +160,9 @@ for _name in ABOUT:
 def _planned(
     name: str, recipe: str | None, overrides: list[str], data: Path | None, output: Path | None, split: str | None
 ) -> "Ablation":
+    from eagrctl.paper.ablation import Ablation, default_split
+    from eagrctl.paper.variants import STUDIES, plan_ablation
     from eagrctl.recipe import find_recipe
-    from eagrctl.training.ablation import Ablation, default_split
-    from eagrctl.training.variants import STUDIES, plan_ablation
 
     chosen, _, index = chosen_recipe(recipe, overrides, data)
     plan = plan_ablation(find_recipe(chosen), overrides, list(STUDIES) if name == "all" else [name])
@@ -192,8 +192,8 @@ def _train_and_score(ablation: "Ablation", work: Work, places: "Places") -> dict
     Raises:
         KeyboardInterrupt: the user wants to stop.
     """
-    from eagrctl.training.ablation_rows import tables_of
-    from eagrctl.training.ablation_tables import write_tables
+    from eagrctl.paper.ablation_rows import tables_of
+    from eagrctl.paper.ablation_tables import write_tables
 
     failed: dict[str, str] = {}
     trainings = ablation.plan.trainings
@@ -233,8 +233,8 @@ def _train(ablation: "Ablation", training: "Training", work: Work, places: "Plac
 
 def _show(ablation: "Ablation", faces: int, work: Work) -> None:
     """Write the tables, draw the pictures, and print what was asked for."""
-    from eagrctl.training.ablation_rows import tables_of
-    from eagrctl.training.ablation_tables import cells, conditions, headings, in_lines, write_tables
+    from eagrctl.paper.ablation_rows import tables_of
+    from eagrctl.paper.ablation_tables import cells, conditions, headings, in_lines, write_tables
 
     tables = tables_of(ablation)
     written = []
@@ -257,7 +257,7 @@ def _show(ablation: "Ablation", faces: int, work: Work) -> None:
 
 
 def _draw(ablation: "Ablation", faces: int, work: Work) -> list[Path]:
-    from eagrctl.inference.visualise import save_picture
+    from eagrctl.drawing.pictures import save_picture
 
     drawn = []
     for study in ablation.plan.studies:

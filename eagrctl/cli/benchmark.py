@@ -13,7 +13,7 @@ from eagrctl.cli.work import readers_for
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
-    from eagrctl.training.benchmark import Goal, TrainingBenchmark
+    from eagrctl.benchmark.training import Goal, TrainingBenchmark
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -87,10 +87,10 @@ def train(
         raise typer.BadParameter(f"GPUs have one process each: drop it for --gpus {number}", param_hint="--processes")
     if figures is not None:
         require_writable(figures, ".json")
+    from eagrctl.benchmark.training import benchmark_training, painted_faces
     from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import find_recipe, load_recipe
-    from eagrctl.scoring.tables import write_report
-    from eagrctl.training.benchmark import benchmark_training, painted_faces
+    from eagrctl.scoring.report.tables import write_report
 
     number = number if on_gpus else processes or 2
     name = recipe or ("celebamask-hq" if on_gpus else "celebamask-hq-small")
@@ -119,7 +119,7 @@ def train(
 
 def show(measured: "TrainingBenchmark") -> None:
     """Print each way's figures, and what follows from them."""
-    from eagrctl.inference.chart import readable
+    from eagrctl.drawing.chart import readable
 
     on_gpus = measured.matrix_rate is not None
     headings = ["", "processes", "batch", "images/s", "waiting", "memory (GB)"]

@@ -39,12 +39,12 @@ def evaluate(
     """
     import torch
 
+    from eagrctl.benchmark.evaluation import PARTS, measure_evaluation
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
     from eagrctl.inference.predict import Predictor
     from eagrctl.scoring.evaluate import check_classes
-    from eagrctl.scoring.speed import PARTS, measure_evaluation
-    from eagrctl.scoring.tables import write_report
+    from eagrctl.scoring.report.tables import write_report
     from eagrctl.training.run import Run, find_checkpoint
 
     if figures is not None:

@@ -18,10 +18,10 @@ from eagrctl.files import require_writable
 if TYPE_CHECKING:
     import torch
 
-    from eagrctl.data.sample import Pixels
+    from eagrctl.arrays import Pixels
+    from eagrctl.benchmark.networks import NetworkSpeed
+    from eagrctl.benchmark.photos import PhotoSpeed
     from eagrctl.events import Report
-    from eagrctl.inference.network_speed import NetworkSpeed
-    from eagrctl.inference.parse_speed import PhotoSpeed
     from eagrctl.network.eagrnet import EAGRNet
     from eagrctl.recipe import InputRecipe
 
@@ -80,12 +80,12 @@ def parse(
     """
     if figures is not None:
         require_writable(figures, ".json")
+    from eagrctl.benchmark.photos import faces_of, measure_photos
+    from eagrctl.benchmark.training import hardware
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.data.photos import find_photos
-    from eagrctl.inference.parse_speed import faces_of, measure_photos
-    from eagrctl.inference.parser import FaceParser
     from eagrctl.inference.predict import Predictor as Network
-    from eagrctl.training.benchmark import hardware
+    from eagrctl.parsing.parser import FaceParser
+    from eagrctl.parsing.photos import find_photos
     from eagrctl.training.run import find_checkpoint
     from eagrctl.weights import shipped
 
@@ -112,7 +112,7 @@ def parse(
     console.result(f"Measured on {where}.")
     _show_goals([speeds[each.title] for each in networks], whole)
     if figures is not None:
-        from eagrctl.scoring.tables import write_report
+        from eagrctl.scoring.report.tables import write_report
 
         contents = {
             "hardware": where,
@@ -157,8 +157,8 @@ def _full(named: str) -> Measured:
 def _measure(
     measured: Measured, faces: "list[Pixels]", device: "torch.device", repeat: int, compiled: bool, report: "Report"
 ) -> "list[NetworkSpeed]":
-    from eagrctl.inference.export import onnx_bytes
-    from eagrctl.inference.network_speed import calibrate, measure_network, onnx_available
+    from eagrctl.benchmark.networks import calibrate, measure_network, onnx_available
+    from eagrctl.export.network import onnx_bytes
 
     network, recipe = measured.network, measured.recipe
     if measured.fresh:
@@ -190,7 +190,7 @@ def _photos(given: Path | None) -> Iterator[Path]:
 def _versions() -> list[str]:
     import torch
 
-    from eagrctl.inference.network_speed import onnx_available
+    from eagrctl.benchmark.networks import onnx_available
 
     threads = torch.get_num_threads()
     said = [f"{threads} thread{'s' if threads > 1 else ''}"]
@@ -220,7 +220,7 @@ def _show(title: str, found: "Sequence[NetworkSpeed]") -> None:
 
 
 def _show_photos(whole: "PhotoSpeed", title: str) -> None:
-    from eagrctl.inference.parse_speed import PARTS
+    from eagrctl.benchmark.photos import PARTS
 
     def row(name: str, seconds: float) -> tuple[str, str, str]:
         return name, f"{1000 * seconds / whole.photos:.1f}", f"{1000 * seconds / max(whole.faces, 1):.1f}"
@@ -232,7 +232,7 @@ def _show_photos(whole: "PhotoSpeed", title: str) -> None:
 
 
 def _show_goals(networks: "list[list[NetworkSpeed]]", whole: "PhotoSpeed") -> None:
-    from eagrctl.inference.network_speed import OURS
+    from eagrctl.benchmark.networks import OURS
 
     ours = [[each for each in found if each.way == OURS] for found in networks]
     equal = min(each.equal for each in ours[0])

@@ -11,7 +11,7 @@ from eagrctl.cli.options import Gpus, Quiet
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
-    from eagrctl.inference.complexity import Comparison
+    from eagrctl.paper.complexity import Comparison
 
 
 def complexity(
@@ -50,9 +50,9 @@ def complexity(
     eagrctl complexity --recipe celebamask-hq-small --classes 19
     ```
     """
-    from eagrctl.inference.complexity import compare
+    from eagrctl.paper.complexity import compare
     from eagrctl.recipe import find_recipe, load_recipe
-    from eagrctl.scoring.tables import write_report
+    from eagrctl.scoring.report.tables import write_report
 
     for file, suffix in ((figures, ".json"), (chart, ".svg")):
         if file is not None:
@@ -74,7 +74,7 @@ def complexity(
 
 def show(comparison: "Comparison") -> None:
     """Print the figures of each model, and where its FLOPs go."""
-    from eagrctl.inference.chart import readable
+    from eagrctl.drawing.chart import readable
 
     models = comparison.models
     headings = ("", *(model.name for model in models))

@@ -93,7 +93,7 @@ def browse(
     ```
     """
     from eagrctl.data.index import ShardIndex
-    from eagrctl.inference.visualise import contact_sheet, save_picture
+    from eagrctl.drawing.pictures import contact_sheet, save_picture
 
     require_writable(output, ".png")
     index = ShardIndex.load(data or newest_dataset(), partial=True)

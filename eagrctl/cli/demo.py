@@ -37,12 +37,12 @@ def demo(
     from eagrctl.cli.device import choose_device
     from eagrctl.data.aligner import Aligner
     from eagrctl.data.prepare import prepare
-    from eagrctl.data.synthetic import SyntheticSource
+    from eagrctl.data.readers.synthetic.source import SyntheticSource
+    from eagrctl.drawing.pictures import Gallery, save_picture
     from eagrctl.inference.predict import Predictor
-    from eagrctl.inference.visualise import Gallery, save_picture
     from eagrctl.recipe import find_recipe, load_recipe
     from eagrctl.scoring.evaluate import evaluate
-    from eagrctl.scoring.tables import markdown_report, write_report
+    from eagrctl.scoring.report.tables import markdown_report, write_report
     from eagrctl.training.loop import train
     from eagrctl.training.run import Run
     from eagrctl.training.world import World

@@ -6,10 +6,10 @@ from eagrctl.cli import console
 from eagrctl.cli.work import Work
 
 if TYPE_CHECKING:
-    from eagrctl.training.ablation import Ablation
-    from eagrctl.training.estimate import StepTime
+    from eagrctl.paper.ablation import Ablation
+    from eagrctl.paper.estimate import StepTime
+    from eagrctl.paper.variants import Training
     from eagrctl.training.launch import Places
-    from eagrctl.training.variants import Training
 
 
 def show_plan(ablation: "Ablation", work: Work, places: "Places", timed_steps: int) -> None:
@@ -21,7 +21,7 @@ def show_plan(ablation: "Ablation", work: Work, places: "Places", timed_steps: i
         places: in which processes.
         timed_steps: steps of the first network to time; 0 makes no estimate.
     """
-    from eagrctl.training.estimate import in_words
+    from eagrctl.paper.estimate import in_words
 
     plan, index = ablation.plan, ablation.index
     finished = all(ablation.scores(training) is not None for training in plan.trainings)
@@ -57,7 +57,7 @@ def show_plan(ablation: "Ablation", work: Work, places: "Places", timed_steps: i
 def _time(ablation: "Ablation", work: Work, places: "Places", steps: int) -> "StepTime":
     import torch
 
-    from eagrctl.training.estimate import time_steps
+    from eagrctl.paper.estimate import time_steps
 
     first = ablation.plan.trainings[0]
     with console.progress(work.quiet) as report:
@@ -75,7 +75,7 @@ def _time(ablation: "Ablation", work: Work, places: "Places", steps: int) -> "St
 
 def _cost(ablation: "Ablation", training: "Training", step_time: "StepTime") -> tuple[int, float]:
     """FLOPs of a training's network, and the seconds it still takes; none where it is done."""
-    from eagrctl.training.estimate import flops_of
+    from eagrctl.paper.estimate import flops_of
 
     flops = flops_of(training.recipe, ablation.index)
     if ablation.scores(training) is not None:

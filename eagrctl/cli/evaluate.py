@@ -13,9 +13,9 @@ from eagrctl.cli.options import RUNS, Data, ManyGpus, Quiet, all_cores
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
-    from eagrctl.data.sample import Pixels
+    from eagrctl.arrays import Pixels
     from eagrctl.data.shards import Stored
-    from eagrctl.inference.curves import Plot
+    from eagrctl.drawing.curves import Plot
     from eagrctl.recipe import Recipe
     from eagrctl.scoring.origin import Training
     from eagrctl.scoring.scores import Scores
@@ -81,15 +81,15 @@ def evaluate(
 
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
+    from eagrctl.drawing.pictures import Gallery, save_picture
     from eagrctl.inference.predict import Predictor
     from eagrctl.inference.tta import TestTimeAugmentation
-    from eagrctl.inference.visualise import Gallery, save_picture
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.evaluate import evaluate as score_split
-    from eagrctl.scoring.formats import Watch, require_formats, write_reports
     from eagrctl.scoring.parallel import Share, evaluate_in_processes
     from eagrctl.scoring.prediction_files import PredictionFolder
-    from eagrctl.scoring.report import Report
+    from eagrctl.scoring.report.contents import Report
+    from eagrctl.scoring.report.formats import Watch, require_formats, write_reports
     from eagrctl.training.run import Run, find_checkpoint
 
     reports = report or []
@@ -147,8 +147,8 @@ def evaluate(
 
 def show(scores: "Scores", title: str) -> None:
     """Print the scores of every class and region, and their means."""
-    from eagrctl.scoring.report import summary_line, undefined_lines
-    from eagrctl.scoring.rows import percent
+    from eagrctl.scoring.report.contents import summary_line, undefined_lines
+    from eagrctl.scoring.report.rows import percent
 
     rows = [
         (name, *map(percent, figures))
@@ -163,7 +163,7 @@ def show(scores: "Scores", title: str) -> None:
 
 def _curves(run: "Run") -> tuple["Plot", ...]:
     """The curves of the run that a checkpoint lies in; none where it lies in none."""
-    from eagrctl.inference.curves import Curve, Plot
+    from eagrctl.drawing.curves import Curve, Plot
     from eagrctl.training.history import read_epochs
 
     epochs = read_epochs(run.metrics)

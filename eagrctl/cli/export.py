@@ -64,8 +64,8 @@ def export(
     eagrctl export runs/NAME --size 473 --photo face.jpg
     ```
     """
+    from eagrctl.export.network import ENDINGS, OPSET, export_checkpoint, require_onnx
     from eagrctl.files import require_writable
-    from eagrctl.inference.export import ENDINGS, OPSET, export_checkpoint, require_onnx
     from eagrctl.training.run import find_checkpoint
     from eagrctl.weights import shipped
 

@@ -73,7 +73,7 @@ def train(
     eagrctl parse photo.jpg --predictor five-points.dat
     ```
     """
-    from eagrctl.data.point_training import PointOptions, train_points
+    from eagrctl.training.landmarks.train import PointOptions, train_points
 
     require_writable(output, ".dat")
     options = PointOptions(
@@ -120,8 +120,8 @@ def evaluate(
     import numpy as np
 
     from eagrctl.data.index import ShardIndex
-    from eagrctl.data.landmarks import DlibLandmarks, find_predictor
-    from eagrctl.data.point_errors import point_errors
+    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
+    from eagrctl.training.landmarks.errors import point_errors
 
     finders = [DlibLandmarks(find_predictor(path, shipped_first=True)) for path in predictor or (None,)]
     index = ShardIndex.load(data or newest_dataset())

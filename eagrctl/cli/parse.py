@@ -13,9 +13,9 @@ from eagrctl.cli.parse_summary import show
 from eagrctl.errors import EagrctlError
 
 if TYPE_CHECKING:
-    from eagrctl.inference.parsed_files import ResultFolder, Wanted
-    from eagrctl.inference.parser import FaceParser
-    from eagrctl.inference.placing import Finding
+    from eagrctl.parsing.files import ResultFolder, Wanted
+    from eagrctl.parsing.parser import FaceParser
+    from eagrctl.parsing.placing import Finding
 
 
 def parse(
@@ -73,10 +73,10 @@ def parse(
     eagrctl parse clip.mp4 --every 2
     ```
     """
-    from eagrctl.data.photos import find_photos
-    from eagrctl.inference.parse_photos import Tally, parse_photos
-    from eagrctl.inference.parsed_files import Wanted
-    from eagrctl.inference.video import parse_video
+    from eagrctl.parsing.batch import Tally, parse_photos
+    from eagrctl.parsing.files import Wanted
+    from eagrctl.parsing.photos import find_photos
+    from eagrctl.parsing.video.parse import parse_video
 
     if no_detect and whole_image:
         raise typer.BadParameter(
@@ -122,11 +122,11 @@ def _ready(
     output: Path,
 ) -> "tuple[FaceParser, ResultFolder]":
     """The parser, and the folder that knows what its results depend on."""
-    from eagrctl.data.landmarks import find_predictor
-    from eagrctl.inference.overlay import label_set_of
-    from eagrctl.inference.parsed_files import ResultFolder
-    from eagrctl.inference.parsed_record import Settings
-    from eagrctl.inference.parser import FaceParser
+    from eagrctl.data.labels import label_set_of
+    from eagrctl.faces.landmarks import find_predictor
+    from eagrctl.parsing.files import ResultFolder
+    from eagrctl.parsing.parser import FaceParser
+    from eagrctl.parsing.record import Settings
     from eagrctl.training.run import find_checkpoint
     from eagrctl.weights import shipped
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from eagrctl.cli import console
 
 if TYPE_CHECKING:
-    from eagrctl.data.photos import Photo
-    from eagrctl.inference.parse_photos import Tally
-    from eagrctl.inference.parsed_files import ResultFolder
+    from eagrctl.parsing.batch import Tally
+    from eagrctl.parsing.files import ResultFolder
+    from eagrctl.parsing.photos import Photo
 
 # So many photos without a face are named.
 NAMED = 50
@@ -23,8 +23,8 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
         folder: of the results.
         photos: those that were asked for.
     """
-    from eagrctl.inference.parsed_files import file_names
-    from eagrctl.inference.parsed_record import read_record
+    from eagrctl.parsing.files import file_names
+    from eagrctl.parsing.record import read_record
 
     done = sum(tally.total - len(tally.failed) - tally.skipped for tally in tallies.values())
     skipped = sum(tally.skipped for tally in tallies.values())
@@ -62,8 +62,8 @@ def _figures(tally: "Tally") -> tuple[str, ...]:
 
 def _show_photo(record: Mapping[str, Any]) -> None:
     """Print the faces of a photo, and what each class has of it."""
-    from eagrctl.data.photo import printable
-    from eagrctl.inference.overlay import in_full
+    from eagrctl.data.labels import in_full
+    from eagrctl.faces.photo import printable
 
     photo, faces, shares = record["photo"], record["faces"], record["shares"]
     name = printable(Path(photo["path"]).name)
@@ -99,7 +99,7 @@ def _number(value: float | None) -> str:
 
 def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
     """Say in which photos no face was found, and how they can be parsed all the same."""
-    from eagrctl.data.photo import printable
+    from eagrctl.faces.photo import printable
 
     if not tally.without:
         return

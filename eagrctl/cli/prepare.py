@@ -30,7 +30,7 @@ from eagrctl.errors import DataError
 
 if TYPE_CHECKING:
     from eagrctl.data.aligner import Aligner, PointSource
-    from eagrctl.data.source import Source
+    from eagrctl.data.readers.source import Source
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,7 +75,7 @@ def helen(
     eagrctl prepare helen ~/downloads/helenstar_release --landmarks dlib
     ```
     """
-    from eagrctl.data.helen import open_helen
+    from eagrctl.data.readers.helen import open_helen
 
     aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
     _prepare(open_helen(source, partial), output, aligner, workers, partial, force, part, quiet)
@@ -106,7 +106,7 @@ def lapa(
     eagrctl prepare lapa ~/downloads/LaPa --slice 3/16
     ```
     """
-    from eagrctl.data.lapa import open_lapa
+    from eagrctl.data.readers.lapa import open_lapa
 
     opened = open_lapa(source, partial)
     _non_commercial("LaPa")
@@ -147,7 +147,7 @@ def celebamask_hq(
     eagrctl prepare celebamask-hq DOWNLOAD --partial --output data/some-faces
     ```
     """
-    from eagrctl.data.celebamask_hq import open_celebamask_hq
+    from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 
     opened = open_celebamask_hq(source, partial, paint_order.value)
     _non_commercial("CelebAMask-HQ")
@@ -185,7 +185,7 @@ def folder(
     eagrctl prepare folder my-faces --align --landmarks dlib --fallback skip
     ```
     """
-    from eagrctl.data.folder import open_folder
+    from eagrctl.data.readers.folder import open_folder
 
     opened = open_folder(source, classes, partial)
     aligner = _aligner(size, align, landmarks, DLIB, predictor, fallback)
@@ -218,7 +218,7 @@ def synthetic(
     eagrctl prepare synthetic --train 400 --val 40 --test 60 --size 241
     ```
     """
-    from eagrctl.data.synthetic import SyntheticSource
+    from eagrctl.data.readers.synthetic.source import SyntheticSource
 
     source = SyntheticSource({"train": train, "val": val, "test": test}, seed=seed, size=size)
     aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
@@ -242,8 +242,8 @@ def _aligner(
 def _points(landmarks: str, predictor: Path | None) -> "PointSource":
     from eagrctl.data.aligner import Annotated as AnnotatedPoints
     from eagrctl.data.aligner import Detected, Listed
-    from eagrctl.data.landmark_file import read_landmarks
-    from eagrctl.data.landmarks import DlibLandmarks, find_predictor
+    from eagrctl.faces.landmark_file import read_landmarks
+    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
 
     if landmarks == ANNOTATED:
         return AnnotatedPoints()

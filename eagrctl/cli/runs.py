@@ -13,7 +13,7 @@ from eagrctl.errors import EagrctlError, TrainingError
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
-    from eagrctl.inference.curves import Plot
+    from eagrctl.drawing.curves import Plot
     from eagrctl.training.history import Epoch, History
 
 LATEST = 8  # epochs in the table of `show`
@@ -90,9 +90,9 @@ def show(
     eagrctl runs show runs/NAME --picture curves.png
     ```
     """
-    from eagrctl.inference.curves import curves_picture
-    from eagrctl.inference.terminal_chart import terminal_chart
-    from eagrctl.inference.visualise import save_picture
+    from eagrctl.drawing.curves import curves_picture
+    from eagrctl.drawing.pictures import save_picture
+    from eagrctl.drawing.terminal_chart import terminal_chart
     from eagrctl.training.history import find_history
 
     if picture is not None:
@@ -122,7 +122,7 @@ def show(
 
 
 def _plots(history: "History") -> list["Plot"]:
-    from eagrctl.inference.curves import Curve, Plot
+    from eagrctl.drawing.curves import Curve, Plot
 
     epochs = history.epochs
     places = tuple(epoch.epoch for epoch in epochs)

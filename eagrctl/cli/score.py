@@ -77,11 +77,11 @@ def score(
     eagrctl score predictions LaPa/test/labels --dataset lapa --scheme map.toml
     ```
     """
-    from eagrctl.data.schemes import find_scheme
-    from eagrctl.data.truths import PreparedTruths, open_truths
-    from eagrctl.scoring.formats import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
-    from eagrctl.scoring.label_map_report import score_label_maps
+    from eagrctl.data.readers.schemes import find_scheme
     from eagrctl.scoring.label_maps import LabelMaps
+    from eagrctl.scoring.report.formats import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
+    from eagrctl.scoring.report.label_maps import score_label_maps
+    from eagrctl.scoring.truths import PreparedTruths, open_truths
 
     reports = report or []
     require_formats(reports)

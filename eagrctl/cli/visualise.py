@@ -14,8 +14,8 @@ from eagrctl.events import Notice, Report
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
+    from eagrctl.arrays import Pixels
     from eagrctl.data.aligner import Aligner
-    from eagrctl.data.sample import Pixels
 
 
 class Module(StrEnum):
@@ -65,10 +65,10 @@ def visualise(
     ```
     """
     from eagrctl.checkpoint import load_checkpoint
+    from eagrctl.drawing.pictures import save_picture
     from eagrctl.inference.predict import Predictor as Network
-    from eagrctl.inference.response_figure import SIDE, response_figure
-    from eagrctl.inference.responses import find_module, respond
-    from eagrctl.inference.visualise import save_picture
+    from eagrctl.paper.response_figure import SIDE, response_figure
+    from eagrctl.paper.responses import find_module, respond
     from eagrctl.training.run import find_checkpoint
 
     require_writable(output, ".png")
@@ -87,7 +87,7 @@ def visualise(
 
 
 def _vertices(text: str | None, pooling: int) -> list[int]:
-    from eagrctl.inference.responses import central_vertices, check_vertices
+    from eagrctl.paper.responses import central_vertices, check_vertices
 
     if text is None:
         return central_vertices(pooling)
@@ -103,7 +103,7 @@ def _vertices(text: str | None, pooling: int) -> list[int]:
 
 def _aligner(size: int, align: bool, predictor: Path | None) -> "Aligner":
     from eagrctl.data.aligner import Aligner, Detected
-    from eagrctl.data.landmarks import DlibLandmarks, find_predictor
+    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
 
     if not align and predictor:
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--predictor")
@@ -114,8 +114,8 @@ def _face(path: Path, aligner: "Aligner", report: Report) -> "Pixels":
     """The face in a photo, (S, S, 3) uint8, aligned like a sample that has no labels."""
     import numpy as np
 
-    from eagrctl.data.photo import read_any_photo
     from eagrctl.data.sample import Sample
+    from eagrctl.faces.photo import read_any_photo
 
     photo = read_any_photo(path)
     aligned = aligner.align(Sample(path.name, photo, np.zeros(photo.shape[:2], np.uint8)))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from eagrctl.arrays import Matrix, Pixels
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.data.sample import Matrix, Pixels
 from eagrctl.errors import AlignmentError
 
 # Where alignment puts a face's landmarks (eye centres, tip of the nose, mouth corners; the viewer's left first), as x

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eagrctl.arrays import Matrix
 from eagrctl.data.align import (
     align_matrix,
     centre_matrix,
@@ -21,12 +22,12 @@ from eagrctl.data.align import (
     warp_labels,
 )
 from eagrctl.data.edges import edge_mask
-from eagrctl.data.sample import AlignedSample, Matrix, Sample
+from eagrctl.data.sample import AlignedSample, Sample
 from eagrctl.data.shards import digest
 from eagrctl.errors import AlignmentError, NoFaceError
 
 if TYPE_CHECKING:
-    from eagrctl.data.landmarks import DlibLandmarks
+    from eagrctl.faces.landmarks import DlibLandmarks
 
 Points = NDArray[np.float64]
 Fallback = Literal["centre", "skip"]

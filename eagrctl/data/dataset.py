@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
+from eagrctl.arrays import Matrix, Pixels
 from eagrctl.data.align import compose, resize_matrix
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import Matrix, Pixels
 
 
 class FaceDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):

@@ -4,11 +4,18 @@ A label map holds one class id per pixel, uint8. Id 0 is the background in every
 marks pixels without a label, which losses and scores leave out.
 """
 
-from collections.abc import Mapping
+import colorsys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 BACKGROUND = 0
 IGNORE = 255
+
+# The golden ratio's fractional part: however many hues are drawn, no two fall close together.
+_GOLDEN = 0.618033988749895
+# Saturation and brightness take turns, because hues alone grow hard to tell apart beyond ten or so.
+_SHADES = ((0.75, 0.95), (0.55, 0.75), (0.95, 0.6))
 
 
 @dataclass(frozen=True)
@@ -119,3 +126,53 @@ CELEBAMASK_HQ = LabelSet(
     ),
     mirrored=((4, 5), (6, 7), (8, 9)),
 )
+
+# The datasets whose classes are known without their being prepared.
+DATASETS: Mapping[str, LabelSet] = MappingProxyType(
+    {"helen": HELEN, "lapa": HELEN, "celebamask-hq": CELEBAMASK_HQ, "synthetic": HELEN}
+)
+
+# What the short names of CelebAMask-HQ mean; left and right are the subject's.
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "eye_g": "glasses",
+        "l_eye": "left eye",
+        "r_eye": "right eye",
+        "l_brow": "left brow",
+        "r_brow": "right brow",
+        "l_ear": "left ear",
+        "r_ear": "right ear",
+        "u_lip": "upper lip",
+        "l_lip": "lower lip",
+        "ear_r": "earring",
+        "neck_l": "necklace",
+        "cloth": "clothes",
+    }
+)
+
+
+def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:
+    """As many RGB triples (0..255), all different and always the same; black first, for the background."""
+    colours = [(0, 0, 0)]
+    for number in range(1, count):
+        red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, *_SHADES[number % len(_SHADES)])
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return tuple(colours)
+
+
+def in_words(name: str) -> str:
+    """A class's name as people say it: `neck_l` is a necklace; names that are words stay as they are."""
+    return _WORDS.get(name, name)
+
+
+def in_full(name: str) -> str:
+    """A class's name, and what it means where it is no word: `neck_l (necklace)`."""
+    return f"{name} ({_WORDS[name]})" if name in _WORDS else name
+
+
+def label_set_of(dataset: str, classes: Sequence[str]) -> LabelSet:
+    """The classes of a network with their colours: the dataset's own where it is known, else distinct ones."""
+    known = DATASETS.get(dataset)
+    if known is not None and known.names == tuple(classes):
+        return known
+    return LabelSet(tuple(classes), distinct_colours(len(classes)))

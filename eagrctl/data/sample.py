@@ -1,13 +1,11 @@
 """A labelled face, as a source gives it and as a shard keeps it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Matrix = NDArray[np.float64]
+from eagrctl.arrays import Matrix, Pixels
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,3 @@ class AlignedSample:
         """Height and width of the source frame."""
         height, width = self.source_labels.shape
         return height, width
-
-
-def shape_of(array: Any) -> str:
-    """An array's height and width as people write them: `512 x 384`, for messages."""
-    return f"{array.shape[1]} x {array.shape[0]}"

@@ -20,7 +20,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from eagrctl.data.sample import AlignedSample, Matrix, Pixels
+from eagrctl.arrays import Matrix, Pixels
+from eagrctl.data.sample import AlignedSample
 
 SAMPLES_PER_SHARD = 512
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eagrctl.arrays import Matrix, Pixels
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.data.sample import Matrix, Pixels
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.intp]

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import Checkpoint, restore_network
 from eagrctl.data.dataset import image_tensor, input_matrix, normalise
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.data.sample import Matrix, Pixels
 from eagrctl.inference.mapping import map_labels
 from eagrctl.inference.rewrite import rewritten
 from eagrctl.inference.tta import TestTimeAugmentation

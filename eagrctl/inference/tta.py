@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from eagrctl.errors import EagrctlError, did_you_mean
-from eagrctl.network.abn import resize
+from eagrctl.network.norm import resize
 
 MIRROR, SCALES = "mirror", "scales"
 FACTORS = (0.75, 1.25)  # of the network's input, beside 1; the range that the paper trains on (section 4.1)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.abn import LEAKY_SLOPE, ActivatedBatchNorm, convolution, narrow
+from eagrctl.network.norm import LEAKY_SLOPE, ActivatedBatchNorm, convolution, narrow
 from eagrctl.network.recompute import before_last_norm, recomputed, worthwhile
 
 

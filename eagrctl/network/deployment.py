@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from eagrctl.network.abn import resize
+from eagrctl.network.norm import resize
 
 # (channels, on the low-level features alone) -> a module that refines features under the guidance of edge logits.
 Refiner = Callable[[int, bool], nn.Module]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from eagrctl.network.abn import convolution, resize
 from eagrctl.network.backbone import Features
+from eagrctl.network.norm import convolution, resize
 
 
 class EdgePerceiving(nn.Module):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from eagrctl.network.abn import resize
 from eagrctl.network.eagrnet import Logits
+from eagrctl.network.norm import resize
 
 IGNORE = 255  # the label of pixels that have none; the data room's constant, which this room does not import
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from eagrctl.network.abn import convolution, resize
+from eagrctl.network.norm import convolution, resize
 
 FACTORS = (1, 2, 3, 6)
 

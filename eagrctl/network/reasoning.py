@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.abn import ActivatedBatchNorm
+from eagrctl.network.norm import ActivatedBatchNorm
 
 
 class GraphProjection(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from eagrctl.network.abn import ActivatedBatchNorm
+from eagrctl.network.norm import ActivatedBatchNorm
 
 
 def worthwhile(module: nn.Module) -> bool:
@@ -47,7 +47,7 @@ def before_last_norm(units: Sequence[nn.Sequential], features: torch.Tensor) -> 
     """Run convolutions with their norms, up to and without the last norm, keeping no activated output.
 
     Args:
-        units: as `eagrctl.network.abn.convolution` makes them.
+        units: as `eagrctl.network.norm.convolution` makes them.
         features: (B, C, H, W).
     """
     pending: torch.Tensor = units[0][0](features)

@@ -14,9 +14,9 @@ As everywhere in the scores, pixels are summed over all images before anything i
 import numpy as np
 from numpy.typing import NDArray
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.labels import IGNORE
-from eagrctl.data.sample import Pixels
 
 TOLERANCES = (1, 3, 5)  # pixels of each image's own resolution
 

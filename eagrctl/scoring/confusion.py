@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.labels import IGNORE
-from eagrctl.data.sample import Pixels
 
 Counts = NDArray[np.int64]
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import Pixels
-from eagrctl.data.schemes import scheme_of
+from eagrctl.data.readers.schemes import scheme_of
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Progress, Report, ignore

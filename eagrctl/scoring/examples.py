@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import BACKGROUND, IGNORE
-from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.inference.predict import Predictor
 from eagrctl.scoring.evaluate import count_pixels

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from eagrctl.data.images import read_labels
+from eagrctl.arrays import Pixels, shape_of
 from eagrctl.data.labels import IGNORE
-from eagrctl.data.sample import Pixels, shape_of
-from eagrctl.data.schemes import Scheme
-from eagrctl.data.truths import Truths, label_maps
-from eagrctl.data.workers import Workers
+from eagrctl.data.readers.images import read_labels
+from eagrctl.data.readers.schemes import Scheme
 from eagrctl.errors import DataError, SourceError
 from eagrctl.events import Progress, Report, ignore
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion, Counts
+from eagrctl.scoring.truths import Truths, label_maps
+from eagrctl.workers import Workers
 
 
 @dataclass(frozen=True)

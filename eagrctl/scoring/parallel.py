@@ -9,11 +9,10 @@ from pathlib import Path
 
 import torch
 
+from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
-from eagrctl.data.workers import Workers
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Progress, Report, ignore
 from eagrctl.inference.predict import Predictor
@@ -21,6 +20,7 @@ from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.evaluate import Evaluation, count_pixels
 from eagrctl.scoring.scores import score
+from eagrctl.workers import Workers
 
 
 @dataclass(frozen=True)

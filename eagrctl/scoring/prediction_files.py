@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
+from eagrctl.drawing.formats import save_labels
 from eagrctl.errors import EagrctlError
 from eagrctl.files import replacing
-from eagrctl.inference.result_formats import save_labels
 
 
 class PredictionFolder:

@@ -11,10 +11,10 @@ import torch
 
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
+from eagrctl.drawing.pictures import Gallery
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, Report, ignore
 from eagrctl.inference.predict import Predictor
-from eagrctl.inference.visualise import Gallery
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import read_batches, steps_of
 from eagrctl.training.interrupts import interrupts

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import torch
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.events import Notice, Progress, Report
 from eagrctl.inference.predict import Predictor

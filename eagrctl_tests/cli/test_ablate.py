@@ -14,9 +14,9 @@ from PIL import Image
 
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
+from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, Report
 from eagrctl.training import loop

@@ -7,8 +7,8 @@ from PIL import Image
 from skimage.data import astronaut
 
 from eagrctl_tests.cli.conftest import Invoke, one_line
-from eagrctl_tests.data.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE, train
-from eagrctl_tests.inference.exports import save_network, tiny
+from eagrctl_tests.export.exports import save_network, tiny
+from eagrctl_tests.faces.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE, train
 
 
 @pytest.fixture(scope="module")

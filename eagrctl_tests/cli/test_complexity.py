@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from eagrctl.inference.complexity import MODULES, Comparison, Complexity
-from eagrctl.inference.memory import TrainingMemory
+from eagrctl.paper.complexity import MODULES, Comparison, Complexity
+from eagrctl.paper.memory import TrainingMemory
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import TINY
 
@@ -22,9 +22,9 @@ def cells(output: str, row: str) -> list[str]:
 
 def test_four_models_are_measured_tabled_written_and_drawn(eagrctl: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     # What these find has tests of its own.
-    monkeypatch.setattr("eagrctl.inference.complexity.inference_memory", lambda *_: 1234567)
+    monkeypatch.setattr("eagrctl.paper.complexity.inference_memory", lambda *_: 1234567)
     memories = (TrainingMemory(10**6, number * 10**6) for number in range(1, 9))
-    monkeypatch.setattr("eagrctl.inference.complexity.training_memory", lambda *_: next(memories))
+    monkeypatch.setattr("eagrctl.paper.complexity.training_memory", lambda *_: next(memories))
     result = eagrctl(*SMALL, "--classes", 19, "--runs", 1, "--gpus", 0, "--json", "c.json", "--chart", "c.svg")
     assert result.exit_code == 0, result.stderr
     assert "Wrote c.json" in result.stderr
@@ -56,7 +56,7 @@ def full_size(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in MODELS
     ]
     comparison = Comparison(tuple(models), 11, 473, "CPU (1 thread)", 0)
-    monkeypatch.setattr("eagrctl.inference.complexity.compare", lambda *_: comparison)
+    monkeypatch.setattr("eagrctl.paper.complexity.compare", lambda *_: comparison)
 
 
 @pytest.mark.usefixtures("full_size")

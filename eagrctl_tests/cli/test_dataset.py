@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.celebamask_hq import open_celebamask_hq
-from eagrctl.data.images import read_photo
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
+from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.data.readers.images import read_photo
 from eagrctl_tests.cli.conftest import Invoke, one_line
 
 

@@ -15,7 +15,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.inference.predict import Predictor
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
-from eagrctl_tests.inference.exports import save_network, tiny
+from eagrctl_tests.export.exports import save_network, tiny
 from eagrctl_tests.test_layers import imports
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_a_run_gives_its_name_to_the_file(eagrctl: Invoke, monkeypatch: pytest.M
         output.write_bytes(b"")
         return []
 
-    monkeypatch.setattr("eagrctl.inference.export.export_checkpoint", record)
+    monkeypatch.setattr("eagrctl.export.network.export_checkpoint", record)
     run = Path("runs") / "mine"
     run.mkdir(parents=True)
     (run / "best.pt").touch()

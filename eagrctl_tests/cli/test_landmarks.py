@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.landmarks import DlibLandmarks
+from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl_tests.cli.conftest import Invoke, one_line
-from eagrctl_tests.data.astronauts import prepare_astronauts
+from eagrctl_tests.faces.astronauts import prepare_astronauts
 
 QUICK = ("--depth", 2, "--cascades", 3, "--trees", 40, "--starts", 2)
 

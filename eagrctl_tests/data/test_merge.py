@@ -4,10 +4,10 @@ import pytest
 
 from eagrctl.data import plan
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.celebamask_hq import open_celebamask_hq
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.merge import merge
 from eagrctl.data.prepare import prepare
+from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.errors import ShardError
 
 

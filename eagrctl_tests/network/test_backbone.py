@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.abn import ActivatedBatchNorm, narrow
 from eagrctl.network.backbone import BACKBONES, Backbone, BasicBlock, Bottleneck, Form
+from eagrctl.network.norm import ActivatedBatchNorm, narrow
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -7,8 +7,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from eagrctl.network import recompute
-from eagrctl.network.abn import ActivatedBatchNorm, convolution
 from eagrctl.network.backbone import RESIDUALS, STEMS, Backbone, Features, Form
+from eagrctl.network.norm import ActivatedBatchNorm, convolution
 
 FORMS = [
     pytest.param(name, Form(stem=stem, residual=residual), id=f"{name} {stem} {residual}")

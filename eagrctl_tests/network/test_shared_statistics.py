@@ -12,8 +12,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.abn import ActivatedBatchNorm
 from eagrctl.network.backbone import Backbone, BasicBlock, Block, Bottleneck, Features, Form
+from eagrctl.network.norm import ActivatedBatchNorm
 
 BATCHES = (3, 2)  # images of each process
 STEPS = 2

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
-from eagrctl.inference.curves import Curve, Plot
+from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.examples import Example
-from eagrctl.scoring.formats import WRITERS
 from eagrctl.scoring.origin import Difference, Origin, Training
-from eagrctl.scoring.report import Report
+from eagrctl.scoring.report.contents import Report
+from eagrctl.scoring.report.formats import WRITERS
 from eagrctl.scoring.scores import score
 
 GOLDEN = Path(__file__).parent / "golden"

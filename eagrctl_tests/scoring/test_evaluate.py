@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
-from eagrctl.data.sample import Matrix, Pixels
-from eagrctl.data.schemes import SCHEMES
+from eagrctl.data.readers.schemes import SCHEMES
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.inference.predict import Predictor

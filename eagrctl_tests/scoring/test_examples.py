@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.inference.predict import Predictor
 from eagrctl.recipe import find_recipe, load_recipe

@@ -8,12 +8,12 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.schemes import SCHEMES, Scheme, find_scheme
-from eagrctl.data.truths import FolderTruths, open_truths
+from eagrctl.data.readers.schemes import SCHEMES, Scheme, find_scheme
 from eagrctl.errors import SourceError
 from eagrctl.events import Notice, Progress
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.label_maps import LabelMaps
+from eagrctl.scoring.truths import FolderTruths, open_truths
 
 NAMES = ("a", "b", "c", "dd")
 OFFICIAL = find_scheme("official", CELEBAMASK_HQ)

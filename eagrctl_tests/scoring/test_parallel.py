@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.sample import Pixels
 from eagrctl.data.shards import Stored
 from eagrctl.events import Notice, Progress
 from eagrctl.inference.predict import Predictor

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from eagrctl.inference.rewrite.folding import FoldedConvolution, folded
-from eagrctl.network.abn import resize
 from eagrctl.network.decoder import Decoder
+from eagrctl.network.norm import resize
 
 
 class EarlyDecoder(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.abn import ActivatedBatchNorm
+from eagrctl.network.norm import ActivatedBatchNorm
 
 
 class Affine(NamedTuple):
@@ -100,7 +100,7 @@ def activate(features: torch.Tensor, slope: float) -> torch.Tensor:
 
 
 def folded(unit: nn.Module) -> FoldedConvolution:
-    """A convolution in one step: with its norm, as `eagrctl.network.abn.convolution` makes it, or bare.
+    """A convolution in one step: with its norm, as `eagrctl.network.norm.convolution` makes it, or bare.
 
     Args:
         unit: one that `is_foldable`.

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from eagrctl.network.abn import ActivatedBatchNorm
+from eagrctl.network.norm import ActivatedBatchNorm
 
 # What rounding may make of a result, relative to its largest value.
 ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-9}

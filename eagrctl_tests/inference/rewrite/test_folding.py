@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from eagrctl.inference.rewrite.folding import FoldedConvolution, folded, is_foldable
-from eagrctl.network.abn import ActivatedBatchNorm, convolution
+from eagrctl.network.norm import ActivatedBatchNorm, convolution
 from eagrctl_tests.inference.rewrite.conftest import ROUNDING, assert_equal, lived
 
 DTYPES = pytest.mark.parametrize("dtype", ROUNDING)

@@ -8,8 +8,8 @@ from torch import nn
 
 from eagrctl.checkpoint import build_network
 from eagrctl.inference.rewrite import rewritten, winograd
-from eagrctl.network.abn import convolution
 from eagrctl.network.eagrnet import EAGRNet, Logits
+from eagrctl.network.norm import convolution
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
 from eagrctl_tests.conftest import TINY
 from eagrctl_tests.inference.rewrite.conftest import ROUNDING, assert_equal, lived

@@ -1,0 +1,1 @@
+"""Datasets as people have them, read sample by sample."""

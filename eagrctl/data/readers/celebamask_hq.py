@@ -1,0 +1,191 @@
+"""CelebAMask-HQ: the official raw layout, and merged label maps as many redistribute them.
+
+*Raw*, as downloaded: `CelebA-HQ-img/{0..29999}.jpg`, `CelebAMask-HQ-mask-anno/{id // 2000}/{id:05d}_{part}.png` (a part
+that is absent has no file) and `CelebA-HQ-to-CelebA-mapping.txt`. *Merged*: `images/{id}.jpg`, `labels/{id}.png` in
+official ids, and optionally lists of names: `train.txt`, `val.txt`, `test.txt`.
+
+The paper's split follows CelebA's own, by the number in the mapping's `orig_file`.
+
+Parts overlap, so the order in which they are painted over one another decides scores: `official` is id order, later
+over earlier, as in the official merging script, so that neck and cloth cover a necklace. `accessories-last` paints
+glasses, hat, earring and necklace after all others, as FaRL and SegFace do. Scores are not comparable across the two.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from eagrctl.arrays import Pixels, shape_of
+from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
+from eagrctl.data.readers.images import read_labels, read_mask, read_photo
+from eagrctl.data.readers.source import SPLITS, Provenance
+from eagrctl.data.readers.splits import BY_LISTS, EVERY_TENTH, check_counts, every_tenth, find_photos, listed_splits
+from eagrctl.data.sample import Sample
+from eagrctl.errors import SourceError
+
+PAPER_SPLIT = "CelebA's partition, as in the paper"
+OFFICIAL_COUNTS = {"train": 24_183, "val": 2_993, "test": 2_824}
+LAST_TRAIN, LAST_VAL = 162_770, 182_637  # of CelebA's 202,599 images
+
+PHOTOS = "CelebA-HQ-img"
+MASKS = ("CelebAMask-HQ-mask-anno", "CelebAMaskHQ-mask-anno")  # both spellings are in circulation
+MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+
+PaintOrder = Literal["official", "accessories-last"]
+IDS = tuple(range(1, len(CELEBAMASK_HQ)))
+ACCESSORIES = tuple(CELEBAMASK_HQ.id(part) for part in ("eye_g", "hat", "ear_r", "neck_l"))
+# The ids of the parts in the order in which they are painted, later over earlier.
+PAINT_ORDERS: Mapping[PaintOrder, tuple[int, ...]] = MappingProxyType(
+    {"official": IDS, "accessories-last": (*(label for label in IDS if label not in ACCESSORIES), *ACCESSORIES)}
+)
+
+WHERE = (
+    "get the data from github.com/switchablenorms/CelebAMask-HQ (non-commercial research only), and give the folder "
+    f"that holds {PHOTOS}/, {MASKS[0]}/ and {MAPPING}, or images/ and labels/"
+)
+
+
+@dataclass(frozen=True)
+class RawCelebAMaskHQ:
+    """The official layout: one mask per part, painted over one another; a `Source`."""
+
+    root: Path
+    masks: Path
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+    paint_order: PaintOrder = "official"
+    labels: LabelSet = CELEBAMASK_HQ
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`. Parts are painted in `paint_order`, later over earlier."""
+        image = read_photo(self.root / PHOTOS / f"{name}.jpg")
+        folder = self.masks / str(int(name) // 2000)
+        labels = None
+        for label in PAINT_ORDERS[self.paint_order]:
+            path = folder / f"{int(name):05d}_{self.labels.names[label]}.png"
+            if not path.exists():
+                continue
+            mask = read_mask(path)
+            if labels is None:
+                labels = np.zeros(mask.shape, np.uint8)
+            if mask.shape != labels.shape:
+                raise SourceError(
+                    f"{path} is {shape_of(mask)}, the other parts of face {name} {shape_of(labels)}; fetch it again"
+                )
+            labels[mask] = label
+        if labels is None:
+            raise SourceError(f"{folder} holds no mask of face {name} ({int(name):05d}_*.png); fetch the masks again")
+        _check_shape(image, labels, name)
+        return Sample(name, image, labels)
+
+
+@dataclass(frozen=True)
+class MergedCelebAMaskHQ:
+    """Photos and label maps in official ids, one file each; a `Source`."""
+
+    photos: Mapping[str, Path]
+    maps: Path
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+    labels: LabelSet = CELEBAMASK_HQ
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`."""
+        photo = self.photos.get(name)
+        if photo is None:
+            raise SourceError(
+                f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; fetch it again"
+            )
+        image = read_photo(photo)
+        labels = read_labels(self.maps / f"{name}.png", len(self.labels))
+        _check_shape(image, labels, name)
+        return Sample(name, image, labels)
+
+
+def open_celebamask_hq(
+    root: Path, partial: bool = False, paint_order: PaintOrder = "official"
+) -> RawCelebAMaskHQ | MergedCelebAMaskHQ:
+    """Recognise the layout of a folder and split its faces.
+
+    Args:
+        root: the folder as downloaded.
+        partial: accept fewer faces than the paper's split has.
+        paint_order: which part covers which where they overlap; a choice that only the raw layout leaves open.
+
+    Raises:
+        SourceError: no such folder, another layout, a split that has not its official count, or an order asked of
+            label maps that are merged already.
+    """
+    if not root.is_dir():
+        raise SourceError(f"no folder at {root}: {WHERE}")
+    masks = next((root / name for name in MASKS if (root / name).is_dir()), None)
+    if masks is not None and (root / PHOTOS).is_dir():
+        source: RawCelebAMaskHQ | MergedCelebAMaskHQ = _open_raw(root, masks, paint_order)
+    elif (root / "images").is_dir() and (root / "labels").is_dir():
+        if paint_order != "official":
+            raise SourceError(
+                f"{root} cannot be painted {paint_order}: its label maps are merged already, and what lay beneath is "
+                f"gone; give the raw masks ({MASKS[0]}/), or leave the paint order alone"
+            )
+        source = _open_merged(root)
+    else:
+        raise SourceError(f"{root} has not the layout of CelebAMask-HQ: {WHERE}")
+    if not any(source.splits.values()):
+        raise SourceError(f"{root} holds no face: {WHERE}")
+    if source.provenance.split_rule == PAPER_SPLIT and not partial:
+        check_counts(root, source.splits, OFFICIAL_COUNTS)
+    return source
+
+
+def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> RawCelebAMaskHQ:
+    mapping = root / MAPPING
+    if not mapping.is_file():
+        raise SourceError(f"{mapping} is missing; the paper's split follows from it: {WHERE}")
+    names = sorted((path.stem for path in (root / PHOTOS).glob("*.jpg") if path.stem.isdecimal()), key=int)
+    provenance = Provenance("celebamask-hq", "raw", PAPER_SPLIT, {"paint order": paint_order})
+    return RawCelebAMaskHQ(root, masks, _paper_split(names, mapping), provenance, paint_order)
+
+
+def _open_merged(root: Path) -> MergedCelebAMaskHQ:
+    photos = find_photos(root / "images")
+    listed = listed_splits(root)
+    if listed is not None:
+        rule, splits = BY_LISTS, listed
+    elif (root / MAPPING).is_file():
+        rule, splits = PAPER_SPLIT, _paper_split(list(photos), root / MAPPING)
+    else:
+        rule, splits = EVERY_TENTH, every_tenth(list(photos))
+    # Which part covers which was decided by whoever merged them; nothing in the files tells.
+    provenance = Provenance("celebamask-hq", "merged", rule, {"paint order": "as merged in the source"})
+    return MergedCelebAMaskHQ(photos, root / "labels", splits, provenance)
+
+
+def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:
+    """Split by the number in `orig_file`; a header line is optional."""
+    try:
+        table = pd.read_csv(mapping, sep=r"\s+", header=None, usecols=[0, 2], names=["idx", "file"], dtype=str)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {mapping} ({error}); fetch it again") from None
+    numbers = table["file"].str.extract(r"^(\d+)\.", expand=False)
+    original = {idx: int(number) for idx, number in zip(table["idx"], numbers, strict=True) if isinstance(number, str)}
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for name in names:
+        if name not in original:
+            raise SourceError(f"{mapping} has no line for face {name}; fetch the whole file again")
+        number = original[name]
+        splits["train" if number <= LAST_TRAIN else "val" if number <= LAST_VAL else "test"].append(name)
+    return splits
+
+
+def _check_shape(image: Pixels, labels: Pixels, name: str) -> None:
+    """Photos are as large as their label maps, or twice as large (1024 and 512)."""
+    if image.shape[:2] not in (labels.shape, (2 * labels.shape[0], 2 * labels.shape[1])):
+        raise SourceError(
+            f"face {name}: the photo is {shape_of(image)}, its label map {shape_of(labels)}, neither the same size "
+            "nor half of it; fetch both again"
+        )

@@ -1,0 +1,241 @@
+"""Helen: both of the distributions in circulation, whose labels of hair and skin differ.
+
+SmithCVPR2013, original or resized: `images/ID.jpg`, `labels/ID/ID_lbl00.png` to `ID_lbl10.png` (8-bit probability
+maps, one per class in id order), the lists `exemplars.txt`, `tuning.txt` and `testing.txt`, whose lines are
+`number , ID`, and `points/`, text files of 194 points, named after the face or naming it in their first line.
+
+HELEN*, with hair and skin of the training faces labelled anew: `train/` and `test/` with `ID_image.jpg` and
+`ID_label.png`, and `landmarks.txt`, 136 numbers (68 points, x and y in turn) and the ID a line. `test_resize/` is the
+test once more, smaller, and is left alone. It has no validation split: one is held out of train, see `held_out`.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eagrctl.arrays import Pixels, shape_of
+from eagrctl.data.labels import HELEN, LabelSet
+from eagrctl.data.readers.images import check_same_size, read_labels, read_photo
+from eagrctl.data.readers.source import Provenance
+from eagrctl.data.readers.splits import check_counts, check_disjoint, read_lines
+from eagrctl.data.sample import Sample
+from eagrctl.errors import SourceError
+
+LISTS = {"train": "exemplars.txt", "val": "tuning.txt", "test": "testing.txt"}
+SMITH_COUNTS = {"train": 2_000, "val": 230, "test": 100}
+STAR_COUNTS = {"train": 1_999, "test": 100}  # before val is held out of train
+HELD_OUT = 230
+
+LANDMARKS = "landmarks.txt"
+STAR_POINTS, SMITH_POINTS = 68, 194
+# Of Helen's own 194 points, in their order.
+OUTER_LIPS, ONE_EYE, OTHER_EYE = slice(58, 86), slice(114, 134), slice(134, 154)
+
+WHERE = (
+    "get SmithCVPR2013 from pages.cs.wisc.edu/~lizhang/projects/face-parsing (images/, labels/, exemplars.txt, "
+    "tuning.txt, testing.txt), or HELEN* from github.com/JPlin/Relabeled-HELEN-Dataset (train/ and test/ with "
+    "ID_image.jpg and ID_label.png), and give the folder that holds them"
+)
+
+
+@dataclass(frozen=True)
+class SmithHelen:
+    """SmithCVPR2013: one probability map per class, of which the largest decides; a `Source`."""
+
+    root: Path
+    points: Mapping[str, Path]
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+    labels: LabelSet = HELEN
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`. A face without a file of points has no landmarks; the tip of the nose is never known."""
+        image = read_photo(self.root / "images" / f"{name}.jpg")
+        labels = self._read_labels(name)
+        check_same_size(image, labels, name)
+        points = self.points.get(name)
+        return Sample(name, image, labels, None if points is None else _five_of_194(points))
+
+    def _read_labels(self, name: str) -> Pixels:
+        folder = self.root / "labels" / name
+        maps: list[Pixels] = []
+        for label in range(len(self.labels)):
+            path = folder / f"{name}_lbl{label:02d}.png"
+            # As a photo, because that takes a map of any mode: grey becomes three channels that are equal.
+            maps.append(read_photo(path)[..., 0])
+            if maps[-1].shape != maps[0].shape:
+                raise SourceError(
+                    f"{path} is {shape_of(maps[-1])}, the other maps of face {name} {shape_of(maps[0])}; fetch it again"
+                )
+        # Where two classes are equally probable, the lower id stands.
+        labels: Pixels = np.argmax(maps, axis=0).astype(np.uint8)
+        return labels
+
+
+@dataclass(frozen=True)
+class StarHelen:
+    """HELEN*: a label map per photo; a `Source`.
+
+    Attributes:
+        landmarks: by ID, the five points of `Sample.landmarks` as (x, y).
+    """
+
+    root: Path
+    landmarks: Mapping[str, tuple[tuple[float, float], ...]]
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+    labels: LabelSet = HELEN
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`. A face that `landmarks.txt` leaves out has no landmarks."""
+        folder = self.root / ("test" if split == "test" else "train")
+        image = read_photo(folder / f"{name}_image.jpg")
+        labels = read_labels(folder / f"{name}_label.png", len(self.labels))
+        check_same_size(image, labels, name)
+        five = self.landmarks.get(name)
+        return Sample(name, image, labels, None if five is None else np.array(five))
+
+
+def open_helen(root: Path, partial: bool = False) -> SmithHelen | StarHelen:
+    """Recognise which Helen a folder holds, and list its faces.
+
+    Args:
+        root: the folder as downloaded.
+        partial: accept other counts than the distribution has.
+
+    Raises:
+        SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or a split that
+            has not its official count.
+    """
+    if not root.is_dir():
+        raise SourceError(f"no folder at {root}: {WHERE}")
+    names = {
+        split: sorted(path.stem.removesuffix("_image") for path in (root / split).glob("*_image.jpg"))
+        for split in STAR_COUNTS
+    }
+    if any(names.values()):
+        return _open_star(root, names, partial)
+    if (root / "images").is_dir() and (root / "labels").is_dir():
+        return _open_smith(root, partial)
+    raise SourceError(f"{root} has the layout of neither Helen: {WHERE}")
+
+
+def held_out(names: Sequence[str]) -> list[str]:
+    """The faces of HELEN*'s train that are held out as val: 230 of all 1,999, the same share of fewer, at least one.
+
+    The rule is fixed and needs no list: order the IDs by the SHA-256 hex digests of their UTF-8 bytes; the first are
+    val.
+    """
+    count = max(1, round(len(names) * HELD_OUT / STAR_COUNTS["train"]))
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count]
+
+
+def _open_smith(root: Path, partial: bool) -> SmithHelen:
+    for file in LISTS.values():
+        if not (root / file).is_file():
+            raise SourceError(f"{root / file} is missing; the split follows from it: {WHERE}")
+    splits = {
+        split: [_listed_id(line, root / file) for line in read_lines(root / file)] for split, file in LISTS.items()
+    }
+    check_disjoint(root, {LISTS[split]: names for split, names in splits.items()})
+    if not any(splits.values()):
+        raise SourceError(f"{root} holds no face: {WHERE}")
+    if not partial:
+        check_counts(root, splits, SMITH_COUNTS)
+    rule = "exemplars.txt is train, tuning.txt is val, testing.txt is test"
+    points = _point_files(root / "points", {name for names in splits.values() for name in names})
+    return SmithHelen(root, points, splits, Provenance("helen", "SmithCVPR2013", rule))
+
+
+def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) -> StarHelen:
+    if not partial:
+        check_counts(root, names, STAR_COUNTS, "HELEN*")
+    val = set(held_out(names["train"]))
+    splits = {
+        "train": [name for name in names["train"] if name not in val],
+        "val": [name for name in names["train"] if name in val],
+        "test": list(names["test"]),
+    }
+    rule = (
+        f"test/ is test; of the {len(names['train']):,} faces of train/, in the order of the SHA-256 hex digests of "
+        f"their IDs, the first {len(splits['val'])} are val and the rest are train"
+    )
+    files = [folder / LANDMARKS for folder in (root, root / "train", root / "test")]
+    landmarks = {name: five for file in files if file.is_file() for name, five in _five_of_68(file).items()}
+    return StarHelen(root, landmarks, splits, Provenance("helen", "HELEN*", rule))
+
+
+def _listed_id(line: str, path: Path) -> str:
+    """The ID in a line `number , ID`."""
+    number, comma, name = (part.strip() for part in line.partition(","))
+    if not (comma and number.isdecimal() and name):
+        raise SourceError(f"{path} has a line {line!r}, which is not `number , ID`; fetch it again")
+    return name
+
+
+def _point_files(folder: Path, names: set[str]) -> dict[str, Path]:
+    """Which file holds the points of which face: by the file's name, or by the ID in its first line."""
+    files: dict[str, Path] = {}
+    for path in [*sorted(folder.glob("*.txt")), *sorted(folder.glob("*.pts"))]:
+        name = path.stem
+        if name not in names:
+            # Helen's own annotations are numbered; their first line is the ID.
+            with path.open(encoding="utf-8", errors="replace") as file:
+                name = file.readline().strip()
+        if name in names:
+            files[name] = path
+    return files
+
+
+def _five_of_194(path: Path) -> NDArray[np.float64]:
+    """The five points of `Sample.landmarks` out of Helen's 194, (5, 2) float64; the tip of the nose is NaN."""
+    points = np.array([point for line in read_lines(path) if (point := _pair(line))])
+    if len(points) != SMITH_POINTS:
+        raise SourceError(f"{path} has {len(points)} points, not {SMITH_POINTS} lines `x , y`; fetch it again")
+    # Which of the two eyes comes first is not documented: the viewer's left is the one further left.
+    left, right = sorted((points[ONE_EYE].mean(axis=0), points[OTHER_EYE].mean(axis=0)), key=lambda eye: float(eye[0]))
+    lips = points[OUTER_LIPS]
+    corners = lips[lips[:, 0].argmin()], lips[lips[:, 0].argmax()]
+    # The nose's points follow its outline, and none of them is its tip.
+    return np.stack([left, right, np.full(2, np.nan), *corners])
+
+
+def _five_of_68(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
+    """By ID, the five points of `Sample.landmarks` out of iBUG's 68."""
+    found: dict[str, tuple[tuple[float, float], ...]] = {}
+    for line in read_lines(path):
+        *words, name = re.split(r"[\s,]+", line)
+        numbers = [number for word in words if (number := _number(word)) is not None]
+        if not len(words) == len(numbers) == 2 * STAR_POINTS:
+            raise SourceError(
+                f"{path} has a line that ends in {name!r} and is not {2 * STAR_POINTS} numbers, then an ID; "
+                "fetch it again, or take the file away to do without landmarks"
+            )
+        points = np.array(numbers).reshape(STAR_POINTS, 2)
+        # The subject's right eye comes first: the viewer's left.
+        five = (points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54])
+        found[name.removesuffix(".jpg").removesuffix("_image")] = tuple((float(x), float(y)) for x, y in five)
+    return found
+
+
+def _pair(line: str) -> tuple[float, float] | None:
+    """The two numbers of a line `x , y` or `x y`; None for a line that is something else, such as a header."""
+    numbers = [_number(word) for word in re.split(r"[\s,]+", line)]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+        return None
+    return numbers[0], numbers[1]
+
+
+def _number(word: str) -> float | None:
+    """A finite number, or None."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

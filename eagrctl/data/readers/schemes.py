@@ -1,0 +1,195 @@
+"""Id schemes: which number means which class in label maps that other tools write.
+
+The paper's datasets are coded in several ways. A scheme by name is one of `SCHEMES`, or `official`, which is the
+dataset's own. Any other is a TOML file of ids and the dataset's class names::
+
+    [ids]
+    0 = "background"
+    1 = "skin"
+    10 = "hair"
+    17 = "hair"       # several ids may mean one class
+    255 = "ignore"    # left out of the scores
+
+An id that a scheme does not list may not occur.
+
+Helen and LaPa name sides as the viewer sees them, CelebAMask-HQ as the subject does: a `left eye` is an `r_eye`.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eagrctl.arrays import Pixels
+from eagrctl.data.labels import BACKGROUND, CELEBAMASK_HQ, HELEN, IGNORE, LabelSet
+from eagrctl.errors import SourceError, did_you_mean
+
+OFFICIAL = "official"
+IGNORED = "ignore"
+IDS = "ids"
+EXAMPLE = '[ids] and below it lines such as 7 = "nose" or 255 = "ignore"'
+
+# The class names of each scheme in id order.
+SCHEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        # zllrunning/face-parsing.PyTorch, and after it yakhyo/face-parsing and facexlib.
+        "zllrunning": (
+            *("background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r"),
+            *("nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat"),
+        ),
+        # FaRL, and after it facer and SegFace.
+        "farl": (
+            *("background", "neck", "skin", "cloth", "l_ear", "r_ear", "l_brow", "r_brow", "l_eye", "r_eye"),
+            *("nose", "mouth", "l_lip", "u_lip", "hair", "eye_g", "hat", "ear_r", "neck_l"),
+        ),
+        "celebamask-hq": CELEBAMASK_HQ.names,
+        "helen": HELEN.names,
+        "lapa": HELEN.names,
+    }
+)
+
+# Helen's and LaPa's classes, and the ones of CelebAMask-HQ that mean the same: sides change their names.
+_SAME = {
+    "background": "background",
+    "skin": "skin",
+    "left brow": "r_brow",
+    "right brow": "l_brow",
+    "left eye": "r_eye",
+    "right eye": "l_eye",
+    "nose": "nose",
+    "upper lip": "u_lip",
+    "inner mouth": "mouth",
+    "lower lip": "l_lip",
+    "hair": "hair",
+}
+# In both directions, by the names of the classes that are the target.
+_COUNTERPARTS = {CELEBAMASK_HQ.names: _SAME, HELEN.names: {theirs: ours for ours, theirs in _SAME.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    """How the ids of label maps become a dataset's.
+
+    Attributes:
+        name: as it was asked for.
+        lookup: (256,) uint8, the dataset's id for each id of the scheme; 255 where a pixel is left out of the scores.
+        known: (256,) bool, which ids the scheme has.
+        unmatched: its classes that the dataset has not, which become background.
+        missing: the dataset's classes that no id of it becomes.
+    """
+
+    name: str
+    lookup: Pixels
+    known: NDArray[np.bool_]
+    unmatched: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def stranger(self, labels: Pixels) -> int | None:
+        """The lowest id in a map, (H, W) uint8, that the scheme has not; None where it has all."""
+        strange = labels[~self.known[labels]]
+        return int(strange.min()) if strange.size else None
+
+    def translate(self, labels: Pixels) -> Pixels:
+        """Ids of the scheme, (H, W) uint8 -> ids of the dataset; without a meaning where there is a `stranger`."""
+        return self.lookup[labels]
+
+
+def find_scheme(name: str, labels: LabelSet) -> Scheme:
+    """The scheme of that name, or in the TOML file of that name, for a dataset of these classes.
+
+    Raises:
+        SourceError: there is none, the dataset's classes are not known to it, or the file is malformed.
+    """
+    if name == OFFICIAL:
+        return _by_names(name, labels.names, labels)
+    if name in SCHEMES:
+        if labels.names not in _COUNTERPARTS:
+            raise SourceError(
+                f"scheme {name} has no classes of this dataset, which has its own: use {OFFICIAL}, or a TOML file: "
+                f"{EXAMPLE}"
+            )
+        return _by_names(name, SCHEMES[name], labels)
+    path = Path(name)
+    if path.suffix != ".toml" and not path.is_file():
+        names = (OFFICIAL, *SCHEMES)
+        raise SourceError(
+            f"no id scheme is called {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}, "
+            "or name a TOML file"
+        )
+    return read_scheme(path, labels)
+
+
+def scheme_of(classes: Sequence[str], labels: LabelSet) -> Scheme | None:
+    """The scheme in which a network of these classes, in the order of its ids, writes label maps.
+
+    Where no scheme is known by a name, it goes by the names of the classes and is called MAP.toml, for a file that is
+    still to be written. None where nothing but the background has a counterpart in the dataset.
+    """
+    known = (name for name, names in SCHEMES.items() if names == tuple(classes) and labels.names in _COUNTERPARTS)
+    scheme = _by_names(next(known, "MAP.toml"), classes, labels)
+    return None if set(scheme.missing) >= set(labels.names[1:]) else scheme
+
+
+def read_scheme(path: Path, labels: LabelSet) -> Scheme:
+    """Read a scheme from TOML; the module's docstring shows one.
+
+    Raises:
+        SourceError: missing, not TOML, no [ids], an id that is none, or a name that is no class of the dataset.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(f"no id scheme at {path}; write one: {EXAMPLE}") from None
+    except OSError as error:
+        raise SourceError(f"cannot read {path} ({error.strerror}); it should hold {EXAMPLE}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} is not TOML ({error}); write {EXAMPLE}") from None
+    for key in table:
+        if key != IDS:
+            raise SourceError(f"{path}: unknown key '{key}'{did_you_mean(key, [IDS])}; write {EXAMPLE}")
+    ids = table.get(IDS)
+    if not isinstance(ids, dict) or not ids:
+        raise SourceError(f"{path} maps no id; write {EXAMPLE}")
+    return _scheme(
+        str(path), {_id(key, path): _class(key, name, labels, path) for key, name in ids.items()}, (), labels
+    )
+
+
+def _id(key: str, path: Path) -> int:
+    # Not 07, which would be 7 a second time.
+    if not (key.isascii() and key.isdecimal() and key == str(int(key)) and int(key) <= IGNORE):
+        raise SourceError(f"{path}: '{key}' is no id from 0 to 255; write {EXAMPLE}")
+    return int(key)
+
+
+def _class(key: str, name: object, labels: LabelSet, path: Path) -> int:
+    if name == IGNORED:
+        return IGNORE
+    if not isinstance(name, str) or name not in labels.names:
+        names = (*labels.names, IGNORED)
+        raise SourceError(
+            f"{path}: id {key} is {name!r}, which is no class of the dataset{did_you_mean(str(name), names)}; "
+            f"there are {', '.join(names)}"
+        )
+    return labels.id(name)
+
+
+def _by_names(scheme: str, classes: Sequence[str], labels: LabelSet) -> Scheme:
+    same = _COUNTERPARTS.get(labels.names, {})
+    targets = [name if name in labels.names else same.get(name) for name in classes]
+    ids = {place: BACKGROUND if name is None else labels.id(name) for place, name in enumerate(targets)}
+    unmatched = tuple(name for name, target in zip(classes, targets, strict=True) if target is None)
+    return _scheme(scheme, ids, unmatched, labels)
+
+
+def _scheme(name: str, ids: Mapping[int, int], unmatched: tuple[str, ...], labels: LabelSet) -> Scheme:
+    lookup, known = np.full(256, IGNORE, np.uint8), np.zeros(256, np.bool_)
+    lookup[list(ids)] = list(ids.values())
+    known[list(ids)] = True
+    reached = set(ids.values())
+    missing = tuple(name for number, name in enumerate(labels.names) if number not in reached)
+    return Scheme(name, lookup, known, unmatched, missing)

@@ -1,0 +1,114 @@
+"""Telling the faces of a source apart into splits: by lists, by a plain rule, and against official counts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from eagrctl.data.readers.source import SPLITS
+from eagrctl.errors import SourceError
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+BY_LISTS = "the lists in the source folder"
+EVERY_TENTH = "every tenth face from the ninth on is val, every tenth from the tenth on is test, the rest is train"
+
+
+def find_photos(folder: Path) -> dict[str, Path]:
+    """The photos of a folder by name, which is the file's name without its suffix; short names first, then by letter.
+
+    Raises:
+        SourceError: two photos have one name.
+    """
+    photos: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: (len(path.stem), path.name)):
+        # macOS leaves "._NAME.jpg" beside every photo that it unpacks.
+        if path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in photos:
+            raise SourceError(f"{path} and {photos[path.stem].name} beside it are one face's photo; keep one of them")
+        photos[path.stem] = path
+    return photos
+
+
+def listed_splits(root: Path) -> dict[str, list[str]] | None:
+    """The splits that `train.txt`, `val.txt` and `test.txt` in `root` list, or None where there is no list.
+
+    A split without a list has no faces. A list holds one name a line, with or without a suffix.
+
+    Raises:
+        SourceError: a list cannot be read, or a face stands in two places.
+    """
+    lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
+    if not lists:
+        return None
+    splits = {split: [_bare(line) for line in read_lines(path)] for split, path in lists.items()}
+    check_disjoint(root, {lists[split].name: names for split, names in splits.items()})
+    return splits
+
+
+def every_tenth(names: Sequence[str]) -> dict[str, list[str]]:
+    """Split where nothing else says how: eight, one and one of every ten names, in their order; see `EVERY_TENTH`."""
+    splits = {"train": [name for place, name in enumerate(names) if place % 10 < 8]}
+    return splits | {split: list(names[place::10]) for split, place in (("val", 8), ("test", 9))}
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list that are not empty, without the spaces around them.
+
+    Raises:
+        SourceError: missing, or not UTF-8.
+    """
+    try:
+        # Windows editors put a byte order mark first.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read {path} ({error}); save it as UTF-8 text") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def check_disjoint(root: Path, lists: Mapping[str, Sequence[str]]) -> None:
+    """Check that no face stands in two lists, or twice in one.
+
+    Args:
+        root: the folder of the lists, for the message.
+        lists: names by the file name of the list that holds them.
+
+    Raises:
+        SourceError: one does.
+    """
+    seen: dict[str, str] = {}
+    for file, names in lists.items():
+        for name in names:
+            if name in seen:
+                raise SourceError(
+                    f"face {name} stands in {seen[name]} and again in {file} of {root}; keep it in one place"
+                )
+            seen[name] = file
+
+
+def check_counts(
+    root: Path, splits: Mapping[str, Sequence[str]], official: Mapping[str, int], authority: str = "the paper"
+) -> None:
+    """Check that each split has exactly as many faces as it officially has.
+
+    Args:
+        root: the source's folder, for the message.
+        splits: names by split.
+        official: the count of each split.
+        authority: whose counts these are.
+
+    Raises:
+        SourceError: a split has more or fewer.
+    """
+    for split, expected in official.items():
+        found = len(splits[split])
+        if found != expected:
+            raise SourceError(
+                f"{root} has {found:,} faces in split {split}, {authority} {expected:,}: complete the download, "
+                "or add --partial to prepare what is there"
+            )
+
+
+def _bare(line: str) -> str:
+    path = Path(line)
+    # A name may hold a dot of its own.
+    return path.stem if path.suffix.lower() in PHOTO_SUFFIXES else path.name

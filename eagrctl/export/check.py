@@ -1,0 +1,128 @@
+"""Does an exported network give what the network gives?
+
+It is asked on random pixels, which excite all of it, and on real faces, of which labels mean something; one at a time
+and in a batch. The network is the plain one, and its labels come from the code that `evaluate` uses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from skimage.data import astronaut
+
+from eagrctl.arrays import Pixels
+from eagrctl.data.align import align_matrix, resize_matrix, warp_image
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.export.exported import Exported
+from eagrctl.faces.photo import read_any_photo
+from eagrctl.inference.predict import Predictor
+
+# More would be another computation, not another order of the same; the share leaves room for pixels on the border
+# between two classes, which the last bit decides.
+LARGEST_ERROR = 1e-4
+LEAST_EQUAL = 0.999
+
+RANDOM = 2  # images
+
+# Eye centres in scikit-image's photo of Eileen Collins, read off it.
+_EYES = np.array([[203.5, 102], [246, 104.5], [np.nan] * 2, [np.nan] * 2, [np.nan] * 2])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How an exported network differs from the network on one batch.
+
+    Attributes:
+        images: what it was asked on.
+        batch: how many at once.
+        error: largest difference of a logit, relative to the largest logit.
+        equal: share of pixels with equal labels, 0..1.
+    """
+
+    images: str
+    batch: int
+    error: float
+    equal: float
+
+    @property
+    def small(self) -> bool:
+        """Whether it is one that rounding makes; no number is not."""
+        return self.error <= LARGEST_ERROR and self.equal >= LEAST_EQUAL
+
+
+def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
+    """Faces to compare on, (size, size, 3) uint8 each: whole photos, stretched; without any, a face that is at hand.
+
+    Raises:
+        SourceError: a photo that cannot be read.
+    """
+    if not photos:
+        # In the public domain, and in the package of scikit-image itself.
+        return [warp_image(astronaut(), align_matrix(_EYES, size), size)]
+    read = [read_any_photo(path) for path in photos]
+    return [warp_image(photo, resize_matrix(photo.shape[:2], size), size) for photo in read]
+
+
+def compare(
+    exported: Exported, predictor: Predictor, faces: Sequence[Pixels], report: Report = ignore
+) -> list[Difference]:
+    """Compare an exported network with the network on random pixels and on faces.
+
+    Args:
+        exported: what is to be judged.
+        predictor: the network itself.
+        faces: (S, S, 3) uint8 each; their mirror images make a batch of one that is alone.
+        report: hears how many batches are done.
+
+    Returns:
+        A difference for one image and for several, of each kind.
+    """
+    size = predictor.recipe.size
+    noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
+    several = list(faces) if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
+    batches = [(kind, images[:count]) for kind, images in _kinds(noise, several) for count in (1, len(images))]
+    differences = []
+    for done, (kind, images) in enumerate(batches):
+        report(Progress("comparing", done, len(batches)))
+        differences.append(_difference(exported, predictor, kind, images))
+    report(Progress("comparing", len(batches), len(batches)))
+    return differences
+
+
+def require_equal(differences: Sequence[Difference]) -> None:
+    """Refuse what differs by more than rounding.
+
+    Raises:
+        EagrctlError: it does; names the worst batch.
+    """
+    wrong = [difference for difference in differences if not difference.small]
+    if wrong:
+        # No number at all is worse than any number.
+        worst = max(wrong, key=lambda difference: np.nan_to_num(difference.error, nan=np.inf))
+        raise EagrctlError(
+            f"the exported network is not the network: on {worst.images}, {worst.batch} at once, logits differ by "
+            f"{worst.error:.1e} (at most {LARGEST_ERROR:.0e}) and {worst.equal:.2%} of labels are equal (at least "
+            f"{LEAST_EQUAL:.1%}); nothing was written: try the other --format, or another version of torch"
+        )
+
+
+def _kinds(noise: Pixels, faces: list[Pixels]) -> list[tuple[str, Pixels]]:
+    return [("random pixels", noise), ("real faces", np.stack(faces))]
+
+
+def _difference(exported: Exported, predictor: Predictor, kind: str, images: Pixels) -> Difference:
+    labels, logits = exported(images)
+    size = predictor.recipe.size
+    expected = predictor.logits(list(images))
+    still = np.eye(2, 3)
+    wanted = predictor.to_source(expected, list(images), [still] * len(images), [(size, size)] * len(images))
+    plain = expected.numpy()
+    if labels.shape != (len(images), size, size) or logits.shape != plain.shape:
+        raise EagrctlError(
+            f"the exported network gives labels {labels.shape} and logits {logits.shape} for {len(images)} at once; "
+            "nothing was written: try the other --format, or another version of torch"
+        )
+    error = float(np.abs(logits - plain).max() / np.abs(plain).max())
+    return Difference(kind, len(images), error, float((labels == np.stack(wanted)).mean()))

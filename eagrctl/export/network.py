@@ -1,0 +1,242 @@
+"""A network -> a file that runs without eagrctl: ONNX, or a program of torch's own.
+
+The file takes pixels as they come from a photo and gives labels, so that nobody has to repeat what lies between:
+
+* `image`, (B, S, S, 3) uint8: RGB, 0..255; scaling and channel statistics are inside
+* `labels`, (B, S, S) uint8: class ids, decided between logits interpolated as `eagrctl.inference.predict` does
+* `logits`, (B, N, h, w) float32: what the network itself gives, corners aligned with those of the image
+
+B is free. S is not: adaptive pooling whose cells depend on a free height or width exports wrongly, and in silence.
+"""
+
+import importlib.util
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from eagrctl import __version__
+from eagrctl.checkpoint import load_checkpoint, restore_network
+from eagrctl.data.dataset import normalise
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Notice, Report, ignore
+from eagrctl.export.about import METADATA_FILE, about_export
+from eagrctl.export.check import Difference, compare, real_faces, require_equal
+from eagrctl.export.exported import OnnxNetwork, TorchNetwork
+from eagrctl.files import replacing
+from eagrctl.inference.predict import Predictor
+from eagrctl.network.norm import resize
+from eagrctl.recipe import InputRecipe
+
+Kind = Literal["onnx", "torch"]
+ENDINGS: Mapping[Kind, str] = {"onnx": ".onnx", "torch": ".pt2"}
+
+# The first is what torch writes, the last what it can raise that to; runtimes of 2023 and later run the first.
+OPSETS = (18, 23)
+OPSET = OPSETS[0]
+
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+_LARGEST = 2**31 - 1  # bytes in one file of ONNX
+
+
+def require_onnx() -> None:
+    """Refuse, before any work is done, what needs ONNX where it is not installed.
+
+    Raises:
+        EagrctlError: it is not. Says how to get it.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise EagrctlError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: pip install "
+            "'eagrctl[onnx]', or export with --format torch"
+        )
+
+
+def export_checkpoint(
+    source: Path,
+    output: Path,
+    kind: Kind = "onnx",
+    *,
+    size: int | None = None,
+    opset: int = OPSET,
+    photos: tuple[Path, ...] = (),
+    report: Report = ignore,
+) -> list[Difference]:
+    """Write a checkpoint's network as a file that runs by itself, once that file gives what the network gives.
+
+    Args:
+        source: a checkpoint.
+        output: the file to write, replaced if it is there; its folder is made.
+        kind: "onnx", or "torch" for what `torch.export.load` reads.
+        size: S; the size that the network was trained at by default.
+        opset: of ONNX, from `OPSETS[0]` to `OPSETS[1]`.
+        photos: real faces to compare on; a face that comes with scikit-image by default.
+        report: hears how far the comparison is.
+
+    Returns:
+        How the file differs from the network, on random pixels and on real faces.
+
+    Raises:
+        CheckpointError: no checkpoint, or a damaged one.
+        SourceError: a photo that cannot be read.
+        EagrctlError: the file would differ too much, or cannot be written.
+    """
+    checkpoint = load_checkpoint(source)
+    recipe = replace(checkpoint.recipe.input, size=size or checkpoint.recipe.input.size)
+    if recipe != checkpoint.recipe.input:
+        trained = checkpoint.recipe.input.size
+        report(Notice(f"The network was trained at {trained} x {trained}: how good it is at another size is unknown"))
+    faces = real_faces(photos, recipe.size)
+    network = restore_network(checkpoint)
+    about = about_export(checkpoint, source, recipe)
+    exported: OnnxNetwork | TorchNetwork
+    if kind == "onnx":
+        contents = onnx_bytes(network, recipe, about, opset)
+        exported = OnnxNetwork(contents)
+    else:
+        contents = torch_bytes(network, recipe, about)
+        exported = TorchNetwork(contents)
+    differences = compare(exported, Predictor(network, recipe, torch.device("cpu")), faces, report)
+    require_equal(differences)
+    try:
+        output.parent.mkdir(exist_ok=True)
+        with replacing(output) as temporary:
+            temporary.write_bytes(contents)
+    except OSError as error:
+        raise EagrctlError(f"cannot write {output}: {error.strerror or error}") from error
+    return differences
+
+
+class PixelsToLabels(nn.Module):
+    """A network with what comes before and after it; the module's docstring says what goes in and comes out.
+
+    Args:
+        network: gives `Logits` for normalised images, as `EAGRNet` does.
+        recipe: the input that it was trained on; its size is S.
+    """
+
+    def __init__(self, network: nn.Module, recipe: InputRecipe) -> None:
+        super().__init__()
+        self.network, self.recipe = network, recipe
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give labels and logits."""
+        size = self.recipe.size
+        logits = self.network(normalise(image.permute(0, 3, 1, 2), self.recipe.mean, self.recipe.std)).parsing
+        return resize(logits, (size, size)).argmax(dim=1).to(torch.uint8), logits
+
+
+def traced(network: nn.Module, recipe: InputRecipe) -> ExportedProgram:
+    """A network's `PixelsToLabels` as a graph of torch's operators, for any batch; arguments as there."""
+    whole = PixelsToLabels(network, recipe).eval()
+    image = torch.zeros(2, recipe.size, recipe.size, 3, dtype=torch.uint8)
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(whole, (image,), dynamic_shapes=({0: Dim("batch", min=1)},))
+    for node in program.graph.nodes:
+        # Paths of this machine, which are nobody else's business.
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def torch_bytes(network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None) -> bytes:
+    """A network as a file that `torch.export.load` reads; `about` is in it as JSON, in an extra file `METADATA_FILE`.
+
+    Args:
+        network: gives `Logits` for normalised images; on the CPU.
+        recipe: the input that it was trained on; its size is S.
+        about: what users of the file should know.
+    """
+    program, file = traced(network, recipe), io.BytesIO()
+    with _quiet():
+        torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(dict(about or {}), indent=1)})
+    return file.getvalue()
+
+
+def onnx_bytes(
+    network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None, opset: int = OPSET
+) -> bytes:
+    """A network as a file of ONNX; `about` is its `metadata_props`, as JSON where a value is no text.
+
+    Args:
+        network: gives `Logits` for normalised images; on the CPU.
+        recipe: the input that it was trained on; its size is S.
+        about: what users of the file should know.
+        opset: the version of ONNX's operators.
+
+    Raises:
+        EagrctlError: ONNX is not installed, or the network is too large for it.
+    """
+    require_onnx()
+    if 4 * sum(tensor.numel() for tensor in network.state_dict().values()) > _LARGEST:
+        raise EagrctlError("the network has more than the 2 GB that a file of ONNX holds: export with --format torch")
+    import onnx
+
+    program = traced(network, recipe)
+    with _quiet():
+        converted = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=opset,
+            input_names=["image"],
+            output_names=["labels", "logits"],
+            custom_translation_table={torch.ops.aten.adaptive_avg_pool2d.default: _pool},
+            verbose=False,
+        )
+        assert converted is not None
+        model = converted.model_proto
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        del noted.metadata_props[:]  # how torch came to it, with paths of this machine
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.helper.set_model_props(
+        model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in (about or {}).items()}
+    )
+    model.producer_name, model.producer_version = "eagrctl", __version__
+    onnx.checker.check_model(model, full_check=True)
+    contents: bytes = model.SerializeToString()
+    return contents
+
+
+def pooling_matrix(cells: int, length: int) -> NDArray[np.float32]:
+    """(cells, length): what adaptive average pooling of `length` values to so many cells multiplies them with."""
+    matrix = np.zeros((cells, length), np.float32)
+    for cell in range(cells):
+        first, beyond = cell * length // cells, -(-(cell + 1) * length // cells)
+        matrix[cell, first:beyond] = 1 / (beyond - first)
+    return matrix
+
+
+def _pool(features: Any, output_size: Any) -> Any:
+    """Adaptive average pooling as two products: ONNX has no such operator, and torch writes 50 others in its place."""
+    from onnxscript import ir, opset18
+
+    (high, wide), (down, across) = features.shape[2:], output_size
+    columns, rows = pooling_matrix(across, int(wide)).T, pooling_matrix(down, int(high))
+    columns, rows = (opset18.Constant(value=ir.tensor(np.ascontiguousarray(each))) for each in (columns, rows))
+    return opset18.MatMul(rows, opset18.MatMul(features, columns))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the user what torch's exporter says: of packages that nobody asked for, and of its own progress."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,1 @@
+"""A photo's pixels, the faces in it, and their landmarks."""

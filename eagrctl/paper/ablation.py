@@ -1,0 +1,185 @@
+"""An ablation in a folder: which variants are trained and scored, and what they score. Everything is read from disk.
+
+The folder holds a run for each training, `NAME/`, and in it, once it is evaluated, `scores.json` with the confusion
+matrix. So the same command finds what is done, and goes on with the rest.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from eagrctl import __version__
+from eagrctl.checkpoint import load_checkpoint
+from eagrctl.data.align import warp_labels
+from eagrctl.data.index import ShardIndex
+from eagrctl.drawing.pictures import in_columns
+from eagrctl.errors import RecipeError, TrainingError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.files import replacing
+from eagrctl.inference.predict import Predictor
+from eagrctl.paper.variants import Plan, Study, Training
+from eagrctl.recipe import load_recipe
+from eagrctl.scoring.evaluate import check_classes, evaluate
+from eagrctl.scoring.scores import Scores, score
+from eagrctl.training.batches import steps_of
+from eagrctl.training.history import read_epochs
+from eagrctl.training.run import Run
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation, planned and in its folder.
+
+    Attributes:
+        plan: what is to be trained.
+        folder: of the runs and tables.
+        index: the data.
+        split: what is scored.
+    """
+
+    plan: Plan
+    folder: Path
+    index: ShardIndex
+    split: str
+
+    def run(self, training: Training) -> Run:
+        """The run of a training, begun or not."""
+        return Run(self.folder / training.name)
+
+    def check(self) -> None:
+        """Refuse a folder whose runs are of another recipe or another dataset.
+
+        Raises:
+            TrainingError: one is.
+        """
+        for training in self.plan.all:
+            run = self.run(training)
+            if not run.last.is_file():
+                continue
+            try:
+                same = load_recipe(run.recipe) == training.recipe and run.data() == self.index.root.absolute()
+            except RecipeError:
+                same = False
+            if not same:
+                raise TrainingError(
+                    f"{run.folder} was trained by another recipe or on other data than this command asks for: "
+                    "name another folder with --output"
+                )
+
+    def begin(self, training: Training) -> bool:
+        """Make way for a training.
+
+        Returns:
+            Whether its run is there already, and goes on.
+
+        Raises:
+            TrainingError: somebody else is at it.
+        """
+        run = self.run(training)
+        if run.state == "running":
+            raise TrainingError(f"{run.folder} is being trained by another process: wait, or stop it")
+        if run.recipe.is_file():  # not somebody else's folder
+            run.discard_unless_saved()  # as a run leaves it that is killed before its first checkpoint
+        return run.last.is_file()
+
+    def steps_left(self, training: Training) -> int:
+        """Steps that a training still has to take, counted from its last validation."""
+        logged = read_epochs(self.run(training).metrics)
+        return steps_of(training.recipe, self.index) - (logged[-1].step if logged else 0)
+
+    def scores(self, training: Training) -> Scores | None:
+        """What a finished training scored on the split; None where it is not evaluated, or on other faces."""
+        run = self.run(training)
+        if not run.finished():
+            return None
+        try:
+            table = json.loads(self._scores_file(training).read_text(encoding="utf-8"))
+            if table["faces"] != self._faces():
+                return None
+            return score(np.array(table["confusion"], np.int64), self.index.labels)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def evaluate(self, training: Training, device: torch.device, report: Report = ignore) -> Scores:
+        """Score a finished training's best checkpoint on the split, and write down what it scored.
+
+        Raises:
+            EagrctlError: a checkpoint or shard that cannot be read, or a full disk.
+        """
+        path = self.run(training).best
+        checkpoint = load_checkpoint(path)
+        check_classes(checkpoint.classes, self.index, str(path))
+        self.index.verify(self.split, report)
+        evaluation = evaluate(Predictor.of(checkpoint, device), self.index, self.split, report=report)
+        table = {
+            "eagrctl": __version__,
+            "faces": self._faces(),
+            "images": evaluation.images,
+            "checkpoint": path.name,
+            "step": checkpoint.step,
+            "scores": evaluation.scores.as_dict(),
+            "classes": list(self.index.classes),
+            "confusion": evaluation.counts.tolist(),
+        }
+        file = self._scores_file(training)
+        try:
+            with replacing(file) as temporary:
+                temporary.write_text(json.dumps(table) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(f"cannot write {file}: {error.strerror or error}") from error
+        return evaluation.scores
+
+    def picture(self, study: Study, faces: int, device: torch.device, report: Report = ignore) -> Image.Image | None:
+        """The paper's Fig. 3: faces in rows; photo, what each finished variant sees, and ground truth in columns.
+
+        Args:
+            study: whose variants.
+            faces: how many, spread evenly over the split, always the same ones.
+            device: where the networks run.
+            report: hears of progress.
+
+        Returns:
+            None where no variant is finished.
+        """
+        count = self.index.split(self.split).count
+        faces = min(faces, count)
+        stored = [self.index.read(self.split, count * number // faces) for number in range(faces)]
+        titles, columns = ["photo"], [[face.image for face in stored]]
+        task = f"drawing {study.picture}"
+        for number, variant in enumerate(study.variants):
+            report(Progress(task, number, len(study.variants)))
+            training = self.plan.training(study, variant)
+            if self.scores(training) is None:
+                continue
+            predictor = Predictor.of(load_checkpoint(self.run(training).best), device)
+            maps = []
+            for face in stored:
+                height, width = face.source_labels.shape
+                (labels,) = predictor.predict([face.image], [face.matrix], [(height, width)])
+                maps.append(warp_labels(labels, face.matrix, face.image.shape[0]))
+            titles.append(variant.name)
+            columns.append(maps)
+        report(Progress(task, len(study.variants), len(study.variants)))
+        if len(columns) == 1:
+            return None
+        titles.append("ground truth")
+        columns.append([face.labels for face in stored])
+        return in_columns(titles, columns, self.index.labels)
+
+    def _scores_file(self, training: Training) -> Path:
+        return self.run(training).folder / "scores.json"
+
+    def _faces(self) -> dict[str, Any]:
+        """What scores hold for."""
+        shards = [shard.sha256 for shard in self.index.split(self.split).shards]
+        return {"dataset": self.index.provenance.dataset, "split": self.split, "shards": shards}
+
+
+def default_split(index: ShardIndex) -> str:
+    """What is scored unless told otherwise: the test split, or where there is none, val."""
+    return "test" if "test" in index.splits else "val"

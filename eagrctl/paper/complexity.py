@@ -1,0 +1,237 @@
+"""What a network costs in time and space: the four models of the paper's Fig. 4."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from eagrctl.checkpoint import build_network
+from eagrctl.drawing.chart import Panel, bar_chart
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.clock import wait_for
+from eagrctl.network.eagrnet import EAGRNet
+from eagrctl.paper.memory import TrainingMemory, inference_memory, training_memory
+from eagrctl.recipe import Recipe
+
+# What FLOPs are told apart by, and where each is in `EAGRNet`; together they are the whole network.
+MODULES = {
+    "stem": "backbone.conv1",
+    "conv2": "backbone.conv2",
+    "conv3": "backbone.conv3",
+    "conv4": "backbone.conv4",
+    "conv5": "backbone.conv5",
+    "pyramid": "pyramid",
+    "edge module": "edge",
+    "EAGR modules": "reason",
+    "decoder": "decoder",
+}
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What one network costs.
+
+    Attributes:
+        name: of the model.
+        parameters: their number.
+        flops: of one image, two to a multiply-add; convolutions and matrix products are counted.
+        flops_by_module: the same, told apart by `MODULES`. A module that the network lacks has 0; "EAGR modules" are
+            non-local blocks where those stand in their place.
+        inference_memory: the most bytes of activations at any moment while one image is parsed.
+        training_memory: bytes of activations per image in a training step.
+        checkpointed_memory: the same with `train.checkpointing`.
+        latency: seconds that one image takes, the median of some; None where it was not measured.
+    """
+
+    name: str
+    parameters: int
+    flops: int
+    flops_by_module: Mapping[str, int]
+    inference_memory: int
+    training_memory: TrainingMemory
+    checkpointed_memory: TrainingMemory
+    latency: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What several networks cost, measured alike.
+
+    Attributes:
+        models: in the order of Fig. 4.
+        classes: N, the background included.
+        size: side of the square input, in pixels.
+        device: where latency was measured, in words.
+        runs: how many forward passes each latency is the median of; 0 where none was measured.
+    """
+
+    models: tuple[Complexity, ...]
+    classes: int
+    size: int
+    device: str
+    runs: int
+
+    @property
+    def conditions(self) -> str:
+        """What the figures hold for, in words."""
+        shown = f"{self.classes} classes, one image of {self.size} x {self.size}"
+        timed = f"latency on {self.device}, median of {self.runs}" if self.runs else "latency not measured"
+        return f"{shown}; {timed}"
+
+    def to_json(self) -> str:
+        """All figures, unrounded."""
+        units = {"flops": "2 per multiply-add", "memory": "bytes", "latency": "seconds"}
+        return json.dumps({"units": units} | asdict(self), indent=2, allow_nan=False) + "\n"
+
+    def chart(self) -> str:
+        """A bar chart like Fig. 4, as SVG; its axes start from zero, which the figure's do not."""
+        panels = [
+            Panel("Parameters (M)", tuple(model.parameters / 1e6 for model in self.models)),
+            Panel("GFLOPs", tuple(model.flops / 1e9 for model in self.models)),
+            Panel("Peak activation memory (MB)", tuple(model.inference_memory / 1e6 for model in self.models)),
+        ]
+        latencies = tuple(1e3 * model.latency for model in self.models if model.latency is not None)
+        if len(latencies) == len(self.models):
+            panels.append(Panel("Latency (ms)", latencies))
+        names = [model.name for model in self.models]
+        return bar_chart("Complexity in time and space", self.conditions, names, panels)
+
+
+def figure_4(recipe: Recipe) -> dict[str, Recipe]:
+    """The four models of Fig. 4, by their names there; the last is the recipe's own network ("Ours")."""
+
+    def without(**switches: Any) -> Recipe:
+        return replace(recipe, model=replace(recipe.model, **switches))
+
+    return {
+        "Baseline": without(edge=False, graph=False),
+        "Without sampling": without(sampling=False),
+        "Without graph": without(reasoning=False),
+        "EAGRNet": recipe,
+    }
+
+
+def compare(recipe: Recipe, classes: int, device: torch.device, runs: int = 3, report: Report = ignore) -> Comparison:
+    """Measure the four models of Fig. 4.
+
+    Args:
+        recipe: of the last one; the others are it with something taken out.
+        classes: N, the background included.
+        device: where latency is measured.
+        runs: timed forward passes; 0 measures no latency.
+        report: hears of progress.
+
+    Raises:
+        RecipeError: the recipe describes no network.
+        EagrctlError: a network does not fit into the device's memory.
+    """
+    models = tuple(measure(name, variant, classes, device, runs, report) for name, variant in figure_4(recipe).items())
+    return Comparison(models, classes, recipe.input.size, describe(device), runs)
+
+
+def measure(
+    name: str, recipe: Recipe, classes: int, device: torch.device, runs: int = 3, report: Report = ignore
+) -> Complexity:
+    """Measure the network of one recipe. All but latency needs shapes alone, and next to no time.
+
+    Args:
+        name: of the model.
+        recipe: whose network.
+        classes: N, the background included.
+        device: where latency is measured.
+        runs: timed forward passes, after one that is not timed; 0 measures no latency.
+        report: hears of progress.
+
+    Raises:
+        RecipeError: the recipe describes no network.
+        EagrctlError: the network does not fit into the device's memory.
+    """
+    size, loss = recipe.input.size, recipe.loss
+    done, total = 0, 2 + (1 + runs if runs else 0)
+
+    def advance() -> None:
+        nonlocal done
+        report(Progress(f"measuring {name}", done, total))
+        done += 1
+
+    def build(checkpointing: bool = False) -> EAGRNet:
+        return build_network(replace(recipe, train=replace(recipe.train, checkpointing=checkpointing)), classes)
+
+    advance()
+    with torch.device("meta"):
+        network = build().eval()
+    flops, by_module = count_flops(network, size)
+    advance()
+    memory = inference_memory(build, size)
+    plain, checkpointed = (
+        training_memory(partial(build, checkpointing), size, loss.edge, loss.ba_loss) for checkpointing in (False, True)
+    )
+    advance()
+    return Complexity(
+        name,
+        sum(parameter.numel() for parameter in network.parameters()),
+        flops,
+        by_module,
+        memory,
+        plain,
+        checkpointed,
+        _latency(build(), device, size, runs, name, advance) if runs else None,
+    )
+
+
+def count_flops(network: EAGRNet, size: int) -> tuple[int, dict[str, int]]:
+    """FLOPs of one image, all in all and by the names of `MODULES`; the network is on the meta device."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.empty(1, 3, size, size, device="meta"))
+    counts = {path: sum(each.values()) for path, each in counter.get_flop_counts().items()}
+    root = type(network).__name__
+    return counter.get_total_flops(), {name: _flops_of(f"{root}.{path}", counts) for name, path in MODULES.items()}
+
+
+def describe(device: torch.device) -> str:
+    """A device in words, such as "CPU (2 threads)"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device.type.upper()} ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def _flops_of(path: str, counts: Mapping[str, int]) -> int:
+    # The network runs the blocks of a stage one by one, so that a stage as such has no count: its children have.
+    children = (count for name, count in counts.items() if name.rpartition(".")[0] == path)
+    return counts[path] if path in counts else sum(children)
+
+
+def _latency(
+    network: nn.Module, device: torch.device, size: int, runs: int, name: str, advance: Callable[[], None]
+) -> float:
+    seconds = []
+    try:
+        network.to(device).eval()
+        image = torch.randn(1, 3, size, size, device=device)
+        with torch.inference_mode():
+            # The first pass is slower, as it chooses algorithms and finds memory: its time does not count.
+            for _ in range(1 + runs):
+                wait_for(device)
+                started = time.perf_counter()
+                network(image)
+                wait_for(device)
+                seconds.append(time.perf_counter() - started)
+                advance()
+    except RuntimeError as error:
+        # On CPUs it has no class of its own.
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise EagrctlError(
+            f"{name} at {size} x {size} does not fit into the memory of {describe(device)}: "
+            "lower --set input.size=..., or measure no latency with --runs 0"
+        ) from None
+    return statistics.median(seconds[1:])

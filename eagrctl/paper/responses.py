@@ -1,0 +1,185 @@
+"""Which pixels answer to which vertex, and where the network sees edges (paper, section 4.5 and Fig. 5)."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from eagrctl.arrays import Pixels
+from eagrctl.data.dataset import image_tensor, normalise
+from eagrctl.errors import CheckpointError, EagrctlError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.inference.predict import Predictor
+from eagrctl.network.eagrnet import EAGRNet
+from eagrctl.network.reasoning import EAGR, GraphProjection
+
+# What the modules of `Deployment` are called, in the order in which they are preferred.
+MODULES = ("high", "low", "both")
+
+
+class Cell(NamedTuple):
+    """A rectangle of the network's input, in pixels whose centres lie on integers; its edges lie between them."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What one EAGR module projects, for several faces.
+
+    Attributes:
+        maps: P of Eq. 3, (B, V, h, w) float32 on the CPU, h x w being the module's feature map: which share of itself a
+            pixel gives to a vertex. Over the vertices, shares sum to one.
+        edges: (B, H, W) float32 on the CPU, the probability that a pixel is an edge pixel; None where the network has
+            no edge module. Its corners, and those of `maps`, are aligned with the input's.
+        pooling: the module's pooling size, border included.
+        size: side of the network's input.
+    """
+
+    maps: torch.Tensor
+    edges: torch.Tensor | None
+    pooling: int
+    size: int
+
+    def cell(self, vertex: int) -> Cell:
+        """Where a vertex's anchor lies: see `anchor_cell`."""
+        height, width = self.maps.shape[2:]
+        return anchor_cell(vertex, self.pooling, (height, width), self.size)
+
+
+@torch.inference_mode()
+def respond(
+    predictor: Predictor, images: Sequence[Pixels], module: str, batch: int = 8, report: Report = ignore
+) -> Responses:
+    """Let a network look at faces, and catch what one of its EAGR modules projects.
+
+    The network is only watched: its results are what they are otherwise.
+
+    Args:
+        predictor: the network, its input and device; evaluation mode is set.
+        images: (S, S, 3) uint8 each, at least one.
+        module: one of `MODULES`.
+        batch: faces looked at together.
+        report: hears of progress.
+
+    Raises:
+        CheckpointError: the network has no vertices.
+        EagrctlError: it has no such module.
+    """
+    network, recipe = predictor.network.eval(), predictor.recipe
+    project = find_module(network, module)[1].project
+    edges: list[torch.Tensor] = []
+    with _watched(project) as maps:
+        for start in range(0, len(images), batch):
+            faces = [image_tensor(image, recipe.size) for image in images[start : start + batch]]
+            logits = network(normalise(torch.stack(faces).to(predictor.device), recipe.mean, recipe.std))
+            if logits.edges is not None:
+                edges.append(logits.edges.float().softmax(dim=1)[:, 1].cpu())
+            report(Progress("Faces", start + len(faces), len(images)))
+    return Responses(torch.cat(maps), torch.cat(edges) if edges else None, project.pooling, recipe.size)
+
+
+def find_module(network: EAGRNet, name: str | None = None, origin: str = "the network") -> tuple[str, EAGR]:
+    """An EAGR module of a network, and what it is called.
+
+    Args:
+        network: any.
+        name: one of `MODULES`; None takes the first of them that there is.
+        origin: what messages call the network.
+
+    Raises:
+        CheckpointError: the network has no vertices: it has no graph modules, or non-local blocks in their place.
+        EagrctlError: it has graph modules, but not this one.
+    """
+    modules = {each: getattr(network.reason, each) for each in MODULES}
+    modules = {each: module for each, module in modules.items() if module is not None}
+    if not modules:
+        raise CheckpointError(
+            f"{origin} has no graph modules (graph = false or deployment = 0 in its recipe), so that no pixel answers "
+            "to a vertex: name a checkpoint of a network that has some"
+        )
+    if not all(isinstance(module, EAGR) for module in modules.values()):
+        raise CheckpointError(
+            f"{origin} has non-local blocks (sampling = false in its recipe), which have no vertices: "
+            "name a checkpoint of a network that samples"
+        )
+    name = name or next(iter(modules))
+    if name not in modules:
+        raise EagrctlError(f"{origin} has no module {name!r}, but {' and '.join(modules)}: choose with --module")
+    return name, modules[name]
+
+
+def check_vertices(vertices: Sequence[int], pooling: int) -> None:
+    """EagrctlError where one of them is no vertex of a module with this pooling size, border included."""
+    last = (pooling - 2) ** 2 - 1
+    for vertex in vertices:
+        if not 0 <= vertex <= last:
+            raise EagrctlError(f"there is no vertex {vertex}: they are numbered 0 to {last}, row by row")
+
+
+def central_vertices(pooling: int) -> list[int]:
+    """The vertices in the middle, where a face is: four, or where one is the very middle, that one and those around it.
+
+    Args:
+        pooling: the pooling size, border included; (pooling - 2)^2 vertices are numbered row by row.
+    """
+    side = pooling - 2
+    middle = (side - 1) / 2
+    return [
+        row * side + column
+        for row in range(side)
+        for column in range(side)
+        if abs(row - middle) + abs(column - middle) <= 1
+    ]
+
+
+def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int) -> Cell:
+    """The part of the input under the cell that a vertex's anchor is pooled from (Eq. 2).
+
+    Adaptive pooling lets a cell begin at the floor and end at the ceiling of its fraction of the feature map, so that
+    cells can overlap by a pixel of it. That pixel i lies under pixel i (S - 1) / (h - 1) of the input: corners are
+    aligned.
+
+    Args:
+        vertex: numbered row by row, without the border ring.
+        pooling: the pooling size, border included.
+        features: height and width of the feature map, at least 2 each.
+        size: S, side of the input.
+
+    Raises:
+        EagrctlError: there is no such vertex.
+    """
+    check_vertices([vertex], pooling)
+    row, column = divmod(vertex, pooling - 2)
+    (top, bottom), (left, right) = (
+        _span(place + 1, pooling, length, size) for place, length in zip((row, column), features, strict=True)
+    )
+    return Cell(left, top, right, bottom)
+
+
+def _span(place: int, pooling: int, length: int, size: int) -> tuple[float, float]:
+    begin, end = place * length // pooling, math.ceil((place + 1) * length / pooling)
+    scale = (size - 1) / (length - 1)
+    return max((begin - 0.5) * scale, -0.5), min((end - 0.5) * scale, size - 0.5)
+
+
+@contextmanager
+def _watched(project: GraphProjection) -> Iterator[list[torch.Tensor]]:
+    """The list to which P, (B, V, h, w), is added each time that the projection runs inside the block."""
+    caught: list[torch.Tensor] = []
+
+    def catch(_: object, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+        height, width = inputs[0].shape[2:]
+        caught.append(outputs[1].float().reshape(*outputs[1].shape[:2], height, width).cpu())
+
+    hook = project.register_forward_hook(catch)
+    try:
+        yield caught
+    finally:
+        hook.remove()

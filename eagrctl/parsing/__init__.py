@@ -1,0 +1,1 @@
+"""Any photo or video -> faces -> labels, masks, files."""

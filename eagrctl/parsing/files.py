@@ -1,0 +1,241 @@
+"""The files that a parsed photo leaves, and whether they are there already.
+
+For a photo that is called NAME, in the folder of the results:
+
+* `NAME.png`: its labels at its own size, one class id a pixel; the palette has the classes' colours.
+* `NAME.overlay.jpg`: the photo under these colours, over a legend.
+* `NAME.face-1.png` and so on, with `per_face`: the labels of one face, as `NAME.png`.
+* `NAME.npz`, with `probabilities`: see `write_probabilities`.
+* `NAME.json`: what was found, and how (see `eagrctl.parsing.record`). Written last: the others are whole where
+  it is there.
+
+What something else has written is never replaced.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eagrctl.arrays import Pixels
+from eagrctl.data.labels import LabelSet
+from eagrctl.drawing.formats import is_ours, save_jpeg, save_labels
+from eagrctl.drawing.overlay import overlay
+from eagrctl.errors import EagrctlError, SourceError
+from eagrctl.files import replacing
+from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
+from eagrctl.parsing.photos import Photo
+from eagrctl.parsing.record import Settings, Stamp, path_of, read_record, record_of, write_record
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files are written, apart from labels and JSON."""
+
+    overlay: bool = True
+    per_face: bool = False
+    probabilities: bool = False
+
+
+class ResultFolder:
+    """Where results go.
+
+    Args:
+        path: is made if it is not there.
+        labels: the network's classes.
+        settings: how photos are parsed.
+        size: side of the network's input.
+        wanted: which files are written.
+
+    Raises:
+        EagrctlError: it is a file, or cannot be written to.
+    """
+
+    def __init__(self, path: Path, labels: LabelSet, settings: Settings, size: int, wanted: Wanted) -> None:
+        self.path, self.labels, self.settings, self.size, self.wanted = path, labels, settings, size, wanted
+        make_folder(path)
+
+    def result_of(self, photo: Photo) -> Path:
+        """The photo's JSON."""
+        return self.path / f"{photo.name}.json"
+
+    def is_done(self, photo: Photo) -> bool:
+        """Whether all that is wanted of this very photo is there, made with the same settings.
+
+        A photo is the same if its size in bytes and its time of modification are. Faces that were found are the same
+        whether or not photos without any are parsed whole.
+        """
+        record = read_record(self.result_of(photo))
+        stamp = Stamp.of(photo.path)
+        if record is None or stamp is None or not stamp.is_of(record) or not self.settings.hold_for(record):
+            return False
+        files = record.get("files", {})
+        faces = len(record.get("faces", ()))
+        return (
+            "labels" in files
+            and (not self.wanted.overlay or "overlay" in files)
+            and (not self.wanted.per_face or len(files.get("faces", ())) == faces)
+            and (not self.wanted.probabilities or not faces or "probabilities" in files)
+            and all((self.path / name).is_file() for name in file_names(files))
+        )
+
+    def claim(self, photo: Photo, force: bool = False) -> None:
+        """Make sure that a photo's results replace nothing but its own.
+
+        Args:
+            photo: that is to be parsed.
+            force: whether results of another photo may be replaced.
+
+        Raises:
+            SourceError: a file in its place was written by something else, or for another photo.
+        """
+        remedy = "name another folder with --output"
+        path, labels = self.result_of(photo), self._labels_of(photo)
+        record = read_record(path)
+        if record is None:
+            for foreign in (path, labels):
+                if foreign.exists() and not (foreign is labels and is_ours(labels)):
+                    raise SourceError(f"{foreign} is in the way, which eagrctl parse did not write: {remedy}")
+        elif not force:
+            other, stamp = record.get("photo", {}).get("path"), Stamp.of(photo.path)
+            if other != path_of(photo) and not (stamp and stamp.is_of(record)):
+                raise SourceError(f"{path} is the result of {other}: {remedy}, or replace it with --force")
+
+    def write(self, photo: Photo, parsed: ParsedPhoto, stamp: Stamp) -> None:
+        """Write all files of a photo; where one cannot be written, the others are taken away again.
+
+        Args:
+            photo: whose results they are.
+            parsed: what was found.
+            stamp: of the photo, from before it was read.
+
+        Raises:
+            EagrctlError: a file cannot be written.
+        """
+        path = self.result_of(photo)
+        stale = set(file_names((read_record(path) or {}).get("files", {})))
+        files: dict[str, Any] = {}
+        made: list[Path] = []
+
+        def make(name: str, write: Callable[[Path], None]) -> str:
+            write_whole(self.path / name, write)
+            made.append(self.path / name)
+            return name
+
+        try:
+            make_folder(path.parent)
+            # What it says of the others stops being true.
+            remove(path)
+            files["labels"] = make(f"{photo.name}.png", lambda part: self._save_labels(parsed.labels, part))
+            if self.wanted.overlay:
+                picture = overlay(parsed.image, parsed.labels, self.labels, [face.box for face in parsed.faces])
+                files["overlay"] = make(f"{photo.name}.overlay.jpg", lambda part: save_jpeg(picture, part))
+            if self.wanted.per_face:
+                files["faces"] = [
+                    make(f"{photo.name}.face-{number}.png", self._face_saver(face, parsed.labels.shape))
+                    for number, face in enumerate(parsed.faces, 1)
+                ]
+            if self.wanted.probabilities and parsed.faces:
+                files["probabilities"] = make(
+                    f"{photo.name}.npz",
+                    lambda part: write_probabilities(parsed.faces, parsed.classes, self.size, part),
+                )
+            for name in stale - set(file_names(files)):
+                remove(self.path / name)
+            record = record_of(photo, stamp, parsed, self.settings, self.size, files)
+            make(f"{photo.name}.json", lambda part: write_record(record, part))
+        except BaseException:
+            for each in made:
+                each.unlink(missing_ok=True)
+            raise
+
+    def _labels_of(self, photo: Photo) -> Path:
+        return self.path / f"{photo.name}.png"
+
+    def _save_labels(self, labels: Pixels, path: Path) -> None:
+        save_labels(labels, self.labels, path)
+
+    def _face_saver(self, face: ParsedFace, size: tuple[int, ...]) -> Callable[[Path], None]:
+        return lambda part: self._save_labels(face.in_photo((size[0], size[1])), part)
+
+
+def file_names(files: Mapping[str, Any]) -> list[str]:
+    """The names of the files that a record lists."""
+    names: list[str] = []
+    for value in files.values():
+        names += [value] if isinstance(value, str) else value
+    return names
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` write a file, whole or not at all.
+
+    Raises:
+        SourceError: its name is too long for the disk, which is the photo's own affair.
+        EagrctlError: it cannot be written, nor can others, most likely.
+    """
+    try:
+        with replacing(path) as temporary:
+            write(temporary)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SourceError(f"cannot write {path}: its name is too long; shorten the photo's") from None
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> EagrctlError:
+    """What to say of a file that cannot be written."""
+    full = ": make room, then the same command goes on" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return EagrctlError(f"cannot write {path} ({error.strerror or error}){full}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, if it is not there; EagrctlError where that cannot be, or it is read-only."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise EagrctlError(f"cannot write to {path}: there is a file of that name; name another --output") from None
+    except OSError as error:
+        raise EagrctlError(f"cannot make {path} ({error.strerror or error}): name another --output") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise EagrctlError(f"cannot write to {path}: you may not write there; name another --output")
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there; EagrctlError where it may not be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def write_probabilities(faces: Sequence[ParsedFace], classes: Sequence[str], size: int, path: Path) -> None:
+    """Write an .npz of what the network says of each face.
+
+    * `probabilities`: (F, N, h, w) float16, 0..1, of each of N classes at h x w points, whose outermost lie on the
+      centres of the outermost pixels of the network's input.
+    * `matrices`: (F, 2, 3) float64, take a point (x, y, 1) of the photo to the network's input.
+    * `classes`: (N,) their names, by id.
+    * `size`: side of the network's input, S.
+
+    A pixel (x, y) of the photo falls on u, v = matrices[f] @ (x, y, 1) in the network's input, which is between the
+    points at row v (h - 1) / (S - 1) and column u (w - 1) / (S - 1).
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    found = [face.probabilities for face in faces]
+    if any(each is None for each in found):
+        raise ValueError("the photo was parsed without probabilities")
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            probabilities=np.stack([np.asarray(each, np.float16) for each in found]),
+            matrices=np.stack([face.matrix for face in faces]),
+            classes=np.array(classes),
+            size=np.array(size),
+        )

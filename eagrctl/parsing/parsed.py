@@ -1,0 +1,99 @@
+"""What parsing a photo gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eagrctl.arrays import Matrix, Pixels
+from eagrctl.errors import EagrctlError
+
+# What put a face in its place: landmarks; the detector's box alone, where landmarks determine no alignment; the frame
+# of a photo that shows one cropped face; the frame of a photo in which no face was found.
+Placement = Literal["landmarks", "box", "crop", "whole"]
+
+# Top, left, bottom and right of a part of a photo, in whole pixels; bottom and right lie one beyond its last.
+Window = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedFace:
+    """One face of a photo.
+
+    Attributes:
+        matrix: (2, 3) float64, takes a point (x, y, 1) of the photo to the network's input; pixel centres are integers.
+        window: the part of the photo that the network has seen, at most the photo itself.
+        labels: (bottom - top, right - left) uint8, this face's classes in its window, background where it ends.
+        placed: what put the face in its place.
+        box: left, top, right and bottom in the photo's pixels, as the detector found the face; None without a detector.
+        confidence: the detector's, above zero; None without one.
+        landmarks: (5, 2) float64, x and y in the photo: centres of the viewer's left and right eye, tip of the nose,
+            viewer's left and right corner of the mouth; NaN where unknown. None without a detector.
+        probabilities: (N, h, w) float32, 0..1, of each class at each point of the network's output, whose corners are
+            those of its input; None unless asked for.
+    """
+
+    matrix: Matrix
+    window: Window
+    labels: Pixels
+    placed: Placement = "landmarks"
+    box: tuple[float, float, float, float] | None = None
+    confidence: float | None = None
+    landmarks: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float32] | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the face stands where the network expects it, by landmarks or by the detector's box."""
+        return self.placed in ("landmarks", "box")
+
+    def in_photo(self, size: tuple[int, int]) -> Pixels:
+        """This face's labels in the whole photo of (height, width), uint8; background outside the window."""
+        labels = np.zeros(size, np.uint8)
+        top, left, bottom, right = self.window
+        labels[top:bottom, left:right] = self.labels
+        return labels
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedPhoto:
+    """All faces of a photo, merged.
+
+    Attributes:
+        image: (H, W, 3) uint8, the photo as it was parsed: RGB, and upright, whichever way it was stored.
+        labels: (H, W) uint8, the class of each of the photo's pixels; background where no face is.
+        classes: their names, by id.
+        faces: largest first; empty where none was found.
+        shares: of the photo's pixels that each class has, 0..1, by name.
+    """
+
+    image: Pixels
+    labels: Pixels
+    classes: tuple[str, ...]
+    faces: tuple[ParsedFace, ...] = ()
+    shares: Mapping[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        counts = np.zeros(len(self.classes), np.int64)
+        flat = self.labels.ravel()
+        # Part by part: what counts them widens all to 64 bits first.
+        for start in range(0, flat.size, _COUNTED):
+            counts += np.bincount(flat[start : start + _COUNTED], minlength=len(self.classes))
+        shares = {name: float(count / flat.size) for name, count in zip(self.classes, counts, strict=True)}
+        object.__setattr__(self, "shares", shares)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A photo that could not be parsed.
+
+    Attributes:
+        error: what was wrong with it, and what to do, in one line.
+    """
+
+    error: EagrctlError
+
+
+_COUNTED = 1 << 20  # pixels

@@ -1,0 +1,216 @@
+"""Photos -> faces -> labels: what `eagrctl parse` does, for Python."""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from eagrctl.arrays import Matrix, Pixels
+from eagrctl.checkpoint import load_checkpoint
+from eagrctl.errors import CheckpointError, EagrctlError, SourceError
+from eagrctl.faces.photo import as_photo
+from eagrctl.inference.predict import Predictor, labels_in_source
+from eagrctl.parsing.combine import merge_faces
+from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto, Window
+from eagrctl.parsing.pipeline import Pipeline, Seen
+from eagrctl.parsing.placing import Finding, Placed, Placer, shifted
+from eagrctl.weights import shipped
+
+# Pixels that are mapped back at once.
+BAND = 1 << 20
+
+AnyImage = Pixels | Image | Path | str
+
+
+class FaceParser:
+    """Parses the faces of photos.
+
+    ::
+
+        from eagrctl import FaceParser
+
+        parser = FaceParser()
+        parsed = parser.parse("photo.jpg")
+        parsed.labels                         # (H, W) uint8, a class for each pixel of the photo
+        parsed.classes[parsed.labels[0, 0]]   # "background"
+        for face in parsed.faces:
+            print(face.box, face.landmarks)
+
+    A parser may be shared by threads: each call works on its own.
+
+    Args:
+        weights: a checkpoint; None, or "shipped" where no file is called so, is the network that comes with eagrctl.
+        device: where the network runs; None is a GPU where there is one.
+        predictor: dlib's point predictor; None is the one that comes with eagrctl.
+        finding: "faces" finds all faces of a photo; "whole" does, too, and parses a photo without any as a whole;
+            "crop" takes each photo for one face, cropped like those of the training data.
+        probabilities: whether faces carry the probabilities of all classes.
+        batch: the most faces that go through the network together.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged, or something else.
+        AlignmentError: the predictor is missing, or something else.
+        EagrctlError: there is no such device.
+        ValueError: `batch` is below 1, or `finding` something else.
+    """
+
+    def __init__(
+        self,
+        weights: Path | str | None = None,
+        *,
+        device: str | torch.device | None = None,
+        predictor: Path | str | None = None,
+        finding: Finding = "faces",
+        probabilities: bool = False,
+        batch: int = 8,
+    ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch is {batch}: at least one face goes through the network")
+        if finding not in ("faces", "crop", "whole"):
+            raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
+        checkpoint = load_checkpoint(_weights(weights))
+        self._dataset, self._classes = checkpoint.dataset, checkpoint.classes
+        self._predictor = Predictor.of(checkpoint, _device(device))
+        self._placer = Placer(self.size, finding, None if predictor is None else Path(predictor))
+        self._probabilities, self._batch = probabilities, batch
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by id; the background is 0."""
+        return self._classes
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset whose classes these are."""
+        return self._dataset
+
+    @property
+    def size(self) -> int:
+        """Side of the network's square input, in pixels."""
+        return self._predictor.recipe.size
+
+    def parse(self, image: AnyImage) -> ParsedPhoto:
+        """Find the faces of one photo and parse them.
+
+        Args:
+            image: a file; a picture of Pillow's; or an array, (H, W, 3) uint8 RGB, or (H, W) grey.
+
+        Returns:
+            Labels in the photo's own pixels, and its faces; none where none is found.
+
+        Raises:
+            SourceError: a photo that cannot be read.
+            ValueError: an array of another shape or type.
+        """
+        seen = self._look(image)
+        batches = (seen.faces[start : start + self._batch] for start in range(0, len(seen.faces), self._batch))
+        return self._finished(seen.photo, [face for batch in batches for face in self._parse(batch)])
+
+    def parse_many(
+        self, images: Iterable[AnyImage], *, workers: int | None = None
+    ) -> Generator[ParsedPhoto | Failed, None, None]:
+        """Parse photos one after the other, several times as fast as one by one.
+
+        Faces of several photos go through the network together, and beside it the next photos are read and searched
+        for faces. `images` is read ahead by some photos only, so that it may be endless. Ending the iteration early
+        ends the work.
+
+        Args:
+            images: as for `parse`; files in a generator, for one.
+            workers: threads; None is one for each core that torch may use.
+
+        Yields:
+            For each image in turn, what `parse` returns, or why it could not be parsed.
+
+        Raises:
+            ValueError: an array of another shape or type; `workers` is below 1.
+        """
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers is {workers}: at least one thread works")
+        return self._parse_many(iter(images), workers)
+
+    def _parse_many(
+        self, images: Iterator[AnyImage], workers: int | None
+    ) -> Generator[ParsedPhoto | Failed, None, None]:
+        first = list(islice(images, 2))
+        if len(first) < 2:
+            # Threads gain nothing for a single photo, and one that is not in a thread has all cores.
+            yield from map(self._parse_or_tell, first)
+            return
+        pipeline = Pipeline(self._look_or_tell, self._parse, self._batch, self._predictor.device, workers)
+        for seen, faces in pipeline.run(chain(first, images)):
+            yield seen if isinstance(seen, Failed) else self._finished(seen.photo, faces)
+
+    def _parse_or_tell(self, image: AnyImage) -> ParsedPhoto | Failed:
+        try:
+            return self.parse(image)
+        except EagrctlError as error:
+            return Failed(error)
+
+    def _look_or_tell(self, image: AnyImage) -> Seen | Failed:
+        try:
+            return self._look(image)
+        except EagrctlError as error:
+            return Failed(error)
+        except MemoryError:
+            return Failed(SourceError("a photo is too large for this memory: scale it down, or take fewer workers"))
+
+    def _look(self, image: AnyImage) -> Seen:
+        photo = as_photo(image)
+        return Seen(photo, self._placer.place(photo))
+
+    @torch.inference_mode()
+    def _parse(self, faces: Sequence[Placed]) -> list[ParsedFace]:
+        """Faces of one or several photos, together."""
+        logits = self._predictor.logits([face.pixels for face in faces])
+        probabilities = logits.float().softmax(dim=1).cpu().numpy() if self._probabilities else [None] * len(faces)
+        return [
+            ParsedFace(
+                matrix=face.matrix,
+                window=face.window,
+                labels=_labels(scores, face.matrix, face.window, self.size),
+                placed=face.placed,
+                box=face.box,
+                confidence=face.confidence,
+                landmarks=face.landmarks,
+                probabilities=each,
+            )
+            for face, scores, each in zip(faces, logits, probabilities, strict=True)
+        ]
+
+    def _finished(self, photo: Pixels, faces: Sequence[ParsedFace]) -> ParsedPhoto:
+        labels = merge_faces(faces, (photo.shape[0], photo.shape[1]), self.size)
+        return ParsedPhoto(photo, labels, self.classes, tuple(faces))
+
+
+def _labels(logits: torch.Tensor, matrix: Matrix, window: Window, size: int) -> Pixels:
+    """What one face's logits say of its window, band by band: large ones fit into no cache, and take twice as long."""
+    top, left, bottom, right = window
+    rows = max(1, BAND // max(1, right - left))
+    bands = [(start, left, min(start + rows, bottom), right) for start in range(top, bottom, rows)]
+    maps = [labels_in_source(logits, shifted(matrix, band), size, (band[2] - band[0], right - left)) for band in bands]
+    return maps[0] if len(maps) == 1 else np.concatenate(maps)
+
+
+def _weights(given: Path | str | None) -> Path:
+    path = shipped.NETWORK if given is None else shipped.meant(Path(given))
+    if path == shipped.NETWORK and not path.is_file():
+        raise CheckpointError("this eagrctl comes without its network: name a checkpoint, or install it again")
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: name a checkpoint in it, such as {path / 'best.pt'}")
+    return path
+
+
+def _device(given: str | torch.device | None) -> torch.device:
+    if given is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(given)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise EagrctlError(f"no device called {given} can be used ({reason}): leave it out, or name cpu") from None
+    return device

@@ -1,0 +1,216 @@
+"""Many photos at once: reading and finding beside the network, faces of several photos together, results in order.
+
+Everything happens in threads: decoding, resampling, dlib's detector and torch all let other threads run meanwhile, and
+nothing has to be sent from process to process. On a CPU, each thread runs the network on one core: torch's way of
+sharing every convolution out among the cores wastes their time when these have other things to do, too.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from threading import Event, Lock, Semaphore
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from eagrctl.arrays import Pixels
+from eagrctl.parsing.parsed import Failed, ParsedFace
+from eagrctl.parsing.placing import Placed
+
+Image = TypeVar("Image")
+
+# Bytes of photos under way, unless a single one has more. The first are taken for 12 megapixels, until they are seen.
+MEMORY, TYPICAL = 512 << 20, 36_000_000
+
+# More threads would wait for one another, because Python runs in one of them at a time.
+MOST_THREADS = 16
+
+# Faces that one core parses together: more are no faster, and leave other cores without work at the end.
+FACES_PER_CORE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A photo, (H, W, 3) uint8, and its faces, ready for the network."""
+
+    photo: Pixels
+    faces: Sequence[Placed]
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Faces that go through the network together; `parsed` once they are on their way."""
+
+    faces: list[Placed] = field(default_factory=list)
+    parsed: Future[list[ParsedFace]] | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.parsed is not None and self.parsed.done()
+
+    def result(self) -> list[ParsedFace]:
+        assert self.parsed is not None
+        return self.parsed.result()
+
+
+@dataclass(eq=False)
+class _Photo:
+    """A photo whose faces are being parsed, each in a batch, and at a place in it."""
+
+    seen: Seen | Failed
+    places: list[tuple[_Batch, int]] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        return self.seen.photo.nbytes if isinstance(self.seen, Seen) else 0
+
+    @property
+    def sent(self) -> bool:
+        return all(batch.parsed is not None for batch, _ in self.places)
+
+    @property
+    def done(self) -> bool:
+        return all(batch.done for batch, _ in self.places)
+
+    def faces(self) -> list[ParsedFace]:
+        return [batch.result()[place] for batch, place in self.places]
+
+
+class Pipeline(Generic[Image]):
+    """Looks at photos and parses their faces, in threads.
+
+    Args:
+        look: an image -> the photo and its faces, or why there is none; called in several threads at once.
+        parse: faces -> parsed faces; called in several threads at once on a CPU.
+        batch: the most faces that are parsed together.
+        device: where the network runs.
+        workers: threads; None is one for each core that torch may use, or for each core on a GPU's machine.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[Image], Seen | Failed],
+        parse: Callable[[list[Placed]], list[ParsedFace]],
+        batch: int,
+        device: torch.device,
+        workers: int | None = None,
+    ) -> None:
+        self._look, self._parse = look, parse
+        self._stopped = Event()
+        self._on_cpu = device.type == "cpu"
+        self._batch = min(batch, FACES_PER_CORE) if self._on_cpu else batch
+        cores = torch.get_num_threads() if self._on_cpu else os.cpu_count() or 1
+        self._workers = workers or min(cores, MOST_THREADS)
+        self._cores = max(1, cores // self._workers) if self._on_cpu else torch.get_num_threads()
+
+    def run(self, images: Iterator[Image]) -> Iterator[tuple[Seen | Failed, list[ParsedFace]]]:
+        """What was seen in each image, in order, with its parsed faces."""
+        with ExitStack() as stack:
+            threads = stack.enter_context(_threads(self._workers, self._cores))
+            # A GPU does one thing after the other.
+            network = threads if self._on_cpu else stack.enter_context(_threads(1, self._cores))
+            # Whatever ends this, an interrupt for one: what is under way ends soon, and nothing else begins.
+            stack.callback(self._stopped.set)
+            yield from self._run(images, threads, network)
+
+    def _run(
+        self, images: Iterator[Image], threads: Executor, network: Executor
+    ) -> Iterator[tuple[Seen | Failed, list[ParsedFace]]]:
+        looking: deque[Future[Seen | Failed]] = deque()
+        parsing: deque[_Photo] = deque()
+        gathering = _Batch()
+        held, typical, more = 0, TYPICAL, True
+        most = 2 * self._batch * self._workers
+        while more or looking or parsing:
+            while more and len(looking) < 2 * self._workers and len(parsing) < most:
+                if (looking or parsing) and held + (len(looking) + 1) * typical > MEMORY:
+                    break
+                following = list(islice(images, 1))
+                looking.extend(threads.submit(self._look, image) for image in following)
+                more = bool(following)
+            if looking:
+                photo = _Photo(looking.popleft().result())
+                parsing.append(photo)
+                held += photo.bytes
+                typical = photo.bytes or typical
+                for face in photo.seen.faces if isinstance(photo.seen, Seen) else ():
+                    photo.places.append((gathering, len(gathering.faces)))
+                    gathering.faces.append(face)
+                    if len(gathering.faces) == self._batch:
+                        gathering = self._send(gathering, network)
+            elif parsing:
+                if gathering.faces and not (more and parsing[0].sent):
+                    # The last batch; or one that will not fill, because its photos leave no memory for others.
+                    gathering = self._send(gathering, network)
+                photo = parsing.popleft()
+                held -= photo.bytes
+                yield photo.seen, photo.faces()
+            while parsing and parsing[0].done:
+                photo = parsing.popleft()
+                held -= photo.bytes
+                yield photo.seen, photo.faces()
+
+    def _send(self, batch: _Batch, network: Executor) -> _Batch:
+        batch.parsed = network.submit(self._parse_here, batch.faces)
+        return _Batch()
+
+    def _parse_here(self, faces: list[Placed]) -> list[ParsedFace]:
+        with _Stoppable(self._stopped):
+            return self._parse(faces)
+
+
+class _Stoppable(TorchFunctionMode):
+    """Lets torch end between two of its functions when asked to.
+
+    A large network takes a minute for a batch on a CPU, too long for whoever has pressed Ctrl-C.
+    """
+
+    def __init__(self, stopped: Event) -> None:
+        super().__init__()
+        self._stopped = stopped
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self._stopped.is_set():
+            raise _StoppedError
+        return func(*args, **(kwargs or {}))
+
+
+class _StoppedError(Exception):
+    """Nobody waits for these faces any more."""
+
+
+_starting = Lock()
+
+
+@contextmanager
+def _threads(count: int, cores: int) -> Iterator[Executor]:
+    """Threads in each of which torch uses so many cores; elsewhere, it goes on as before."""
+    ready, begun = Semaphore(0), Event()
+
+    def begin() -> None:
+        torch.get_num_threads()  # else a thread takes the number of all others with its first tensor
+        torch.set_num_threads(cores)
+        ready.release()
+        begun.wait()
+
+    with ThreadPoolExecutor(count, initializer=begin) as pool:
+        try:
+            # What one thread sets, torch also takes for threads that start later: here that is put right again.
+            with _starting:
+                before = torch.get_num_threads()
+                for _ in range(count):
+                    pool.submit(int)
+                    ready.acquire()
+                torch.set_num_threads(before)
+            begun.set()
+            yield pool
+        finally:
+            begun.set()
+            pool.shutdown(wait=False, cancel_futures=True)

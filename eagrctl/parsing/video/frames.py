@@ -1,0 +1,201 @@
+"""Frames out of videos, and into one; the only module that imports PyAV, which is an extra (eagrctl[video])."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from eagrctl.arrays import Pixels
+from eagrctl.errors import EagrctlError, SourceError
+from eagrctl.faces.photo import printable
+
+# Encoders by preference: the first plays everywhere; the last is in every build of FFmpeg.
+ENCODERS = ("libx264", "libopenh264", "mpeg4")
+
+# Ticks a second of a video that is written. All usual rates take whole ticks, and mpeg4 knows no more than 65,535.
+TICKS = 60_000
+
+# FFmpeg's number for the colours of BT.601, which is how it makes YUV of RGB unless told otherwise. Said aloud, because
+# players take large videos for BT.709.
+_BT601 = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a video.
+
+    Attributes:
+        number: counted from 1.
+        seconds: from the beginning.
+        pixels: (H, W, 3) uint8, RGB, upright.
+    """
+
+    number: int
+    seconds: float
+    pixels: Pixels
+
+
+@dataclass
+class VideoReader:
+    """A video, frame by frame.
+
+    Attributes:
+        path: the file.
+        every: every how many frames one is read, from the first on.
+        rate: frames a second, as the file says.
+        expected: how many frames will be read, about; 0 where the file does not tell.
+        duration: seconds, as the file says; None where it does not.
+
+    Raises:
+        SourceError: missing, unreadable, or no video; or PyAV is not installed.
+    """
+
+    path: Path
+    every: int = 1
+    rate: Fraction = field(init=False)
+    expected: int = field(init=False)
+    duration: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        with self._open() as container:
+            stream = container.streams.video[0]
+            self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.duration = None
+            if stream.duration is not None and stream.time_base is not None:
+                self.duration = float(stream.duration * stream.time_base)
+            elif container.duration is not None:
+                self.duration = container.duration / 1_000_000
+            frames = stream.frames or (round(self.duration * self.rate) if self.duration else 0)
+            self.expected = -(-frames // self.every)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in order; SourceError where the video is damaged."""
+        av = _av()
+        number = 0
+        with self._open() as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            frames = container.decode(stream)
+            start = None
+            for number in count(1):
+                try:
+                    frame = next(frames, None)
+                    if frame is None:
+                        return
+                    if (number - 1) % self.every:
+                        continue
+                    seconds = float((number - 1) / self.rate) if frame.time is None else frame.time
+                    start = seconds if start is None else start
+                    yield Frame(number, seconds - start, _upright(frame))
+                except av.error.FFmpegError as error:
+                    after = f" after frame {number - 1}" if number > 1 else ""
+                    raise SourceError(
+                        f"{printable(self.path)} is truncated or damaged{after} ({_reason(error)}): "
+                        "copy or fetch it again"
+                    ) from None
+
+    def _open(self) -> Any:
+        av = _av()
+        name = printable(self.path)
+        try:
+            # Absolute, because FFmpeg takes what stands before a colon for a protocol.
+            container = av.open(str(self.path.absolute()))
+        except FileNotFoundError:
+            raise SourceError(f"{name} is missing: check its name and folder") from None
+        except (OSError, av.error.FFmpegError) as error:
+            raise SourceError(
+                f"{name} is no video that can be read ({_reason(error)}): copy or fetch it again"
+            ) from None
+        if not container.streams.video:
+            container.close()
+            raise SourceError(f"{name} holds no pictures, only sound: give a video")
+        return container
+
+
+class VideoWriter:
+    """Writes a silent MP4, as a context manager: H.264 where FFmpeg has it, else MPEG-4.
+
+    Args:
+        path: of the file, whatever its ending.
+        rate: frames a second, for those who ask the file.
+        size: height and width of the frames. Where one is odd, the last row or column is left out, which encoders want.
+
+    Raises:
+        EagrctlError: PyAV has no encoder.
+        OSError: it cannot be written; so does `write`.
+    """
+
+    def __init__(self, path: Path, rate: Fraction, size: tuple[int, int]) -> None:
+        av = _av()
+        self._av = av
+        self._size = max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
+        self._last = -1
+        self._container = av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream = self._container.add_stream(_encoder(av), rate=rate)
+        self._stream.height, self._stream.width = self._size
+        self._stream.pix_fmt = "yuv420p"
+        context = self._stream.codec_context
+        context.time_base = Fraction(1, TICKS)
+        context.colorspace = _BT601
+        if context.name == "libx264":
+            context.options = {"crf": "20", "preset": "veryfast"}
+        else:
+            # About what the former takes at that quality.
+            context.bit_rate = max(500_000, round(0.1 * self._size[0] * self._size[1] * rate))
+
+    def write(self, pixels: Pixels, seconds: float) -> None:
+        """Append a frame, (H, W, 3) uint8, that is shown from `seconds` on, later than the one before."""
+        height, width = self._size
+        shown = np.ascontiguousarray(pixels[:height, :width])
+        if shown.shape[:2] != self._size:
+            shown = np.pad(shown, [(0, height - shown.shape[0]), (0, width - shown.shape[1]), (0, 0)])
+        frame = self._av.VideoFrame.from_ndarray(shown, format="rgb24")
+        self._last = frame.pts = max(self._last + 1, round(seconds * TICKS))
+        frame.time_base = Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._container.mux(self._stream.encode())
+        finally:
+            self._container.close()
+
+
+def _av() -> ModuleType:
+    try:
+        import av
+    except ImportError:
+        raise SourceError("videos need PyAV, which is not installed: pip install 'eagrctl[video]'") from None
+    module: ModuleType = av
+    return module
+
+
+def _encoder(av: ModuleType) -> str:
+    for name in ENCODERS:
+        try:
+            av.Codec(name, "w")
+        except (ValueError, LookupError):  # PyAV's UnknownCodecError
+            continue
+        return name
+    raise EagrctlError(f"this PyAV has none of the encoders {', '.join(ENCODERS)}: write no overlay with --no-overlay")
+
+
+def _upright(frame: Any) -> Pixels:
+    """A frame's pixels as players show them: cameras store them as the sensor lies, and how to turn them."""
+    pixels: Pixels = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]

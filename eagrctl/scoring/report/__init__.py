@@ -1,0 +1,1 @@
+"""A report, and every format it is written in."""

@@ -1,0 +1,88 @@
+"""A report as JSON: everything, at full precision."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from eagrctl.scoring.report.contents import Report, mean_boundary_f1
+
+FORMAT = "eagrctl report"
+VERSION = 1
+
+
+def json_text(report: Report) -> str:
+    """All figures of a report; scores are fractions, 0..1, those of `table` percent, and null is what is undefined.
+
+    Keys:
+        format, version: "eagrctl report" and the number of this layout.
+        method: the name of our row.
+        origin: dataset, split, counts, resolutions (height, width), alignment, settings, checkpoint, eagrctl's version.
+        means: over all classes, by name.
+        classes, regions: by name, `f1`, `iou`, `accuracy`, `labelled` and `predicted` pixels, the paper's
+            `published_f1`; classes in id order, the background first.
+        boundary_f1: by tolerance in pixels, `mean` (without background) and `classes`; null where not counted.
+        confusion: rows are labelled classes, columns predicted ones, in id order.
+        table: the paper's table: columns (heading, score) and rows (method, published, values in percent).
+        training: the recipe, and how it differs from the paper's; null where not known.
+        notes: what belongs under the table.
+    """
+    scores, table = report.scores, report.table
+    figures = [(each, _figures(vars(each))) for each in report.figures()]
+    contents = {
+        "format": FORMAT,
+        "version": VERSION,
+        "method": report.method,
+        "origin": asdict(report.origin),
+        "means": {
+            "mean_f1": _known(scores.mean_f1),
+            "miou": _known(scores.miou),
+            "pixel_accuracy": _known(scores.pixel_accuracy),
+            "mean_accuracy": _known(scores.mean_accuracy),
+        },
+        "classes": {each.name: values for each, values in figures if not each.region},
+        "regions": {each.name: values for each, values in figures if each.region},
+        "boundary_f1": {
+            str(tolerance): {
+                "mean": _known(mean_boundary_f1(by_class, report.labels)),
+                "classes": {name: _known(value) for name, value in by_class.items()},
+            }
+            for tolerance, by_class in report.boundary_f1().items()
+        }
+        or None,
+        "confusion": report.counts.tolist(),
+        "table": {
+            "columns": [vars(column) for column in table.columns],
+            "rows": [
+                {"method": row.method, "published": row.published, "values": [_known(value) for value in row.values]}
+                for row in table.rows
+            ],
+        },
+        "training": asdict(report.training) if report.training else None,
+        "notes": table.notes,
+    }
+    return _indented(contents) + "\n"
+
+
+def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: _known(value) for key, value in values.items() if key not in ("name", "region", "published")}
+    return known | {"published_f1": _known(values["published"])}
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+def _indented(value: Any, depth: int = 0) -> str:
+    """JSON with a line per entry of an object and per row of a list; what holds plain values alone takes one line."""
+    within = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(value, dict | list | tuple) or not any(isinstance(each, dict | list | tuple) for each in within):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    pad = "  " * (depth + 1)
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(key, ensure_ascii=False)}: {_indented(each, depth + 1)}" for key, each in value.items()]
+        opening, closing = "{", "}"
+    else:
+        lines, (opening, closing) = [_indented(each, depth + 1) for each in value], "[]"
+    return f"{opening}\n{pad}" + f",\n{pad}".join(lines) + f"\n{'  ' * depth}{closing}"

@@ -1,0 +1,207 @@
+"""What a report holds, whatever its format: the paper's table with our row, and what lies behind it.
+
+A table in Markdown, CSV or LaTeX shows `Report.table` alone; JSON and HTML show all of it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.labels import LabelSet
+from eagrctl.drawing.curves import Plot
+from eagrctl.scoring.boundary import Boundary
+from eagrctl.scoring.confusion import Counts, merge
+from eagrctl.scoring.evaluate import Evaluation
+from eagrctl.scoring.examples import Example
+from eagrctl.scoring.origin import Origin, Training
+from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column, PublishedTable
+from eagrctl.scoring.report.rows import TableRows, percent, ranked_rows
+from eagrctl.scoring.scores import Scores
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The scores of one class or merged region.
+
+    Attributes:
+        name: its name.
+        region: whether it merges several classes.
+        f1, iou, accuracy: 0..1; NaN where undefined.
+        labelled, predicted: its pixels.
+        published: the paper's F1, 0..1; NaN where the paper prints none on these faces.
+    """
+
+    name: str
+    region: bool
+    f1: float
+    iou: float
+    accuracy: float
+    labelled: int
+    predicted: int
+    published: float
+
+    @property
+    def published_iou(self) -> float:
+        """The IoU that follows from the published F1: of one class's counts, IoU = F1 / (2 - F1)."""
+        return self.published / (2 - self.published)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report may show.
+
+    Attributes:
+        method: the name of our row.
+        counts: the confusion matrix, (N, N) int64; row = labelled class, column = predicted class.
+        scores: what follows from it.
+        labels: the classes.
+        origin: where our row comes from.
+        boundary: boundary pixels; None where they were not counted.
+        examples: faces to show; none where they were not looked for.
+        curves: of the training; none where they are not known.
+        training: the recipe beside the paper's; None where it is not known.
+    """
+
+    method: str
+    counts: Counts
+    scores: Scores
+    labels: LabelSet
+    origin: Origin
+    boundary: Boundary | None = None
+    examples: tuple[Example, ...] = ()
+    curves: tuple[Plot, ...] = ()
+    training: Training | None = None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, index: ShardIndex, method: str, checkpoint: str) -> "Report":
+        """The report of what a network scored, as far as tables need it; `dataclasses.replace` adds the rest.
+
+        Args:
+            evaluation: our scores.
+            index: the dataset they were measured on.
+            method: the name of our row.
+            checkpoint: where the network came from, in words.
+        """
+        origin = Origin.of(evaluation, index, checkpoint)
+        return cls(method, evaluation.counts, evaluation.scores, index.labels, origin)
+
+    @property
+    def table(self) -> TableRows:
+        """The paper's table for the dataset, with our row under the published ones."""
+        paper = TABLE_OF.get(self.origin.dataset)
+        table = paper or _own_table(self.labels, self.origin.dataset)
+        ours = self.method, [score_of(self.scores, column.score) for line in table.lines for column in line]
+        origin, means = f"{self.method}: {self.origin.line()}.", f"{self.method}: {summary_line(self.scores)}."
+        if paper is None:
+            return TableRows(
+                "F1 in percent; the paper has no table for this dataset",
+                table.lines,
+                ranked_rows(table, [ours], ranked=0),
+                origin,
+                (means, *undefined_lines(self.scores)),
+            )
+        published = [(name if self.comparable else f"{name}, on Helen", values) for name, values in table.rows]
+        measured = f"Published rows: {table.dataset}"
+        measured += "." if self.comparable else "; other faces than ours, so not comparable: ours competes for no bold."
+        return TableRows(
+            f"F1 in percent, laid out as Table {table.number} of the EAGRNet paper",
+            table.lines,
+            # On other faces than the published rows, ours can be neither better nor worse.
+            ranked_rows(table, [*published, ours], None if self.comparable else len(published), len(published)),
+            origin,
+            (measured, means, *undefined_lines(self.scores)),
+        )
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the paper's figures were measured on the same dataset."""
+        return self.origin.dataset in COMPARABLE
+
+    def figures(self) -> list[Figures]:
+        """The scores of every class, in id order, and then of every region."""
+        published = self._published()
+        members = {name: (number,) for number, name in enumerate(self.labels.names)}
+        return [
+            Figures(
+                name=name,
+                region=region,
+                f1=_ratio(2 * hits, labelled + predicted),
+                iou=_ratio(hits, labelled + predicted - hits),
+                accuracy=_ratio(hits, labelled),
+                labelled=labelled,
+                predicted=predicted,
+                published=published.get(name, math.nan),
+            )
+            for region, ids in ((False, members), (True, self.labels.regions))
+            for name, (hits, labelled, predicted) in merge(self.counts, ids).items()
+        ]
+
+    def boundary_f1(self) -> dict[int, Mapping[str, float]]:
+        """By tolerance in pixels, the boundary F1 of every class, 0..1 or NaN; nothing where it was not counted."""
+        if self.boundary is None:
+            return {}
+        return {
+            tolerance: dict(zip(self.labels.names, map(float, values), strict=True))
+            for tolerance, values in zip(self.boundary.tolerances, self.boundary.f1(), strict=True)
+        }
+
+    def _published(self) -> dict[str, float]:
+        """The paper's own F1, 0..1, by class and region."""
+        if not self.comparable:
+            return {}
+        table = TABLE_OF[self.origin.dataset]
+        columns = [column for line in table.lines for column in line]
+        (_, values) = table.rows[-1]
+        return {
+            column.score: round(value / 100, 3)
+            for column, value in zip(columns, values, strict=True)
+            if value is not None and column.score != MEAN
+        }
+
+
+def score_of(scores: Scores, name: str) -> float:
+    """A class's, region's or the mean F1 in percent, by the name that `published.Column` gives it."""
+    return 100 * (scores.mean_f1 if name == MEAN else scores.f1_of(name))
+
+
+def summary_line(scores: Scores) -> str:
+    """The scores over all classes, each under its full name."""
+    return (
+        f"mean F1 {percent(scores.mean_f1)} (without background), mIoU {percent(scores.miou)} (with background), "
+        f"pixel accuracy {percent(scores.pixel_accuracy)}, mean class accuracy {percent(scores.mean_accuracy)}"
+    )
+
+
+def undefined_lines(scores: Scores) -> list[str]:
+    """What to say of classes that lack a score; nothing where all have one."""
+    absent: list[str] = []
+    unlabelled: list[str] = []
+    for name, f1, accuracy in zip(scores.classes, scores.f1, scores.accuracy, strict=True):
+        if math.isnan(accuracy):
+            (absent if math.isnan(f1) else unlabelled).append(name)
+    lines = []
+    if absent:
+        lines.append(f"Absent from truth and prediction, so without F1 and left out of the means: {', '.join(absent)}.")
+    if unlabelled:
+        names = ", ".join(unlabelled)
+        lines.append(f"Predicted but absent from truth, so with F1 0 and left out of the mean class accuracy: {names}.")
+    return lines
+
+
+def mean_boundary_f1(by_class: Mapping[str, float], labels: LabelSet) -> float:
+    """The mean over the classes without the background that have one; NaN where none has."""
+    present = [value for name, value in by_class.items() if name != labels.names[0] and not math.isnan(value)]
+    return float(np.mean(present)) if present else math.nan
+
+
+def _own_table(labels: LabelSet, dataset: str) -> PublishedTable:
+    """A table for a dataset that the paper does not know: a column for every class and region."""
+    columns = tuple(Column(name, name) for name in (*labels.names[1:], *labels.regions))
+    return PublishedTable(0, dataset, ((*columns, Column("Mean", MEAN)),), ())
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

@@ -1,0 +1,155 @@
+"""Label maps to score against: a folder of them, or a split of a prepared dataset.
+
+A truth is known by its name, which is what a prediction of it is called. Instances are pickled to worker processes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from eagrctl.arrays import Pixels
+from eagrctl.data.index import INDEX, ShardIndex
+from eagrctl.data.labels import DATASETS, LabelSet
+from eagrctl.data.readers.images import read_labels
+from eagrctl.data.readers.source import SPLITS
+from eagrctl.errors import ShardError, SourceError, did_you_mean
+
+
+class Truths(Protocol):
+    """Label maps in the dataset's own ids, one at a time."""
+
+    @property
+    def root(self) -> Path:
+        """The folder they are in."""
+        ...
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name, which decides the paper's table that scores are laid beside."""
+        ...
+
+    @property
+    def labels(self) -> LabelSet:
+        """Its classes."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """In order."""
+        ...
+
+    def read(self, place: int) -> Pixels:
+        """The labels at that place of `names`, (H, W) uint8, 255 where there is none.
+
+        Raises:
+            DataError: they cannot be read; the message names the file and the remedy.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FolderTruths:
+    """A folder of NAME.png in a dataset's official ids."""
+
+    root: Path
+    dataset: str
+    labels: LabelSet
+    names: Sequence[str]
+
+    def read(self, place: int) -> Pixels:
+        """See `Truths.read`."""
+        return read_labels(self.root / f"{self.names[place]}.png", len(self.labels), ignored=True)
+
+
+@dataclass(frozen=True)
+class PreparedTruths:
+    """A split of a prepared dataset, in the source frame."""
+
+    index: ShardIndex
+    split: str
+    names: Sequence[str] = field(repr=False)
+
+    @property
+    def root(self) -> Path:
+        """See `Truths.root`."""
+        return self.index.root
+
+    @property
+    def dataset(self) -> str:
+        """See `Truths.dataset`."""
+        return self.index.provenance.dataset
+
+    @property
+    def labels(self) -> LabelSet:
+        """See `Truths.labels`."""
+        return self.index.labels
+
+    def read(self, place: int) -> Pixels:
+        """See `Truths.read`."""
+        return self.index.read_source_labels(self.split, place)
+
+
+def open_truths(root: Path, dataset: str | None = None, split: str | None = None) -> FolderTruths | PreparedTruths:
+    """Open what predictions are scored against.
+
+    Args:
+        root: a prepared dataset, which has an index, or a folder of label maps.
+        dataset: whose classes the maps have; a prepared dataset tells itself.
+        split: of a prepared dataset; test unless told otherwise, or val where there is no test.
+
+    Raises:
+        SourceError: no such folder or dataset, no label map in it, or a split of what has none.
+        ShardError: the prepared dataset is another one, cannot be read, or has no such split.
+    """
+    if not root.is_dir():
+        raise SourceError(f"no folder at {root}: give a folder of label maps NAME.png, or a prepared dataset")
+    if (root / INDEX).is_file():
+        return _open_prepared(root, dataset, split)
+    if split is not None:
+        raise SourceError(
+            f"{root} is no prepared dataset, so it has no split {split!r}: leave --split out, or give a folder that "
+            f"eagrctl prepare wrote"
+        )
+    return FolderTruths(root, *_known(root, dataset), label_maps(root))
+
+
+def label_maps(folder: Path) -> tuple[str, ...]:
+    """The names of a folder's PNGs, without their ending; short names first, then by letter.
+
+    Raises:
+        SourceError: no such folder, or none of them in it.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"no folder at {folder}: give one that holds label maps NAME.png")
+    # macOS leaves "._NAME.png" beside every file that it unpacks.
+    names = (path.stem for path in folder.glob("*.png") if not path.name.startswith("."))
+    found = tuple(sorted(names, key=lambda name: (len(name), name)))
+    if not found:
+        inside = next((path for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob("*.png"))), None)
+        remedy = f"give {inside}, which does" if inside else "give a folder that does"
+        raise SourceError(f"{folder} holds no label map NAME.png (folders in it are not searched): {remedy}")
+    return found
+
+
+def _open_prepared(root: Path, dataset: str | None, split: str | None) -> PreparedTruths:
+    index = ShardIndex.load(root)
+    prepared = index.provenance.dataset
+    if dataset is not None and dataset != prepared:
+        raise ShardError(f"{root} was prepared from {prepared}, not from {dataset}: leave --dataset out")
+    chosen = split or next((name for name in ("test", "val", *SPLITS) if name in index.splits), "test")
+    if index.split(chosen).count == 0:
+        raise ShardError(f"split {chosen} of {root} is empty: choose another with --split, or prepare again")
+    return PreparedTruths(index, chosen, index.names(chosen))
+
+
+def _known(root: Path, dataset: str | None) -> tuple[str, LabelSet]:
+    names = ", ".join(DATASETS)
+    if dataset is None:
+        raise SourceError(f"whose classes the label maps of {root} have is not said: add --dataset, one of {names}")
+    if dataset not in DATASETS:
+        raise SourceError(
+            f"no dataset is called {dataset!r}{did_you_mean(dataset, DATASETS)}; there are {names}; "
+            "classes of your own: eagrctl prepare folder, and give what it wrote"
+        )
+    return dataset, DATASETS[dataset]

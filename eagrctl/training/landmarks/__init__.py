@@ -1,0 +1,1 @@
+"""A landmark predictor of dlib's, trained and measured on label maps."""

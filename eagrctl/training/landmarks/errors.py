@@ -1,0 +1,131 @@
+"""How far a point predictor's landmarks lie from those that label maps show, and what alignment makes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import thread_time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eagrctl.data.align import TEMPLATE, align_matrix
+from eagrctl.data.index import ShardIndex
+from eagrctl.errors import DataError
+from eagrctl.events import Progress, Report, ignore
+from eagrctl.faces.landmarks import DlibLandmarks
+from eagrctl.training.landmarks.label_landmarks import LabelPoints
+
+Points = NDArray[np.float64]
+
+# An eye that lies within this distance of the template's after alignment, as a share of the aligned frame's side, is
+# where it should be: the paper's input is 473.
+NEAR = 6 / 473
+
+
+@dataclass(frozen=True)
+class PointErrors:
+    """One predictor's errors on the faces of a split.
+
+    Distances are Euclidean. *The eyes' distance* is that of a face's own two labelled eyes.
+
+    Attributes:
+        predictor: in words.
+        size: of its file, in bytes.
+        faces: of which both eyes are labelled.
+        eyes: (N, 2) float64, of the N faces that were found: how far the left and the right eye's centre is off, as a
+            share of the eyes' distance.
+        mouth: (M, 2) float64, the same of the mouth's corners, where labels show them; empty where the predictor knows
+            none.
+        aligned: (N, 2) float64, how far alignment puts the labelled eyes from the template's, as a share of the frame's
+            side.
+        seconds: of a processor that finding a face and its points took, on average.
+    """
+
+    predictor: str
+    size: int
+    faces: int
+    eyes: NDArray[np.float64]
+    mouth: NDArray[np.float64]
+    aligned: NDArray[np.float64]
+    seconds: float
+
+    @property
+    def found(self) -> float:
+        """Share of the faces in which landmarks were found."""
+        return len(self.eyes) / self.faces
+
+    @property
+    def eyes_near(self) -> float:
+        """Share of the eyes of faces found that alignment puts within `NEAR` of the template's."""
+        return float((self.aligned <= NEAR).mean())
+
+    @property
+    def faces_near(self) -> float:
+        """Share of the faces found of which it so puts both."""
+        return float((self.aligned <= NEAR).all(axis=1).mean())
+
+    def eyes_within(self, share: float) -> float:
+        """Share of the eyes of faces found that are off by less than `share` of the eyes' distance."""
+        return float((self.eyes < share).mean())
+
+
+def point_errors(
+    index: ShardIndex, split: str, finders: Sequence[DlibLandmarks], report: Report = ignore
+) -> list[PointErrors]:
+    """Compare predictors on the faces of a split, those that have both eyes labelled.
+
+    Labels tell which of several faces in a photo is meant, and what is right; nothing else.
+
+    Args:
+        index: a dataset of faces that are not aligned.
+        split: of which faces.
+        finders: the predictors.
+        report: hears of progress.
+
+    Raises:
+        DataError: the dataset is aligned, has no such classes or split; no face shows both eyes, or none is found.
+    """
+    reader = LabelPoints.of(index)
+    total = index.split(split).count
+    faces = 0
+    answers: list[list[tuple[Points, Points]]] = [[] for _ in finders]
+    seconds = np.zeros(len(finders))
+    for position in range(total):
+        report(Progress("comparing landmarks", position, total))
+        sample = index.read(split, position)
+        truth = reader.read(sample.labels)
+        if not np.isfinite(truth[:2]).all():
+            continue
+        faces += 1
+        for number, finder in enumerate(finders):
+            start = thread_time()
+            found = finder.find(sample.image, truth)
+            seconds[number] += thread_time() - start
+            if found is not None:
+                answers[number].append((truth, found))
+    report(Progress("comparing landmarks", total, total))
+    if not faces or not all(answers):
+        raise DataError(f"no face of {index.root}, split {split}, is found with both eyes labelled: give other data")
+    return [
+        _errors(finder, faces, pairs, float(time) / faces)
+        for finder, pairs, time in zip(finders, answers, seconds, strict=True)
+    ]
+
+
+def _errors(finder: DlibLandmarks, faces: int, pairs: Sequence[tuple[Points, Points]], seconds: float) -> PointErrors:
+    truths, founds = (np.array(points) for points in zip(*pairs, strict=True))
+    distance = np.linalg.norm(truths[:, 1] - truths[:, 0], axis=1)[:, None]
+    off = np.linalg.norm(founds - truths, axis=2) / distance
+    aligned = []
+    for truth, found in pairs:
+        matrix = align_matrix(found, 1)
+        aligned.append(np.linalg.norm(truth[:2] @ matrix[:, :2].T + matrix[:, 2] - (TEMPLATE[:2] - 0.5), axis=1))
+    mouth = off[:, 3:]
+    return PointErrors(
+        predictor=finder.description,
+        size=finder.path.stat().st_size,
+        faces=faces,
+        eyes=off[:, :2],
+        mouth=mouth[np.isfinite(mouth).all(axis=1)],
+        aligned=np.array(aligned),
+        seconds=seconds,
+    )

@@ -1,0 +1,143 @@
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eagrctl.parsing.photos import Photo
+from eagrctl.parsing.record import (
+    Settings,
+    Stamp,
+    compact,
+    face_record,
+    path_of,
+    read_record,
+    record_of,
+    write_record,
+)
+from eagrctl_tests.parsing.photos import SETTINGS, SIZE, parsed_photo
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Photo:
+    (tmp_path / "ä.jpg").write_bytes(b"12345")
+    return Photo(tmp_path / "ä.jpg", "ä")
+
+
+def test_a_record_is_json_that_says_what_was_found(tmp_path: Path, photo: Photo) -> None:
+    parsed, stamp = parsed_photo(1, 2), Stamp.of(photo.path)
+    assert stamp is not None
+    write_record(record_of(photo, stamp, parsed, SETTINGS, SIZE, {"labels": "ä.png"}), tmp_path / "ä.json")
+    record = json.loads((tmp_path / "ä.json").read_text(encoding="utf-8"))
+    assert record["photo"] == {
+        "path": str((tmp_path / "ä.jpg").resolve()),
+        "bytes": 5,
+        "modified": photo.path.stat().st_mtime_ns,
+        "width": 140,
+        "height": 70,
+    }
+    assert record["classes"] == list(parsed.classes)
+    assert record["input"] == SIZE
+    assert record["files"] == {"labels": "ä.png"}
+    for number, name in enumerate(parsed.classes):
+        assert record["shares"][name] == pytest.approx((parsed.labels == number).mean(), abs=1e-6)
+    first, second = record["faces"]
+    assert first["box"] == [16, 20, 56, 60]
+    assert second["confidence"] == 1.25
+    assert first["landmarks"] == [[26, 30], [46, 30.5], None, None, None]
+    assert second["matrix"] == parsed.faces[1].matrix.tolist()
+    assert second["window"] == [2, 76, 66, 140]
+    assert first["placed"] == "landmarks"
+    hair = (parsed.faces[1].labels == 13).sum() / parsed.labels.size
+    assert second["shares"]["hair"] == pytest.approx(hair, abs=1e-6)
+    assert sum(second["shares"].values()) == pytest.approx(1, abs=1e-5)
+    assert "ä" in (tmp_path / "ä.json").read_text(encoding="utf-8")
+
+
+def test_what_a_face_has_not_is_null() -> None:
+    parsed = parsed_photo()
+    bare = replace(parsed.faces[0], box=None, confidence=None, landmarks=None, placed="crop")
+    record = face_record(bare, parsed.classes, 4900)
+    assert (record["box"], record["confidence"], record["landmarks"], record["placed"]) == (None, None, None, "crop")
+
+
+def test_a_record_is_read_whole_or_up_to_a_key(tmp_path: Path, photo: Photo) -> None:
+    path = tmp_path / "a.json"
+    record = record_of(photo, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
+    write_record(record, path)
+    assert read_record(path) == record
+    head = read_record(path, until="faces")
+    assert head == {key: record[key] for key in ("format", "version", "photo", "classes", "shares")}
+    assert read_record(path, "another kind") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "eagrctl parsed photo", "version": 0}', "\udcff"])
+def test_what_is_no_record_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert read_record(tmp_path / "a.json") is None
+    assert read_record(tmp_path / "missing.json") is None
+
+
+def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"weights")
+    (tmp_path / "b.pt").write_bytes(b"weights")
+    (tmp_path / "c.pt").write_bytes(b"others")
+    one, same, other = (Settings.of(tmp_path / name, None, "crop") for name in ("a.pt", "b.pt", "c.pt"))
+    assert one.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert one.predictor is None
+    record = {"settings": vars(one)}
+    assert same.alike(record)
+    assert not other.alike(record)
+    assert not Settings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").alike(record)
+    assert not one.alike({})
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "found", "holds"),
+    [
+        ("faces", "faces", False, True),
+        ("faces", "whole", True, True),
+        ("whole", "faces", True, True),
+        ("faces", "whole", False, False),
+        ("whole", "faces", False, False),
+        ("crop", "faces", True, False),
+        ("faces", "crop", True, False),
+    ],
+)
+def test_photos_without_a_face_alone_depend_on_what_is_done_with_them(
+    then: str, now: str, found: bool, holds: bool
+) -> None:
+    faces = [{"box": [1, 2, 3, 4] if found else None}]
+    record = {"settings": vars(replace(SETTINGS, finding=then)), "faces": faces if found or then == "whole" else []}
+    assert replace(SETTINGS, finding=now).hold_for(record) == holds
+
+
+def test_a_stamp_changes_with_size_and_time(photo: Photo) -> None:
+    stamp = Stamp.of(photo.path)
+    assert stamp is not None
+    record = record_of(photo, stamp, parsed_photo(), SETTINGS, SIZE, {})
+    assert stamp.is_of(record)
+    os.utime(photo.path, ns=(0, 1))
+    changed = Stamp.of(photo.path)
+    assert changed is not None
+    assert not changed.is_of(record)
+    assert not Stamp(stamp.bytes + 1, stamp.modified).is_of(record)
+    assert Stamp.of(photo.path.with_name("missing")) is None
+
+
+def test_a_name_of_no_encoding_can_be_written(tmp_path: Path) -> None:
+    name = "b\udcff.jpg"
+    (tmp_path / "real").write_bytes(b"1")
+    record = record_of(Photo(tmp_path / name, "b"), Stamp(1, 1), parsed_photo(), SETTINGS, SIZE, {"labels": name})
+    write_record(record, tmp_path / "a.json")
+    assert read_record(tmp_path / "a.json") == record
+    assert compact({"a": np.pi}) == '{"a": 3.141592653589793}'
+
+
+def test_a_link_is_known_by_what_it_leads_to(photo: Photo) -> None:
+    link = photo.path.with_name("link.jpg")
+    link.symlink_to(photo.path)
+    assert path_of(Photo(link, "link")) == path_of(photo)

@@ -1,0 +1,208 @@
+import errno
+import json
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import eagrctl.parsing.video.results as video_results
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Notice, Progress
+from eagrctl.parsing.batch import Tally
+from eagrctl.parsing.files import ResultFolder
+from eagrctl.parsing.photos import Photo
+from eagrctl.parsing.video.frames import VideoReader
+from eagrctl.parsing.video.parse import parse_video
+from eagrctl_tests.parsing.photos import PaintedParser, results_in
+from eagrctl_tests.parsing.video.videos import write_video
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Photo:
+    return Photo(write_video(tmp_path / "clip.mp4", 9, Fraction(10)), "trip/clip")
+
+
+def run(video: Photo, folder: ResultFolder, **options: Any) -> tuple[Tally, PaintedParser]:
+    parser, tally = PaintedParser(), Tally()
+    parse_video(parser, video, folder, tally, **options)  # type: ignore[arg-type]
+    return tally, parser
+
+
+def names(folder: ResultFolder) -> list[str]:
+    return sorted(path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*") if path.is_file())
+
+
+def test_a_video_leaves_labels_of_each_frame_an_overlay_a_legend_and_json(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    events: list[Progress | Notice] = []
+    tally, _ = run(clip, folder, report=events.append)
+    assert (tally.total, tally.pictures, tally.faces, tally.failed) == (1, 9, 9, [])
+    frames = [f"trip/clip.frames/{number:06}.png" for number in range(1, 10)]
+    assert names(folder) == [*frames, "trip/clip.json", "trip/clip.legend.png", "trip/clip.overlay.mp4"]
+    with Image.open(folder.path / frames[4]) as labels:
+        assert (labels.mode, labels.size) == ("P", (64, 48))
+        assert set(np.unique(np.asarray(labels))) >= {1, 13}
+    shown = VideoReader(folder.path / "trip/clip.overlay.mp4")
+    assert (shown.rate, shown.expected) == (10, 9)
+    assert [frame.pixels.shape for frame in shown] == [(48, 64, 3)] * 9
+    told = [event for event in events if isinstance(event, Progress)]
+    assert {event.task for event in told} == {"parsing clip.mp4"}
+    assert told[-1].done == told[-1].total == 9
+    assert not [event for event in events if isinstance(event, Notice)]
+
+
+def test_the_json_lists_the_frames(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    run(clip, folder, every=4)
+    record = json.loads((folder.path / "trip/clip.json").read_text())
+    assert record["video"]["path"] == str(clip.path.resolve())
+    assert (record["video"]["width"], record["video"]["height"], record["video"]["rate"]) == (64, 48, 10)
+    assert record["every"] == 4
+    assert [frame["frame"] for frame in record["frames"]] == [1, 5, 9]
+    assert [frame["seconds"] for frame in record["frames"]] == [0, 0.4, 0.8]
+    assert record["found"] == {"frames": 3, "faces": 3}
+    for frame in record["frames"]:
+        assert (folder.path / frame["labels"]).is_file()
+        labels = np.asarray(Image.open(folder.path / frame["labels"]))
+        assert frame["shares"]["hair"] == pytest.approx((labels == 13).mean(), abs=1e-6)
+        assert frame["faces"][0]["box"] == [16, 20, 56, 60]
+    for name in record["files"].values():
+        assert (folder.path / name).exists()
+
+
+def test_every_fourth_frame_makes_an_overlay_of_the_same_length(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    run(clip, folder, every=4)
+    shown = VideoReader(folder.path / "trip/clip.overlay.mp4")
+    assert [frame.seconds for frame in shown] == pytest.approx([0, 0.4, 0.8])
+
+
+def test_without_overlay_there_is_neither_video_nor_legend(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out", overlay=False)
+    run(clip, folder, every=9)
+    assert names(folder) == ["trip/clip.frames/000001.png", "trip/clip.json"]
+    assert run(clip, folder, every=9)[0].skipped == 1
+    assert run(clip, results_in(tmp_path / "out"), every=9)[0].skipped == 0
+
+
+def test_a_video_that_is_done_is_skipped_until_something_changes(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    run(clip, folder, every=3)
+    tally, parser = run(clip, folder, every=3)
+    assert (tally.skipped, parser.seen) == (1, [])
+    assert run(clip, folder, every=3, force=True)[0].skipped == 0
+    assert run(clip, folder, every=5)[0].skipped == 0
+    assert len(list((folder.path / "trip/clip.frames").iterdir())) == 2
+    os.utime(clip.path, ns=(1, 1))
+    assert run(clip, folder, every=5)[0].skipped == 0
+
+
+@pytest.mark.parametrize("name", ["clip.json", "clip.overlay.mp4", "clip.legend.png", "clip.frames/notes.txt"])
+def test_what_something_else_wrote_is_never_replaced(tmp_path: Path, clip: Photo, name: str) -> None:
+    folder = results_in(tmp_path / "out")
+    foreign = folder.path / "trip" / name
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("years of work")
+    for force in (False, True):
+        tally, parser = run(clip, folder, force=force)
+        assert "is in the way, which eagrctl parse did not write" in tally.failed[0][1]
+        assert parser.seen == []
+    assert foreign.read_text() == "years of work"
+    assert len(names(folder)) == 1
+
+
+def test_the_result_of_another_video_is_replaced_by_force_alone(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    run(clip, folder, every=9)
+    other = Photo(write_video(tmp_path / "other.mp4", 3), clip.name)
+    tally, _ = run(other, folder)
+    assert "is the result of" in tally.failed[0][1]
+    assert run(other, folder, force=True)[0].pictures == 3
+
+
+def test_a_video_without_frames_is_a_bad_file(tmp_path: Path) -> None:
+    write_video(tmp_path / "sound.mp4", 0, sound=True)
+    whole = write_video(tmp_path / "whole.mkv", 30).read_bytes()
+    # Up to the first cluster of frames, and a little of it.
+    (tmp_path / "header.mkv").write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75") + 20])
+    folder = results_in(tmp_path / "out")
+    for name, complaint in (("sound.mp4", "holds no pictures, only sound"), ("header.mkv", "holds no frames")):
+        tally, _ = run(Photo(tmp_path / name, "none"), folder)
+        assert complaint in tally.failed[0][1]
+    assert names(folder) == []
+
+
+def test_a_video_that_ends_too_early_is_told_of(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mp4", 60, front=True).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    events: list[Progress | Notice] = []
+    tally, parser = run(Photo(tmp_path / "cut.mp4", "cut"), results_in(tmp_path / "out"), report=events.append)
+    assert not tally.failed
+    assert 5 < len(parser.seen) < 50
+    (notice,) = [event for event in events if isinstance(event, Notice)]
+    assert "says that it lasts 2.4 seconds" in notice.text
+    assert notice.warning
+
+
+def test_without_pyav_a_video_is_a_bad_file(tmp_path: Path, clip: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    tally, _ = run(clip, results_in(tmp_path / "out"))
+    assert "pip install 'eagrctl[video]'" in tally.failed[0][1]
+
+
+@pytest.mark.parametrize("what", ["save_labels", "save_whole", "compact"])
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(
+    tmp_path: Path, clip: Photo, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = results_in(tmp_path / "out")
+    run(clip, folder, every=3)
+    before = {name: (folder.path / name).read_bytes() for name in names(folder)}
+    calls = 0
+
+    def full(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1 or what == "save_whole":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(video_results, what, full)
+    with pytest.raises(EagrctlError, match=r"cannot write .*clip.json \(No space left on device\): make room"):
+        run(clip, folder)
+    assert {name: (folder.path / name).read_bytes() for name in names(folder)} == before
+
+
+def test_an_interrupt_leaves_nothing_half(tmp_path: Path, clip: Photo) -> None:
+    class Interrupted(PaintedParser):
+        def parse_many(self, *arguments: Any, **options: Any) -> Any:
+            for number, parsed in enumerate(super().parse_many(*arguments, **options)):
+                if number == 4:
+                    raise KeyboardInterrupt
+                yield parsed
+
+    folder = results_in(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        parse_video(Interrupted(), clip, folder, Tally())  # type: ignore[arg-type]
+    assert names(folder) == []
+    assert [path.name for path in (folder.path / "trip").iterdir()] == []
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    (folder.path / "trip" / "clip.frames.part").mkdir(parents=True)
+    (folder.path / "trip" / "clip.frames.part" / "000001.png").touch()
+    # Killed while the results were being moved into place.
+    (folder.path / "trip" / "clip.frames").mkdir()
+    (folder.path / "trip" / "clip.frames" / "000007.png").touch()
+    (folder.path / "trip" / "clip.overlay.mp4").touch()
+    assert run(clip, folder, every=9)[0].pictures == 1
+    assert names(folder) == [
+        "trip/clip.frames/000001.png",
+        "trip/clip.json",
+        "trip/clip.legend.png",
+        "trip/clip.overlay.mp4",
+    ]

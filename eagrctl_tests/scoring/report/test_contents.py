@@ -1,0 +1,95 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, jaccard_score, recall_score
+
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
+from eagrctl.scoring.boundary import Boundary
+from eagrctl.scoring.confusion import Confusion
+from eagrctl.scoring.report.contents import Report, mean_boundary_f1
+from eagrctl.scoring.scores import score
+from eagrctl_tests.scoring.samples import full_report, origin_of, table_report
+
+
+def random_report(dataset: str, labels: LabelSet, classes: int) -> tuple[Report, np.ndarray, np.ndarray]:
+    """A report of random maps in which only so many of the classes appear."""
+    random = np.random.default_rng(classes)
+    truth = random.integers(0, classes, (40, 40), np.uint8)
+    guess = np.where(random.random(truth.shape) < 0.6, truth, random.integers(0, classes, truth.shape, np.uint8))
+    confusion = Confusion(len(labels))
+    confusion.add(truth, guess)
+    report = Report("ours", confusion.counts, score(confusion.counts, labels), labels, origin_of(dataset))
+    return report, truth, guess
+
+
+def test_figures_of_classes_and_regions_equal_scikit_learns() -> None:
+    report, truth, guess = random_report("helen", HELEN, 11)
+    members = {name: (number,) for number, name in enumerate(HELEN.names)} | dict(HELEN.regions)
+    assert [each.name for each in report.figures()] == list(members)
+    for each in report.figures():
+        pair = np.isin(truth, members[each.name]).ravel(), np.isin(guess, members[each.name]).ravel()
+        assert each.region == (each.name in HELEN.regions)
+        assert each.f1 == pytest.approx(f1_score(*pair), abs=1e-12)
+        assert each.iou == pytest.approx(jaccard_score(*pair), abs=1e-12)
+        assert each.accuracy == pytest.approx(recall_score(*pair), abs=1e-12)
+        assert (each.labelled, each.predicted) == tuple(map(np.count_nonzero, pair))
+
+
+def test_published_figures_stand_beside_the_classes_they_are_of() -> None:
+    published = {each.name: each.published for each in table_report("helen", HELEN).figures()}
+    assert (published["skin"], published["eyes"], published["overall"]) == (0.946, 0.902, 0.932)
+    assert math.isnan(published["left eye"])
+    figures = {each.name: each for each in full_report().figures()}
+    # F1 0.962 = 2 tp / (a + b) and IoU = tp / (a + b - tp): with a + b = 1000, tp = 481.
+    assert figures["skin"].published_iou == pytest.approx(481 / 519)
+
+
+@pytest.mark.parametrize("dataset", ["synthetic", "mine"])
+def test_figures_of_other_faces_are_laid_beside_no_class(dataset: str) -> None:
+    assert all(math.isnan(each.published) for each in table_report(dataset, HELEN).figures())
+
+
+def test_what_has_no_score_is_named_and_left_out_of_the_mean() -> None:
+    report, truth, guess = random_report("celebamask-hq", CELEBAMASK_HQ, 14)
+    table = report.table
+    assert "left out of the means: hat, ear_r, neck_l, neck, cloth." in table.notes[-1]
+    ours = dict(zip((column.score for column in table.columns), table.rows[-1].cells, strict=True))
+    assert {name for name, cell in ours.items() if cell == "-"} == {"hat", "ear_r", "neck_l", "neck", "cloth"}
+    mean = f1_score(truth.ravel(), guess.ravel(), labels=range(1, 14), average="macro")
+    assert ours["mean"] == f"{100 * mean:.1f}"
+
+
+def test_a_class_that_is_only_predicted_is_named_for_the_mean_it_is_missing_from() -> None:
+    notes = full_report().table.notes
+    assert "F1 0 and left out of the mean class accuracy: neck_l." in notes[-1]
+    assert notes[-2].endswith("left out of the means: hat.")
+
+
+def test_nothing_is_said_of_classes_that_all_have_scores() -> None:
+    assert len(table_report("helen", HELEN).table.notes) == 2
+
+
+def test_a_dataset_of_ones_own_has_all_its_classes_and_no_published_row() -> None:
+    table = table_report("mine", HELEN).table
+    assert [row.method for row in table.rows] == ["eagrctl"]
+    assert [column.heading for column in table.columns] == [*HELEN.names[1:], *HELEN.regions, "Mean"]
+    assert not any(table.rows[0].best)
+
+
+def test_boundary_f1_has_a_mean_over_the_classes_that_have_any() -> None:
+    report = full_report()
+    values = report.boundary_f1()
+    assert list(values) == [1, 3, 5]
+    assert {name for name, value in values[1].items() if not math.isnan(value)} == {
+        "background",
+        "skin",
+        "nose",
+        "hair",
+    }
+    by_hand = (values[1]["skin"] + values[1]["nose"] + values[1]["hair"]) / 3
+    assert mean_boundary_f1(values[1], report.labels) == pytest.approx(by_hand)
+    empty = dataclasses.replace(report, boundary=Boundary(19)).boundary_f1()[3]
+    assert math.isnan(mean_boundary_f1(empty, report.labels))
+    assert dataclasses.replace(report, boundary=None).boundary_f1() == {}
