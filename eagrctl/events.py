@@ -28,8 +28,8 @@ class Notice:
     warning: bool = False
 
 
-Report = Callable[[Progress | Notice], None]
+Listener = Callable[[Progress | Notice], None]
 
 
 def ignore(event: Progress | Notice) -> None:
-    """The report of a caller who wants to hear nothing."""
+    """The listener of a caller who wants to hear nothing."""

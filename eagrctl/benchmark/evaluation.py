@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import Clock
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.scores import score
 
@@ -48,7 +48,7 @@ class EvaluationSpeed:
 
 
 def measure_evaluation(
-    predictor: Predictor, index: ShardIndex, split: str, images: int, batch: int = 8, report: Report = ignore
+    predictor: Segmenter, index: ShardIndex, split: str, images: int, batch: int = 8, listener: Listener = ignore
 ) -> EvaluationSpeed:
     """Evaluate the same faces our way and the plain way, in turns, and take the time.
 
@@ -62,7 +62,7 @@ def measure_evaluation(
         split: which of its splits.
         images: at most so many faces of it.
         batch: faces predicted together.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         ShardError: no such split, or a shard that cannot be read.
@@ -91,7 +91,7 @@ def measure_evaluation(
             _plain_count(other, faces, slow)
         differing += sum(int((one != two).sum()) for one, two in zip(found, slow, strict=True))
         pixels += sum(each.size for each in found)
-        report(Progress("evaluating both ways", places[-1] + 1, total))
+        listener(Progress("evaluating both ways", places[-1] + 1, total))
     with ours.part(SCORE):
         score(own.counts, index.labels)
     with plain.part(SCORE):
@@ -99,7 +99,7 @@ def measure_evaluation(
     return EvaluationSpeed(total, ours.seconds, plain.seconds, differing / max(pixels, 1))
 
 
-def _once(predictor: Predictor, index: ShardIndex, split: str, batch: int) -> None:
+def _once(predictor: Segmenter, index: ShardIndex, split: str, batch: int) -> None:
     """Warm up: the first passes choose kernels and fill caches."""
     face = index.read(split, 0)
     predictor.logits([face.image] * min(batch, index.split(split).count))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.dataset import image_tensor, normalise
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.network.norm import ActivatedBatchNorm
 from eagrctl.recipe import InputRecipe
@@ -56,7 +56,7 @@ def measure_network(
     rounds: int,
     device: torch.device,
     compiled: bool = False,
-    report: Report = ignore,
+    listener: Listener = ignore,
     onnx: bytes | None = None,
 ) -> list[NetworkSpeed]:
     """Run a network in several ways, in turns, so that whatever else the machine does troubles all alike.
@@ -69,14 +69,14 @@ def measure_network(
         rounds: timed ones, after one that is not.
         device: where.
         compiled: whether `torch.compile` runs the network, too; it takes a minute to begin with.
-        report: hears of progress.
+        listener: hears of progress.
         onnx: the network as `eagrctl.export.network.onnx_bytes` writes it, to be run by ONNX Runtime on the CPU.
     """
     images = [faces[number % len(faces)] for number in range(batch)]
     ways = _ways(network, recipe, device, compiled)
     if onnx is not None and device.type == "cpu":
         ways[ONNX] = _onnx(onnx)
-    predictor = Predictor(network, recipe, device, rewrite=False)
+    predictor = Segmenter(network, recipe, device, rewrite=False)
     with torch.inference_mode():
         expected = ways[PLAIN](images)
         labels = _labels(predictor, expected, images)
@@ -95,22 +95,22 @@ def measure_network(
                 run(images)
                 wait_for(device)
                 seconds[name].append((time.perf_counter() - started) / batch)
-            report(Progress(f"network, batch of {batch}", number + 1, rounds))
+            listener(Progress(f"network, batch of {batch}", number + 1, rounds))
     medians = {name: median(each) for name, each in seconds.items()}
     return [NetworkSpeed(name, batch, medians[name], medians[PLAIN] / medians[name], *found[name]) for name in ways]
 
 
 def _ways(network: EAGRNet, recipe: InputRecipe, device: torch.device, compiled: bool) -> dict[str, Way]:
     ways: dict[str, Way] = {
-        PLAIN: Predictor(network, recipe, device, rewrite=False).logits,
-        OURS: Predictor(network, recipe, device).logits,
+        PLAIN: Segmenter(network, recipe, device, rewrite=False).logits,
+        OURS: Segmenter(network, recipe, device).logits,
     }
     if device.type == "cuda":
         for precision in (torch.float16, torch.bfloat16):
             name = f"{OURS}, {str(precision).removeprefix('torch.')}"
-            ways[name] = Predictor(network, recipe, device, precision=precision).logits
+            ways[name] = Segmenter(network, recipe, device, precision=precision).logits
     if compiled:
-        plain = Predictor(network, recipe, device, rewrite=False)
+        plain = Segmenter(network, recipe, device, rewrite=False)
         plain.network = torch.compile(network)  # type: ignore[assignment]  # called as the network is
         ways[COMPILED] = plain.logits
     return ways
@@ -128,7 +128,7 @@ def onnx_available() -> bool:
     return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
-def _labels(predictor: Predictor, logits: torch.Tensor, images: list[Pixels]) -> NDArray[np.uint8]:
+def _labels(predictor: Segmenter, logits: torch.Tensor, images: list[Pixels]) -> NDArray[np.uint8]:
     size = predictor.recipe.size
     whole = np.eye(2, 3)
     return np.stack(predictor.to_source(logits, images, [whole] * len(images), [(size, size)] * len(images)))

@@ -9,11 +9,11 @@ import torch
 
 from eagrctl.arrays import Pixels
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.faces.landmarks import Face
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.clock import Clock
-from eagrctl.inference.predict import Predictor, labels_in_source
+from eagrctl.inference.predict import Segmenter, labels_in_source
 from eagrctl.parsing.combine import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace
 from eagrctl.parsing.parser import FaceParser
@@ -76,10 +76,10 @@ def faces_of(photos: Sequence[Path], size: int, predictor: Path | None = None) -
 @torch.inference_mode()
 def measure_photos(
     parser: FaceParser,
-    predictor: Predictor,
+    predictor: Segmenter,
     photos: Sequence[Path],
     landmarks: Path | None = None,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> PhotoSpeed:
     """Parse photos part by part, one after the other, then all in all with what `FaceParser` does side by side.
 
@@ -88,7 +88,7 @@ def measure_photos(
         predictor: the same network.
         photos: files, each of which can be read.
         landmarks: dlib's point predictor; None is the one that comes with eagrctl.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         EagrctlError: a photo that cannot be read.
@@ -109,7 +109,7 @@ def measure_photos(
                 faces = [_mapped(face, scores, parser.size) for face, scores in zip(placed, logits, strict=True)]
                 merge_faces(faces, (photo.shape[0], photo.shape[1]), parser.size)
         count += len(placed)
-        report(Progress("photos, part by part", number + 1, len(photos)))
+        listener(Progress("photos, part by part", number + 1, len(photos)))
     clock.seconds[ALIGN] -= clock.seconds[FIND]  # which is within it
     start = time.perf_counter()
     for parsed in parser.parse_many(iter(photos)):

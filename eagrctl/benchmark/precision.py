@@ -12,7 +12,7 @@ from eagrctl.benchmark.steps import Speed, Timing, time_steps
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
-from eagrctl.events import Notice, Report, ignore
+from eagrctl.events import Listener, Notice, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.paper.complexity import count_flops
 from eagrctl.recipe import Recipe
@@ -26,7 +26,7 @@ def precisions(
     steps: int,
     workers: int,
     compiled: bool,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> list[Speed]:
     """Training in this process, plainly first, then in each precision, each with a fresh network."""
 
@@ -49,15 +49,15 @@ def precisions(
                 workers,
                 name.endswith("plain"),
                 task=f"timing {name}",
-                report=report,
+                listener=listener,
             )
 
-        batch, timing = fitting(measure, recipe.train.batch, name, report)
+        batch, timing = fitting(measure, recipe.train.batch, name, listener)
         speeds.append(Speed.of(name, batch, [timing]))
     return speeds
 
 
-def fitting(measure: Callable[[int], Timing], batch: int, name: str, report: Report = ignore) -> tuple[int, Timing]:
+def fitting(measure: Callable[[int], Timing], batch: int, name: str, listener: Listener = ignore) -> tuple[int, Timing]:
     """The largest of batch, batch / 2, and so on, that has the memory it needs, and what was measured with it.
 
     Raises:
@@ -72,7 +72,7 @@ def fitting(measure: Callable[[int], Timing], batch: int, name: str, report: Rep
         # Out of the handler, whose error holds on to the tensors of every frame it came through.
         gc.collect()
         torch.cuda.empty_cache()
-        report(Notice(f"{name}: {batch} images do not fit into the GPU's memory; measuring {batch // 2} a step"))
+        listener(Notice(f"{name}: {batch} images do not fit into the GPU's memory; measuring {batch // 2} a step"))
         batch //= 2
 
 

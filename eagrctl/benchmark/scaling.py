@@ -15,14 +15,14 @@ import torch
 from eagrctl.benchmark.steps import Speed, Timing, time_steps
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
-from eagrctl.events import Notice, Progress, Report, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.recipe import Recipe
 from eagrctl.training.interrupts import interrupts
 from eagrctl.training.launch import Places, launch
 from eagrctl.training.world import World, joined
 
 # Draws progress in another process: goes there by pickling, and gives a `Report` for as long as a block runs.
-Drawing = Callable[[], AbstractContextManager[Report]]
+Drawing = Callable[[], AbstractContextManager[Listener]]
 
 
 def over_processes(
@@ -89,12 +89,12 @@ def _time_one(trial: Trial, folder: Path, drawing: Drawing) -> bool:
     rank = int(os.environ["RANK"])
     with interrupts(ignore, again=False) as interrupted:
         try:
-            with drawing() if rank == 0 else nullcontext(ignore) as report:
+            with drawing() if rank == 0 else nullcontext(ignore) as listener:
 
                 def unless_interrupted(event: Progress | Notice) -> None:
                     if interrupted.is_set():
                         raise _InterruptedError
-                    report(event)
+                    listener(event)
 
                 timing = _timed(trial, folder, unless_interrupted)
         except Exception:
@@ -106,14 +106,14 @@ def _time_one(trial: Trial, folder: Path, drawing: Drawing) -> bool:
     return True
 
 
-def _timed(trial: Trial, folder: Path, report: Report) -> Timing:
+def _timed(trial: Trial, folder: Path, listener: Listener) -> Timing:
     timed = partial(
         time_steps,
         index=ShardIndex.load(trial.data),
         steps=trial.steps,
         workers=trial.workers,
         task=trial.task,
-        report=report,
+        listener=listener,
     )
     if trial.together:
         with joined(trial.gpus) as world:
@@ -124,20 +124,20 @@ def _timed(trial: Trial, folder: Path, report: Report) -> Timing:
     world = World(torch.device("cuda", local) if trial.gpus else torch.device("cpu"))
     batch = len(replace(world, rank=rank, size=size).share(range(trial.recipe.train.batch)))
     recipe = replace(trial.recipe, train=replace(trial.recipe.train, batch=batch))
-    return timed(recipe, world=world, meet=partial(_meet, folder, rank, size, report))
+    return timed(recipe, world=world, meet=partial(_meet, folder, rank, size, listener))
 
 
 def _result(folder: Path, rank: int) -> Path:
     return folder / f"{rank}.json"
 
 
-def _meet(folder: Path, rank: int, size: int, report: Report) -> None:
+def _meet(folder: Path, rank: int, size: int, listener: Listener) -> None:
     """Wait for processes that share nothing but a folder."""
     (folder / f"{rank}.warm").touch()
     while (here := sum(1 for _ in folder.glob("*.warm"))) < size:
-        report(Progress("waiting for the others", here, size))
+        listener(Progress("waiting for the others", here, size))
         time.sleep(0.002)
-    report(Progress("waiting for the others", size, size))
+    listener(Progress("waiting for the others", size, size))
 
 
 class _InterruptedError(Exception):

@@ -10,7 +10,7 @@ import torch
 
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import read_batches, steps_of
@@ -87,7 +87,7 @@ def time_steps(
     plain: bool = False,
     meet: Callable[[], None] = lambda: None,
     task: str = "timing",
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> Timing:
     """Train a fresh network for some steps, after `WARM_UP` more, and time them.
 
@@ -103,7 +103,7 @@ def time_steps(
         plain: keep the network's memory contiguous; else its channels are last, as in training.
         meet: called when warm; returns when all who are to be timed at once are.
         task: what the progress is called.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         TrainingError: there are too few samples, or there is too little memory.
@@ -129,7 +129,7 @@ def time_steps(
     read_every = READ_EVERY if device.type == "cuda" else 1
     unread: list[torch.Tensor] = []
     images, waited, began = 0, 0.0, 0.0
-    report(Progress(task, 0, total))
+    listener(Progress(task, 0, total))
     for step in range(total):
         if step == WARM_UP:
             wait_for(device)
@@ -143,7 +143,7 @@ def time_steps(
         if len(unread) == read_every:
             world.sum(torch.stack(unread).double().sum(dim=0)).cpu()
             unread.clear()
-        report(Progress(task, step + 1, total))
+        listener(Progress(task, step + 1, total))
     wait_for(device)
     seconds = time.perf_counter() - began
     return Timing(images, seconds, waited, peak_memory(device), torch.get_num_threads())

@@ -126,8 +126,8 @@ def benchmark_training(
     if gpus:
         device = torch.device("cuda", 0)
         rate = matrix_rate(device)
-        with drawing() as report:
-            speeds += precisions(recipe, index, device, steps, workers, compiled, report)
+        with drawing() as listener:
+            speeds += precisions(recipe, index, device, steps, workers, compiled, listener)
         goals += precision_goals(speeds, flops, rate)
     if processes > 1 or not gpus:
         scaling = over_processes(recipe, index, gpus, processes, steps, workers, drawing)
@@ -192,6 +192,6 @@ def painted_faces(size: int, batch: int, workers: int, drawing: Drawing) -> Iter
     """
     with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder:
         source = SyntheticSource({"train": max(FACES, 2 * batch)}, size=size)
-        with drawing() as report:
-            index = prepare(source, Path(folder) / "faces", Aligner(size), workers, report=report)
+        with drawing() as listener:
+            index = prepare(source, Path(folder) / "faces", Aligner(size), workers, listener=listener)
         yield index

@@ -205,8 +205,8 @@ def _train_and_score(ablation: "Ablation", work: Work, places: "Places") -> dict
             console.message(f"{number} of {len(trainings)}, {training.name}: {changes}")
         try:
             _train(ablation, training, work, places)
-            with console.progress(work.quiet) as report:
-                ablation.evaluate(training, _device(work), report)
+            with console.progress(work.quiet) as listener:
+                ablation.evaluate(training, _device(work), listener)
         except EagrctlError as error:
             failed[training.name] = str(error)
         except Exception as error:  # a bug in one variant, or a library's error, is no reason to lose the others
@@ -261,8 +261,8 @@ def _draw(ablation: "Ablation", faces: int, work: Work) -> list[Path]:
 
     drawn = []
     for study in ablation.plan.studies:
-        with console.progress(work.quiet) as report:
-            picture = ablation.picture(study, faces, _device(work), report)
+        with console.progress(work.quiet) as listener:
+            picture = ablation.picture(study, faces, _device(work), listener)
         if picture is not None:
             save_picture(picture, ablation.folder / study.picture)
             drawn.append(ablation.folder / study.picture)

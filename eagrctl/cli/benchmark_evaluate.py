@@ -42,7 +42,7 @@ def evaluate(
     from eagrctl.benchmark.evaluation import PARTS, measure_evaluation
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
-    from eagrctl.inference.predict import Predictor
+    from eagrctl.inference.predict import Segmenter
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.report.tables import write_report
     from eagrctl.training.run import Run, find_checkpoint
@@ -54,8 +54,8 @@ def evaluate(
     index = ShardIndex.load(data or Run(path.parent).data())
     check_classes(loaded.classes, index, str(path))
     device = choose_device(gpus)
-    with console.progress(quiet) as report:
-        speed = measure_evaluation(Predictor.of(loaded, device), index, split, images, batch, report)
+    with console.progress(quiet) as listener:
+        speed = measure_evaluation(Segmenter.of(loaded, device), index, split, images, batch, listener)
 
     def each(seconds: float) -> str:
         return f"{1000 * seconds / speed.images:.2f}"

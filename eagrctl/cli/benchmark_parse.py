@@ -12,7 +12,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, Predictor, Quiet
+from eagrctl.cli.options import RUNS, Gpus, Quiet, Segmenter
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from eagrctl.arrays import Pixels
     from eagrctl.benchmark.networks import NetworkSpeed
     from eagrctl.benchmark.photos import PhotoSpeed
-    from eagrctl.events import Report
+    from eagrctl.events import Listener
     from eagrctl.network.eagrnet import EAGRNet
     from eagrctl.recipe import InputRecipe
 
@@ -52,7 +52,7 @@ def parse(
             help="The large network to measure as well: of a recipe, with random weights, or of a file.",
         ),
     ] = "celebamask-hq",
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     repeat: Annotated[
         int, typer.Option("--repeat", metavar="N", min=1, help="Rounds of each way; the median counts.")
     ] = 5,
@@ -83,7 +83,7 @@ def parse(
     from eagrctl.benchmark.photos import faces_of, measure_photos
     from eagrctl.benchmark.training import hardware
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.inference.predict import Predictor as Network
+    from eagrctl.inference.predict import Segmenter as Network
     from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.photos import find_photos
     from eagrctl.training.run import find_checkpoint
@@ -98,15 +98,15 @@ def parse(
     parser = FaceParser(path, device=device, predictor=predictor)
     speeds: dict[str, list[NetworkSpeed]] = {}
     with _photos(photos) as folder:
-        with console.progress(quiet) as report:
-            paths = [photo.path for photo in find_photos([str(folder)], report=report) if not photo.video]
-            whole = measure_photos(parser, small, paths, predictor, report)
+        with console.progress(quiet) as listener:
+            paths = [photo.path for photo in find_photos([str(folder)], listener=listener) if not photo.video]
+            whole = measure_photos(parser, small, paths, predictor, listener)
         said = f"{len(paths)} photos of {photos}" if photos else f"scikit-image's astronaut, {COPIES} times"
         _show_photos(whole, said)
         for each in networks:
-            with console.progress(quiet) as report:
+            with console.progress(quiet) as listener:
                 faces = faces_of(paths, each.recipe.size, predictor)
-                speeds[each.title] = _measure(each, faces, device, repeat, compiled, report)
+                speeds[each.title] = _measure(each, faces, device, repeat, compiled, listener)
             _show(each.title, speeds[each.title])
     where = ", ".join([hardware(device.type == "cuda"), *_versions()])
     console.result(f"Measured on {where}.")
@@ -155,7 +155,7 @@ def _full(named: str) -> Measured:
 
 
 def _measure(
-    measured: Measured, faces: "list[Pixels]", device: "torch.device", repeat: int, compiled: bool, report: "Report"
+    measured: Measured, faces: "list[Pixels]", device: "torch.device", repeat: int, compiled: bool, listener: "Listener"
 ) -> "list[NetworkSpeed]":
     from eagrctl.benchmark.networks import calibrate, measure_network, onnx_available
     from eagrctl.export.network import onnx_bytes
@@ -168,7 +168,7 @@ def _measure(
     for batch in BATCHES:
         # A large network takes a minute for a batch on a slow CPU.
         rounds = max(1, repeat // batch) if measured.fresh else repeat
-        found += measure_network(network, recipe, faces, batch, rounds, device, compiled, report, onnx)
+        found += measure_network(network, recipe, faces, batch, rounds, device, compiled, listener, onnx)
     return found
 
 

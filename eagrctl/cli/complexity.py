@@ -59,8 +59,8 @@ def complexity(
             require_writable(file, suffix)
     chosen = load_recipe(find_recipe(recipe), settings or [])
     device = choose_device(gpus)
-    with console.progress(quiet) as report:
-        comparison = compare(chosen, classes, device, runs, report)
+    with console.progress(quiet) as listener:
+        comparison = compare(chosen, classes, device, runs, listener)
     show(comparison)
     written = []
     if figures is not None:

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from eagrctl.events import Notice, Progress, Report, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 
 if TYPE_CHECKING:
     from eagrctl.data.index import ShardIndex
@@ -35,7 +35,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(quiet: bool = False, silent: bool = False) -> Iterator[Report]:
+def progress(quiet: bool = False, silent: bool = False) -> Iterator[Listener]:
     """Draw the events of the library while the block runs.
 
     Args:

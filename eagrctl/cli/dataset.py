@@ -40,8 +40,8 @@ def info(data: Prepared = None, quiet: Quiet = False) -> None:
     from eagrctl.data.verify import class_shares
 
     index = ShardIndex.load(data or newest_dataset(), partial=True)
-    with console.progress(quiet) as report:
-        shares = class_shares(index, report)
+    with console.progress(quiet) as listener:
+        shares = class_shares(index, listener)
     console.index(index)
     for name, value in {"alignment": index.alignment, **index.provenance.settings}.items():
         console.result(f"{name}: {value}")
@@ -67,8 +67,8 @@ def verify(data: Prepared = None, quiet: Quiet = False) -> None:
     from eagrctl.data.verify import verify_dataset
 
     index = ShardIndex.load(data or newest_dataset(), partial=True)
-    with console.progress(quiet) as report:
-        verify_dataset(index, report)
+    with console.progress(quiet) as listener:
+        verify_dataset(index, listener)
     total = sum(split.count for split in index.splits.values())
     console.result(f"{index.root}: {total:,} samples are whole")
 
@@ -120,7 +120,7 @@ def merge(
     """
     from eagrctl.data.merge import merge as join
 
-    with console.progress(quiet) as report:
-        index = join(parts, output, force, report)
+    with console.progress(quiet) as listener:
+        index = join(parts, output, force, listener)
     console.index(index)
     console.written([output / "index.json"])

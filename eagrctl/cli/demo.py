@@ -39,7 +39,7 @@ def demo(
     from eagrctl.data.prepare import prepare
     from eagrctl.data.readers.synthetic.source import SyntheticSource
     from eagrctl.drawing.pictures import Gallery, save_picture
-    from eagrctl.inference.predict import Predictor
+    from eagrctl.inference.predict import Segmenter
     from eagrctl.recipe import find_recipe, load_recipe
     from eagrctl.scoring.evaluate import evaluate
     from eagrctl.scoring.report.tables import markdown_report, write_report
@@ -56,17 +56,17 @@ def demo(
     table, picture = directory / "table.md", directory / "faces.png"
     run.require_free()
     source = SyntheticSource({"train": TRAIN, "val": VAL, "test": TEST}, seed=0, size=recipe.input.size)
-    with console.progress(quiet) as report:
+    with console.progress(quiet) as listener:
         # Faces of an earlier demo that never came to a checkpoint are painted again.
-        index = prepare(source, data, Aligner(recipe.input.size), all_cores(), force=True, report=report)
-        finished = train(recipe, index, run, World(device), report=report)
+        index = prepare(source, data, Aligner(recipe.input.size), all_cores(), force=True, listener=listener)
+        finished = train(recipe, index, run, World(device), listener=listener)
     if not finished:
         console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")
         raise typer.Exit(130)
     checkpoint = load_checkpoint(run.best)
     gallery = Gallery(TEST)
-    with console.progress(quiet) as report:
-        evaluation = evaluate(Predictor.of(checkpoint, device), index, "test", report=report, each=gallery.look)
+    with console.progress(quiet) as listener:
+        evaluation = evaluate(Segmenter.of(checkpoint, device), index, "test", listener=listener, each=gallery.look)
     text = markdown_report(evaluation, index, "eagrctl demo", f"{run.best} (step {checkpoint.step:,})")
     write_report(text, table)
     save_picture(gallery.draw(index.labels), picture)

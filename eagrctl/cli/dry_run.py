@@ -60,7 +60,7 @@ def _time(ablation: "Ablation", work: Work, places: "Places", steps: int) -> "St
     from eagrctl.paper.estimate import time_steps
 
     first = ablation.plan.trainings[0]
-    with console.progress(work.quiet) as report:
+    with console.progress(work.quiet) as listener:
         return time_steps(
             first.name,
             first.recipe,
@@ -69,7 +69,7 @@ def _time(ablation: "Ablation", work: Work, places: "Places", steps: int) -> "St
             steps,
             places.processes if work.gpus else 1,
             work.micro_batch,
-            report,
+            listener,
         )
 
 

@@ -82,7 +82,7 @@ def evaluate(
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
     from eagrctl.drawing.pictures import Gallery, save_picture
-    from eagrctl.inference.predict import Predictor
+    from eagrctl.inference.predict import Segmenter
     from eagrctl.inference.tta import TestTimeAugmentation
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.evaluate import evaluate as score_split
@@ -108,7 +108,7 @@ def evaluate(
     lookers = [*([] if watch.idle else [watch.look]), *([gallery.look] if picture else [])]
     if predictions is not None:
         lookers.append(PredictionFolder(predictions, index.labels).look)
-    predictor = Predictor.of(loaded, torch.device("cuda" if on_gpus else "cpu"), views)
+    predictor = Segmenter.of(loaded, torch.device("cuda" if on_gpus else "cpu"), views)
 
     def look(face: "Stored", prediction: "Pixels") -> None:
         for each in lookers:

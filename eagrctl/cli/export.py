@@ -82,9 +82,9 @@ def export(
         require_writable(output, ending)
     if output.exists() and not force:
         raise EagrctlError(f"{output} exists: name another file with --output, or replace it with --force")
-    with console.progress(quiet) as report:
+    with console.progress(quiet) as listener:
         differences = export_checkpoint(
-            path, output, kind.value, size=size, opset=opset or OPSET, photos=tuple(photos or ()), report=report
+            path, output, kind.value, size=size, opset=opset or OPSET, photos=tuple(photos or ()), listener=listener
         )
     console.table(
         ("compared on", "at once", "logits differ by", "labels equal"),

@@ -86,8 +86,8 @@ def train(
         threads=threads,
         seed=seed,
     )
-    with console.progress(quiet) as report:
-        train_points(data or newest_dataset(), split, output, options, report)
+    with console.progress(quiet) as listener:
+        train_points(data or newest_dataset(), split, output, options, listener)
     console.written([output])
 
 
@@ -125,8 +125,8 @@ def evaluate(
 
     finders = [DlibLandmarks(find_predictor(path, shipped_first=True)) for path in predictor or (None,)]
     index = ShardIndex.load(data or newest_dataset())
-    with console.progress(quiet) as report:
-        rows = point_errors(index, split, finders, report)
+    with console.progress(quiet) as listener:
+        rows = point_errors(index, split, finders, listener)
     headings = ("predictor", "MB", "found %", "eye mean %", "median %", "< 5 %", "< 10 %", "mouth mean %", "aligned %")
     console.table(
         (*headings, "both %", "ms a face"),

@@ -74,7 +74,7 @@ Landmarks = Annotated[
         "Default: the dataset where it annotates them, else dlib.",
     ),
 ]
-Predictor = Annotated[
+Segmenter = Annotated[
     Path | None,
     typer.Option(
         "--predictor",

@@ -8,7 +8,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, Predictor, Quiet
+from eagrctl.cli.options import RUNS, Gpus, Quiet, Segmenter
 from eagrctl.cli.parse_summary import show
 from eagrctl.errors import EagrctlError
 
@@ -48,7 +48,7 @@ def parse(
         Path | None,
         typer.Option("--weights", metavar="RUN|CHECKPOINT", help="Network. Default: the one that comes with eagrctl."),
     ] = None,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", min=1, help="Faces parsed together.", show_default=True)
     ] = 8,
@@ -84,7 +84,7 @@ def parse(
         )
     _keep_apart(paths or [], output)
     with console.progress(quiet) as progress:
-        found = find_photos(paths or [], listed, without=[output], report=progress)
+        found = find_photos(paths or [], listed, without=[output], listener=progress)
     wanted = Wanted(not no_overlay, per_face, probabilities)
     finding: Finding = "crop" if no_detect else "whole" if whole_image else "faces"
     parser, folder = _ready(weights, predictor, finding, wanted, batch, gpus, output)
@@ -93,10 +93,17 @@ def parse(
     try:
         with console.progress(quiet) as progress:
             if photos:
-                parse_photos(parser, photos, folder, tallies["photo"], force=force, workers=workers, report=progress)
+                parse_photos(parser, photos, folder, tallies["photo"], force=force, workers=workers, listener=progress)
             for video in videos:
                 parse_video(
-                    parser, video, folder, tallies["video"], every=every, force=force, workers=workers, report=progress
+                    parser,
+                    video,
+                    folder,
+                    tallies["video"],
+                    every=every,
+                    force=force,
+                    workers=workers,
+                    listener=progress,
                 )
     except KeyboardInterrupt:
         console.message(f"What is in {output} is whole: the same command goes on from there")

@@ -18,9 +18,9 @@ from eagrctl.cli.options import (
     Landmarks,
     PaintOrder,
     Partial,
-    Predictor,
     PreparedOutput,
     Quiet,
+    Segmenter,
     Size,
     Slice,
     Workers,
@@ -57,7 +57,7 @@ def helen(
     size: Size = 473,
     align: Align = True,
     landmarks: Landmarks = None,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -89,7 +89,7 @@ def lapa(
     size: Size = 473,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -126,7 +126,7 @@ def celebamask_hq(
     ] = PaintOrder.OFFICIAL,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -166,7 +166,7 @@ def folder(
     size: Size = 473,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -204,7 +204,7 @@ def synthetic(
     ] = 0,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     fallback: FallbackOption = Fallback.CENTRE,
     part: Slice = None,
     workers: Workers = None,
@@ -279,9 +279,9 @@ def _prepare(
     part = _part(part_text)
     name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")
     output = output or DATA / name
-    with console.progress(quiet) as report:
+    with console.progress(quiet) as listener:
         index = prepare(
-            source, output, aligner, all_cores() if workers is None else workers, partial, force, part, report
+            source, output, aligner, all_cores() if workers is None else workers, partial, force, part, listener
         )
     console.index(index)
     console.written([output / "index.json"])

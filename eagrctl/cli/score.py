@@ -98,7 +98,7 @@ def score(
             examples=bool(endings & WITH_EXAMPLES),
             keep_going=partial,
             workers=min(all_cores(), 1 + len(truths.names) // PER_WORKER) if workers is None else workers,
-            report=progress,
+            listener=progress,
         )
     count = f"{whole.origin.images:,}"
     if whole.origin.images < len(truths.names):

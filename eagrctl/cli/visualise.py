@@ -8,9 +8,9 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, Predictor, Quiet
+from eagrctl.cli.options import RUNS, Gpus, Quiet, Segmenter
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Notice, Report
+from eagrctl.events import Listener, Notice
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def visualise(
     align: Annotated[
         bool, typer.Option("--align", help="Find each face with dlib, and put it where prepare --align does.")
     ] = False,
-    predictor: Predictor = None,
+    predictor: Segmenter = None,
     gpus: Gpus = None,
     quiet: Quiet = False,
 ) -> None:
@@ -66,7 +66,7 @@ def visualise(
     """
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.drawing.pictures import save_picture
-    from eagrctl.inference.predict import Predictor as Network
+    from eagrctl.inference.predict import Segmenter as Network
     from eagrctl.paper.response_figure import SIDE, response_figure
     from eagrctl.paper.responses import find_module, respond
     from eagrctl.training.run import find_checkpoint
@@ -81,7 +81,7 @@ def visualise(
     aligner = _aligner(max(loaded.recipe.input.size, SIDE), align, predictor)
     with console.progress(quiet) as progress:
         photos = [_face(image, aligner, progress) for image in images]
-        responses = respond(network, photos, name, report=progress)
+        responses = respond(network, photos, name, listener=progress)
     save_picture(response_figure([image.name for image in images], photos, responses, chosen), output)
     console.written([output])
 
@@ -110,7 +110,7 @@ def _aligner(size: int, align: bool, predictor: Path | None) -> "Aligner":
     return Aligner(size, Detected(DlibLandmarks(find_predictor(predictor))) if align else None)
 
 
-def _face(path: Path, aligner: "Aligner", report: Report) -> "Pixels":
+def _face(path: Path, aligner: "Aligner", listener: Listener) -> "Pixels":
     """The face in a photo, (S, S, 3) uint8, aligned like a sample that has no labels."""
     import numpy as np
 
@@ -120,5 +120,5 @@ def _face(path: Path, aligner: "Aligner", report: Report) -> "Pixels":
     photo = read_any_photo(path)
     aligned = aligner.align(Sample(path.name, photo, np.zeros(photo.shape[:2], np.uint8)))
     if aligned.centred:
-        report(Notice(f"No face was found in {path}: the middle of it is shown", warning=True))
+        listener(Notice(f"No face was found in {path}: the middle of it is shown", warning=True))
     return np.array(aligned.image)  # torch warns of arrays that are read-only, as Pillow's are

@@ -120,8 +120,8 @@ def start_training(work: Work, places: "Places | None") -> bool:
         return train_in_world(work)
     if not work.resume:
         # Here, where there is time for it: processes that train together wait for one another ten minutes at most.
-        with console.progress(work.quiet) as report:
-            pretrained_file(work.recipe, report)
+        with console.progress(work.quiet) as listener:
+            pretrained_file(work.recipe, listener)
     if places.processes * places.nodes > 1 or places.restarts:
         return launch(train_in_world, (work,), places)
     return train_alone(work)
@@ -153,7 +153,7 @@ def _train(work: Work, world: "World") -> bool:
     work = replace(work, folder=Path(world.told(str(work.folder))), resume=world.told(work.resume))
     run = Run(work.folder)
     again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and run.last.is_file()
-    with console.progress(work.quiet, silent=not world.first) as report:
+    with console.progress(work.quiet, silent=not world.first) as listener:
         return train(
             work.recipe,
             ShardIndex.load(work.data),
@@ -163,5 +163,5 @@ def _train(work: Work, world: "World") -> bool:
             work.micro_batch,
             work.resume or again,
             work.tensorboard,
-            report,
+            listener,
         )

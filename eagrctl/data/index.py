@@ -18,7 +18,7 @@ from eagrctl.data.labels import LabelSet
 from eagrctl.data.readers.source import Provenance
 from eagrctl.data.shards import Stored, digest, read_names, read_row, read_source_labels
 from eagrctl.errors import ShardError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.files import replacing
 
 SCHEMA = 1
@@ -188,7 +188,7 @@ class ShardIndex:
             raise ShardError(f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}")
         return self.splits[name]
 
-    def verify(self, name: str, report: Report = ignore) -> None:
+    def verify(self, name: str, listener: Listener = ignore) -> None:
         """Compare a split's shards with the index, byte for byte.
 
         Raises:
@@ -196,13 +196,13 @@ class ShardIndex:
         """
         task, shards = f"checking {name} shards", self.split(name).shards
         for number, shard in enumerate(shards):
-            report(Progress(task, number, len(shards)))
+            listener(Progress(task, number, len(shards)))
             path = self.root / shard.file
             if not path.is_file():
                 raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")
             if path.stat().st_size != shard.bytes or digest(path) != shard.sha256:
                 raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
-        report(Progress(task, len(shards), len(shards)))
+        listener(Progress(task, len(shards), len(shards)))
 
     def read(self, split: str, position: int) -> Stored:
         """Read one sample.

@@ -11,10 +11,10 @@ from eagrctl.data.index import ShardIndex, Split
 from eagrctl.data.prepare import check_output, disk_message, move_into_place
 from eagrctl.data.readers.source import SPLITS
 from eagrctl.errors import ShardError
-from eagrctl.events import Report, ignore
+from eagrctl.events import Listener, ignore
 
 
-def merge(parts: Sequence[Path], output: Path, force: bool = False, report: Report = ignore) -> ShardIndex:
+def merge(parts: Sequence[Path], output: Path, force: bool = False, listener: Listener = ignore) -> ShardIndex:
     """Join parts into the dataset that one machine would have prepared, the same to the last byte.
 
     Shards are linked where the disk allows it and copied where not; the parts stay as they are.
@@ -23,7 +23,7 @@ def merge(parts: Sequence[Path], output: Path, force: bool = False, report: Repo
         parts: folders that `prepare` made with `part`, in any order.
         output: the folder to make.
         force: replace a prepared dataset that stands there.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         ShardError: parts are missing, doubled, damaged or of different preparations, or the disk is full.
@@ -32,7 +32,7 @@ def merge(parts: Sequence[Path], output: Path, force: bool = False, report: Repo
     indexes = _complete([ShardIndex.load(part, partial=True) for part in parts])
     for index in indexes:
         for split in index.splits:
-            index.verify(split, report)
+            index.verify(split, listener)
     # Not NAME.partial, in which a preparation may wait to be continued.
     unfinished = output.with_name(output.name + ".merging")
     try:

@@ -21,7 +21,7 @@ from eagrctl.data.readers.source import Source
 from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import ShardWriter
 from eagrctl.errors import DataError, NoFaceError, ShardError, SourceError
-from eagrctl.events import Notice, Progress, Report, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.workers import Workers
 
 
@@ -33,7 +33,7 @@ def prepare(
     keep_going: bool = False,
     force: bool = False,
     part: tuple[int, int] | None = None,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> ShardIndex:
     """Turn a source into a prepared dataset.
 
@@ -49,7 +49,7 @@ def prepare(
         keep_going: list samples that cannot be used in the index, instead of stopping at the first.
         force: start over, and replace a prepared dataset that stands at `output`.
         part: (k, n) prepares the k-th of n parts only, counted from 1.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         SourceError: a sample, or a whole split, cannot be used.
@@ -69,10 +69,10 @@ def prepare(
         _drop_empty_parent(output, had_parent)
         raise ShardError(disk_message(error, output)) from error
     if finished:
-        report(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
+        listener(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
     try:
         with Workers(workers, partial(_align, source, aligner)) as pool:
-            written = {piece: _write(piece, unfinished, aligner.size, pool, keep_going, report) for piece in pieces}
+            written = {piece: _write(piece, unfinished, aligner.size, pool, keep_going, listener) for piece in pieces}
         ShardIndex(
             root=unfinished,
             provenance=source.provenance,
@@ -91,7 +91,7 @@ def prepare(
     except BrokenProcessPool:
         raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
     finally:
-        _tidy(unfinished, output, had_parent, report)
+        _tidy(unfinished, output, had_parent, listener)
     return ShardIndex.load(output, partial=True)
 
 
@@ -109,17 +109,17 @@ def _write(
     size: int,
     pool: Workers[tuple[str, str], AlignedSample | _Unusable],
     keep_going: bool,
-    report: Report,
+    listener: Listener,
 ) -> Written:
     task = f"preparing {piece.split}"
     if (earlier := done(folder, piece)) is not None:
-        report(Progress(task, piece.start + len(piece.names), piece.total))
+        listener(Progress(task, piece.start + len(piece.names), piece.total))
         return earlier
     skipped: list[tuple[str, str]] = []
     centred: list[str] = []
 
     def usable() -> Iterator[AlignedSample]:
-        report(Progress(task, piece.start, piece.total))
+        listener(Progress(task, piece.start, piece.total))
         tasks = ((piece.split, name) for name in piece.names)
         for count, ((_, name), result) in enumerate(pool.map(tasks), start=piece.start + 1):
             if isinstance(result, AlignedSample):
@@ -128,10 +128,10 @@ def _write(
                 yield result
             elif keep_going or result.agreed:
                 skipped.append((name, result.reason))
-                report(Notice(f"skipped {piece.split} {name}: {result.reason}", warning=True))
+                listener(Notice(f"skipped {piece.split} {name}: {result.reason}", warning=True))
             else:
                 raise SourceError(f"{result.reason}; or add --partial to skip such samples and list them")
-            report(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
+            listener(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
 
     samples = usable()
     shard = None
@@ -182,11 +182,11 @@ def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> "AlignedS
         return _Unusable(str(error), agreed=True)
 
 
-def _tidy(unfinished: Path, output: Path, had_parent: bool, report: Report) -> None:
+def _tidy(unfinished: Path, output: Path, had_parent: bool, listener: Listener) -> None:
     """Take away what is not worth continuing; finished shards are."""
     kept = len(notes(unfinished))
     if kept:
-        report(Notice(f"{kept} finished shards are kept in {unfinished}: the same command continues from them"))
+        listener(Notice(f"{kept} finished shards are kept in {unfinished}: the same command continues from them"))
         return
     shutil.rmtree(unfinished, ignore_errors=True)
     _drop_empty_parent(output, had_parent)

@@ -7,10 +7,10 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import IGNORE
 from eagrctl.data.shards import Stored
 from eagrctl.errors import ShardError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 
 
-def verify_dataset(index: ShardIndex, report: Report = ignore) -> None:
+def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
     """Compare shards with the index, and every sample with what it promises.
 
     Checked are hashes, shapes, label ranges in both frames, that a matrix can be undone, names that stand
@@ -20,28 +20,30 @@ def verify_dataset(index: ShardIndex, report: Report = ignore) -> None:
         ShardError: the first thing that does not hold, with the sample's name.
     """
     for name, split in index.splits.items():
-        index.verify(name, report)
+        index.verify(name, listener)
         seen: set[str] = set()
         for position in range(split.count):
-            report(Progress(f"checking {name} samples", position, split.count))
+            listener(Progress(f"checking {name} samples", position, split.count))
             stored = index.read(name, position)
             if stored.name in seen:
                 raise ShardError(f"{index.root}: sample {stored.name} stands twice in split {name}; prepare it again")
             seen.add(stored.name)
             if (fault := _fault(stored, index)) is not None:
                 raise ShardError(f"{index.root}: sample {stored.name} of split {name} {fault}; prepare it again")
-        report(Progress(f"checking {name} samples", split.count, split.count))
+        listener(Progress(f"checking {name} samples", split.count, split.count))
 
 
-def class_shares(index: ShardIndex, report: Report = ignore) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def class_shares(
+    index: ShardIndex, listener: Listener = ignore
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """By split, the share of source pixels that each class has, (N,) float64 that sum to 1."""
     shares = {}
     for name, split in index.splits.items():
         counts = np.zeros(256, np.int64)
         for position in range(split.count):
-            report(Progress(f"counting {name}", position, split.count))
+            listener(Progress(f"counting {name}", position, split.count))
             counts += np.bincount(index.read(name, position).source_labels.ravel(), minlength=256)
-        report(Progress(f"counting {name}", split.count, split.count))
+        listener(Progress(f"counting {name}", split.count, split.count))
         shares[name] = counts[: len(index.labels)] / counts[: len(index.labels)].sum()
     return shares
 

@@ -14,10 +14,10 @@ from skimage.data import astronaut
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import align_matrix, resize_matrix, warp_image
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.export.exported import Exported
 from eagrctl.faces.photo import read_any_photo
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 
 # More would be another computation, not another order of the same; the share leaves room for pixels on the border
 # between two classes, which the last bit decides.
@@ -66,7 +66,7 @@ def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
 
 
 def compare(
-    exported: Exported, predictor: Predictor, faces: Sequence[Pixels], report: Report = ignore
+    exported: Exported, predictor: Segmenter, faces: Sequence[Pixels], listener: Listener = ignore
 ) -> list[Difference]:
     """Compare an exported network with the network on random pixels and on faces.
 
@@ -74,7 +74,7 @@ def compare(
         exported: what is to be judged.
         predictor: the network itself.
         faces: (S, S, 3) uint8 each; their mirror images make a batch of one that is alone.
-        report: hears how many batches are done.
+        listener: hears how many batches are done.
 
     Returns:
         A difference for one image and for several, of each kind.
@@ -85,9 +85,9 @@ def compare(
     batches = [(kind, images[:count]) for kind, images in _kinds(noise, several) for count in (1, len(images))]
     differences = []
     for done, (kind, images) in enumerate(batches):
-        report(Progress("comparing", done, len(batches)))
+        listener(Progress("comparing", done, len(batches)))
         differences.append(_difference(exported, predictor, kind, images))
-    report(Progress("comparing", len(batches), len(batches)))
+    listener(Progress("comparing", len(batches), len(batches)))
     return differences
 
 
@@ -112,7 +112,7 @@ def _kinds(noise: Pixels, faces: list[Pixels]) -> list[tuple[str, Pixels]]:
     return [("random pixels", noise), ("real faces", np.stack(faces))]
 
 
-def _difference(exported: Exported, predictor: Predictor, kind: str, images: Pixels) -> Difference:
+def _difference(exported: Exported, predictor: Segmenter, kind: str, images: Pixels) -> Difference:
     labels, logits = exported(images)
     size = predictor.recipe.size
     expected = predictor.logits(list(images))

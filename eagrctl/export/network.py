@@ -30,12 +30,12 @@ from eagrctl import __version__
 from eagrctl.checkpoint import load_checkpoint, restore_network
 from eagrctl.data.dataset import normalise
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Notice, Report, ignore
+from eagrctl.events import Listener, Notice, ignore
 from eagrctl.export.about import METADATA_FILE, about_export
 from eagrctl.export.check import Difference, compare, real_faces, require_equal
 from eagrctl.export.exported import OnnxNetwork, TorchNetwork
 from eagrctl.files import replacing
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.network.norm import resize
 from eagrctl.recipe import InputRecipe
 
@@ -72,7 +72,7 @@ def export_checkpoint(
     size: int | None = None,
     opset: int = OPSET,
     photos: tuple[Path, ...] = (),
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> list[Difference]:
     """Write a checkpoint's network as a file that runs by itself, once that file gives what the network gives.
 
@@ -83,7 +83,7 @@ def export_checkpoint(
         size: S; the size that the network was trained at by default.
         opset: of ONNX, from `OPSETS[0]` to `OPSETS[1]`.
         photos: real faces to compare on; a face that comes with scikit-image by default.
-        report: hears how far the comparison is.
+        listener: hears how far the comparison is.
 
     Returns:
         How the file differs from the network, on random pixels and on real faces.
@@ -97,7 +97,7 @@ def export_checkpoint(
     recipe = replace(checkpoint.recipe.input, size=size or checkpoint.recipe.input.size)
     if recipe != checkpoint.recipe.input:
         trained = checkpoint.recipe.input.size
-        report(Notice(f"The network was trained at {trained} x {trained}: how good it is at another size is unknown"))
+        listener(Notice(f"The network was trained at {trained} x {trained}: how good it is at another size is unknown"))
     faces = real_faces(photos, recipe.size)
     network = restore_network(checkpoint)
     about = about_export(checkpoint, source, recipe)
@@ -108,7 +108,7 @@ def export_checkpoint(
     else:
         contents = torch_bytes(network, recipe, about)
         exported = TorchNetwork(contents)
-    differences = compare(exported, Predictor(network, recipe, torch.device("cpu")), faces, report)
+    differences = compare(exported, Segmenter(network, recipe, torch.device("cpu")), faces, listener)
     require_equal(differences)
     try:
         output.parent.mkdir(exist_ok=True)

@@ -19,7 +19,7 @@ from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import InputRecipe
 
 
-class Predictor:
+class Segmenter:
     """A network that parses stored faces. Threads may share one.
 
     What runs is a rewritten copy of the network (`eagrctl.inference.rewrite`), whose logits are the network's own to
@@ -54,7 +54,7 @@ class Predictor:
         self._rewritten = (self._versions(), rewritten(network)) if rewrite else None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, device: torch.device, views: TestTimeAugmentation | None = None) -> "Predictor":
+    def of(cls, checkpoint: Checkpoint, device: torch.device, views: TestTimeAugmentation | None = None) -> "Segmenter":
         """The predictor of a checkpoint; CheckpointError where its weights do not fit."""
         return cls(restore_network(checkpoint), checkpoint.recipe.input, device, views)
 

@@ -19,9 +19,9 @@ from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
 from eagrctl.drawing.pictures import in_columns
 from eagrctl.errors import RecipeError, TrainingError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.files import replacing
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.paper.variants import Plan, Study, Training
 from eagrctl.recipe import load_recipe
 from eagrctl.scoring.evaluate import check_classes, evaluate
@@ -105,7 +105,7 @@ class Ablation:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def evaluate(self, training: Training, device: torch.device, report: Report = ignore) -> Scores:
+    def evaluate(self, training: Training, device: torch.device, listener: Listener = ignore) -> Scores:
         """Score a finished training's best checkpoint on the split, and write down what it scored.
 
         Raises:
@@ -114,8 +114,8 @@ class Ablation:
         path = self.run(training).best
         checkpoint = load_checkpoint(path)
         check_classes(checkpoint.classes, self.index, str(path))
-        self.index.verify(self.split, report)
-        evaluation = evaluate(Predictor.of(checkpoint, device), self.index, self.split, report=report)
+        self.index.verify(self.split, listener)
+        evaluation = evaluate(Segmenter.of(checkpoint, device), self.index, self.split, listener=listener)
         table = {
             "eagrctl": __version__,
             "faces": self._faces(),
@@ -134,14 +134,16 @@ class Ablation:
             raise TrainingError(f"cannot write {file}: {error.strerror or error}") from error
         return evaluation.scores
 
-    def picture(self, study: Study, faces: int, device: torch.device, report: Report = ignore) -> Image.Image | None:
+    def picture(
+        self, study: Study, faces: int, device: torch.device, listener: Listener = ignore
+    ) -> Image.Image | None:
         """The paper's Fig. 3: faces in rows; photo, what each finished variant sees, and ground truth in columns.
 
         Args:
             study: whose variants.
             faces: how many, spread evenly over the split, always the same ones.
             device: where the networks run.
-            report: hears of progress.
+            listener: hears of progress.
 
         Returns:
             None where no variant is finished.
@@ -152,11 +154,11 @@ class Ablation:
         titles, columns = ["photo"], [[face.image for face in stored]]
         task = f"drawing {study.picture}"
         for number, variant in enumerate(study.variants):
-            report(Progress(task, number, len(study.variants)))
+            listener(Progress(task, number, len(study.variants)))
             training = self.plan.training(study, variant)
             if self.scores(training) is None:
                 continue
-            predictor = Predictor.of(load_checkpoint(self.run(training).best), device)
+            predictor = Segmenter.of(load_checkpoint(self.run(training).best), device)
             maps = []
             for face in stored:
                 height, width = face.source_labels.shape
@@ -164,7 +166,7 @@ class Ablation:
                 maps.append(warp_labels(labels, face.matrix, face.image.shape[0]))
             titles.append(variant.name)
             columns.append(maps)
-        report(Progress(task, len(study.variants), len(study.variants)))
+        listener(Progress(task, len(study.variants), len(study.variants)))
         if len(columns) == 1:
             return None
         titles.append("ground truth")

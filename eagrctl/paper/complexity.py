@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eagrctl.checkpoint import build_network
 from eagrctl.drawing.chart import Panel, bar_chart
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.paper.memory import TrainingMemory, inference_memory, training_memory
@@ -119,7 +119,9 @@ def figure_4(recipe: Recipe) -> dict[str, Recipe]:
     }
 
 
-def compare(recipe: Recipe, classes: int, device: torch.device, runs: int = 3, report: Report = ignore) -> Comparison:
+def compare(
+    recipe: Recipe, classes: int, device: torch.device, runs: int = 3, listener: Listener = ignore
+) -> Comparison:
     """Measure the four models of Fig. 4.
 
     Args:
@@ -127,18 +129,20 @@ def compare(recipe: Recipe, classes: int, device: torch.device, runs: int = 3, r
         classes: N, the background included.
         device: where latency is measured.
         runs: timed forward passes; 0 measures no latency.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         RecipeError: the recipe describes no network.
         EagrctlError: a network does not fit into the device's memory.
     """
-    models = tuple(measure(name, variant, classes, device, runs, report) for name, variant in figure_4(recipe).items())
+    models = tuple(
+        measure(name, variant, classes, device, runs, listener) for name, variant in figure_4(recipe).items()
+    )
     return Comparison(models, classes, recipe.input.size, describe(device), runs)
 
 
 def measure(
-    name: str, recipe: Recipe, classes: int, device: torch.device, runs: int = 3, report: Report = ignore
+    name: str, recipe: Recipe, classes: int, device: torch.device, runs: int = 3, listener: Listener = ignore
 ) -> Complexity:
     """Measure the network of one recipe. All but latency needs shapes alone, and next to no time.
 
@@ -148,7 +152,7 @@ def measure(
         classes: N, the background included.
         device: where latency is measured.
         runs: timed forward passes, after one that is not timed; 0 measures no latency.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         RecipeError: the recipe describes no network.
@@ -159,7 +163,7 @@ def measure(
 
     def advance() -> None:
         nonlocal done
-        report(Progress(f"measuring {name}", done, total))
+        listener(Progress(f"measuring {name}", done, total))
         done += 1
 
     def build(checkpointing: bool = False) -> EAGRNet:

@@ -10,7 +10,7 @@ import torch
 from eagrctl.checkpoint import build_network
 from eagrctl.data.dataset import FaceDataset
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.paper.complexity import count_flops, describe
 from eagrctl.recipe import Recipe
 from eagrctl.training.step import Stepper
@@ -61,7 +61,7 @@ def time_steps(
     steps: int,
     processes: int = 1,
     micro_batch: int | None = None,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> StepTime:
     """Time a few steps on real faces; nothing is written.
 
@@ -73,7 +73,7 @@ def time_steps(
         steps: how many are timed, after one that is not.
         processes: GPUs that share a batch out; processes on the CPU share its cores, which is as if there were one.
         micro_batch: the most images at once.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         TrainingError: too little memory.
@@ -92,11 +92,11 @@ def time_steps(
     images, labels, positions = zip(*(faces[place] for place in range(share)), strict=True)
     seconds = []
     for step in range(steps + 1):
-        report(Progress(f"timing {name}", step, steps + 1))
+        listener(Progress(f"timing {name}", step, steps + 1))
         started = time.perf_counter()
         stepper.take(torch.stack(images), torch.stack(labels), positions, step, 0).cpu()
         seconds.append(time.perf_counter() - started)
-    report(Progress(f"timing {name}", steps + 1, steps + 1))
+    listener(Progress(f"timing {name}", steps + 1, steps + 1))
     median = statistics.median(seconds[1:])
     shared = ", a GPU's share of a batch," if processes > 1 else ""
     how = (

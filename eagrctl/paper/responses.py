@@ -11,8 +11,8 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.data.dataset import image_tensor, normalise
 from eagrctl.errors import CheckpointError, EagrctlError
-from eagrctl.events import Progress, Report, ignore
-from eagrctl.inference.predict import Predictor
+from eagrctl.events import Listener, Progress, ignore
+from eagrctl.inference.predict import Segmenter
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.network.reasoning import EAGR, GraphProjection
 
@@ -55,7 +55,7 @@ class Responses:
 
 @torch.inference_mode()
 def respond(
-    predictor: Predictor, images: Sequence[Pixels], module: str, batch: int = 8, report: Report = ignore
+    predictor: Segmenter, images: Sequence[Pixels], module: str, batch: int = 8, listener: Listener = ignore
 ) -> Responses:
     """Let a network look at faces, and catch what one of its EAGR modules projects.
 
@@ -66,7 +66,7 @@ def respond(
         images: (S, S, 3) uint8 each, at least one.
         module: one of `MODULES`.
         batch: faces looked at together.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         CheckpointError: the network has no vertices.
@@ -81,7 +81,7 @@ def respond(
             logits = network(normalise(torch.stack(faces).to(predictor.device), recipe.mean, recipe.std))
             if logits.edges is not None:
                 edges.append(logits.edges.float().softmax(dim=1)[:, 1].cpu())
-            report(Progress("Faces", start + len(faces), len(images)))
+            listener(Progress("Faces", start + len(faces), len(images)))
     return Responses(torch.cat(maps), torch.cat(edges) if edges else None, project.pooling, recipe.size)
 
 

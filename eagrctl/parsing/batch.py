@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from eagrctl.errors import SourceError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.parsing.files import ResultFolder
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
 from eagrctl.parsing.parser import FaceParser
@@ -59,7 +59,7 @@ def parse_photos(
     *,
     force: bool = False,
     workers: int | None = None,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> None:
     """Parse photos and write their results, while the next ones are read.
 
@@ -70,7 +70,7 @@ def parse_photos(
         tally: counts them.
         force: parse again what is done, and replace results of other photos.
         workers: threads that read photos and find faces; see `FaceParser.parse_many`.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         EagrctlError: a result cannot be written. What is in the folder is whole all the same, and so it is after an
@@ -78,7 +78,7 @@ def parse_photos(
     """
     started = time.perf_counter()
     tally.total += len(photos)
-    pending = _pending(photos, folder, force, tally, report)
+    pending = _pending(photos, folder, force, tally, listener)
     task, done = "parsing", len(photos) - len(pending)
     writing: deque[tuple[Photo, Future[None]]] = deque()
 
@@ -94,7 +94,7 @@ def parse_photos(
     with ThreadPoolExecutor(WRITERS, "write") as pool:
         results = parser.parse_many((photo.path for photo, _ in pending), workers=workers)
         with closing(results):
-            report(Progress(task, done, len(photos)))
+            listener(Progress(task, done, len(photos)))
             for (photo, stamp), parsed in zip(pending, results, strict=True):
                 if isinstance(parsed, Failed):
                     tally.failed.append((photo, str(parsed.error)))
@@ -103,20 +103,20 @@ def parse_photos(
                     writing.append((photo, pool.submit(folder.write, photo, parsed, stamp)))
                     wait(1 if parsed.image.nbytes > LARGE else 2 * WRITERS - 1)
                 done += 1
-                report(Progress(task, done, len(photos), f"{tally.faces:,} faces"))
+                listener(Progress(task, done, len(photos), f"{tally.faces:,} faces"))
         wait(0)
     tally.seconds += time.perf_counter() - started
 
 
 def _pending(
-    photos: Sequence[Photo], folder: ResultFolder, force: bool, tally: Tally, report: Report
+    photos: Sequence[Photo], folder: ResultFolder, force: bool, tally: Tally, listener: Listener
 ) -> list[tuple[Photo, Stamp]]:
     """The photos that are not done, as they are now; the others are counted."""
     task = "looking for results"
     pending = []
     for place, photo in enumerate(photos):
         if place % 100 == 0:
-            report(Progress(task, place, len(photos)))
+            listener(Progress(task, place, len(photos)))
         if not force and folder.is_done(photo):
             tally.skipped += 1
             continue
@@ -127,5 +127,5 @@ def _pending(
         else:
             # One that is missing fails when it is read.
             pending.append((photo, Stamp.of(photo.path) or Stamp(0, 0)))
-    report(Progress(task, len(photos), len(photos)))
+    listener(Progress(task, len(photos), len(photos)))
     return pending

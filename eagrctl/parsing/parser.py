@@ -12,7 +12,7 @@ from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.errors import CheckpointError, EagrctlError, SourceError
 from eagrctl.faces.photo import as_photo
-from eagrctl.inference.predict import Predictor, labels_in_source
+from eagrctl.inference.predict import Segmenter, labels_in_source
 from eagrctl.parsing.combine import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto, Window
 from eagrctl.parsing.pipeline import Pipeline, Seen
@@ -73,7 +73,7 @@ class FaceParser:
             raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
         checkpoint = load_checkpoint(_weights(weights))
         self._dataset, self._classes = checkpoint.dataset, checkpoint.classes
-        self._predictor = Predictor.of(checkpoint, _device(device))
+        self._predictor = Segmenter.of(checkpoint, _device(device))
         self._placer = Placer(self.size, finding, None if predictor is None else Path(predictor))
         self._probabilities, self._batch = probabilities, batch
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from eagrctl.errors import SourceError
-from eagrctl.events import Notice, Report
+from eagrctl.events import Listener, Notice
 from eagrctl.faces.photo import photo_suffixes, printable
 from eagrctl.parsing.photo_names import natural
 
@@ -39,7 +39,7 @@ def is_photo_or_video(path: str) -> bool:
 def in_folder(
     folder: str,
     without: Collection[str],
-    report: Report,
+    listener: Listener,
     take: Callable[[str], bool] = is_photo_or_video,
     enter: Callable[[str], bool] = bool,
 ) -> list[Found]:
@@ -51,7 +51,7 @@ def in_folder(
     Args:
         folder: where to look.
         without: real paths of subfolders to pass by.
-        report: is told of subfolders that cannot be read.
+        listener: is told of subfolders that cannot be read.
         take: whether to take a file, by its posix path in `folder`.
         enter: whether to enter a subfolder, by the same; every one unless given.
 
@@ -78,7 +78,7 @@ def in_folder(
                 raise SourceError(
                     f"cannot read the folder {printable(folder)} ({error.strerror}): make it readable"
                 ) from None
-            report(Notice(f"Left out the folder {printable(here)}: {error.strerror}", warning=True))
+            listener(Notice(f"Left out the folder {printable(here)}: {error.strerror}", warning=True))
             continue
         for entry in visible:
             wanted = f"{inside}/{entry.name}" if inside else entry.name
@@ -100,7 +100,7 @@ def in_folder(
     return sorted(files.values(), key=lambda file: natural(file.wanted))
 
 
-def matching(pattern: str, without: Collection[str], report: Report) -> list[Found]:
+def matching(pattern: str, without: Collection[str], listener: Listener) -> list[Found]:
     """The files that a pattern matches, and those in folders that it matches, in natural order.
 
     `**` stands for any folders, none included. Suffixes count as they do in a folder, unless the pattern ends in one.
@@ -117,7 +117,7 @@ def matching(pattern: str, without: Collection[str], report: Report) -> list[Fou
         right = is_photo_or_video(wanted) or (suffix and not glob.has_magic(suffix) and wanted.endswith(suffix))
         return bool(right) and _fits(wanted.split("/"), parts)
 
-    return in_folder(str(folder), without, report, take, lambda inside: _fits(inside.split("/"), parts, leads=True))
+    return in_folder(str(folder), without, listener, take, lambda inside: _fits(inside.split("/"), parts, leads=True))
 
 
 def split_pattern(pattern: str) -> tuple[Path, Sequence[str]]:

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from eagrctl.errors import SourceError, did_you_mean
-from eagrctl.events import Report, ignore
+from eagrctl.events import Listener, ignore
 from eagrctl.faces.photo import printable
 from eagrctl.parsing.photo_folders import VIDEO_SUFFIXES, Found, in_folder, matching, split_pattern
 from eagrctl.parsing.photo_names import unique_names
@@ -49,7 +49,7 @@ def find_photos(
     listed: Path | None = None,
     *,
     without: Collection[Path] = (),
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> list[Photo]:
     """Find the photos and videos that are meant, each file once, in the order of the arguments.
 
@@ -63,7 +63,7 @@ def find_photos(
         listed: a file with more of these, one a line, relative to its folder; blank lines and those that begin with #
             are left out. From a pipe, or standard input, which is `-`, paths are relative to the working directory.
         without: folders to pass by where they lie in others, such as that of the results.
-        report: is told of subfolders that cannot be read.
+        listener: is told of subfolders that cannot be read.
 
     Raises:
         SourceError: something is missing or cannot be read, a pattern matches nothing, a folder holds no photo, or
@@ -74,7 +74,7 @@ def find_photos(
     real_folder = cache(os.path.realpath)  # of this call alone: folders change
     for where, argument in chain((("", argument) for argument in arguments), _lines(listed) if listed else ()):
         try:
-            for file in _meant(argument, passed_by, report, real_folder):
+            for file in _meant(argument, passed_by, listener, real_folder):
                 found.setdefault(file.real, file)
         except SourceError as error:
             raise SourceError(f"{where}{error}") from None
@@ -89,14 +89,14 @@ def find_photos(
 
 
 def _meant(
-    argument: str, passed_by: Collection[str], report: Report, real_folder: Callable[[str], str]
+    argument: str, passed_by: Collection[str], listener: Listener, real_folder: Callable[[str], str]
 ) -> Sequence[Found]:
     """What one argument, or one line of a list, stands for."""
     if not argument:
         raise SourceError("a path is empty: name a photo or a folder (. is the working directory)")
     path = Path(argument)
     if path.is_dir():
-        files = in_folder(argument, passed_by, report)
+        files = in_folder(argument, passed_by, listener)
         if not files:
             raise SourceError(f"{printable(argument)} holds no photo{_endings(path)}")
         return files
@@ -106,7 +106,7 @@ def _meant(
         )
         return [Found(argument, path.name, real)]
     if glob.has_magic(argument):
-        files = matching(argument, passed_by, report)
+        files = matching(argument, passed_by, listener)
         if not files:
             raise SourceError(f"no photo matches {printable(argument)}{_endings(split_pattern(argument)[0])}")
         return files

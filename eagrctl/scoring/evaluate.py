@@ -8,8 +8,8 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.readers.schemes import scheme_of
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
-from eagrctl.events import Progress, Report, ignore
-from eagrctl.inference.predict import Predictor
+from eagrctl.events import Listener, Progress, ignore
+from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.scores import Scores, score
 
@@ -49,11 +49,11 @@ class Counted:
 
 
 def evaluate(
-    predictor: Predictor,
+    predictor: Segmenter,
     index: ShardIndex,
     split: str,
     batch: int = 8,
-    report: Report = ignore,
+    listener: Listener = ignore,
     each: Callable[[Stored, Pixels], None] | None = None,
 ) -> Evaluation:
     """Predict a split and score it at each face's own resolution, with one confusion matrix for all.
@@ -63,24 +63,24 @@ def evaluate(
         index: the prepared dataset; `check_classes` tells whether it fits a checkpoint.
         split: which of its splits.
         batch: faces predicted together.
-        report: hears of progress.
+        listener: hears of progress.
         each: called with every stored sample and its predicted labels, in the source frame.
 
     Raises:
         ShardError: no such split, or a shard that cannot be read.
     """
-    counted = count_pixels(predictor, index, split, batch, None, report, each)
+    counted = count_pixels(predictor, index, split, batch, None, listener, each)
     scores = score(counted.counts, index.labels)
     return Evaluation(split, counted.images, tuple(sorted(counted.resolutions)), counted.counts, scores)
 
 
 def count_pixels(
-    predictor: Predictor,
+    predictor: Segmenter,
     index: ShardIndex,
     split: str,
     batch: int = 8,
     positions: Sequence[int] | None = None,
-    report: Report = ignore,
+    listener: Listener = ignore,
     each: Callable[[Stored, Pixels], None] | None = None,
 ) -> Counted:
     """Predict a split, or a part of it, and count pixels at each face's own resolution.
@@ -93,7 +93,7 @@ def count_pixels(
         split: which of its splits.
         batch: faces predicted together.
         positions: the samples' places in the split; None is all of it.
-        report: hears of progress.
+        listener: hears of progress.
         each: called with every stored sample and its predicted labels, in the source frame.
 
     Raises:
@@ -103,7 +103,7 @@ def count_pixels(
     resolutions: set[tuple[int, int]] = set()
     places = range(index.split(split).count) if positions is None else positions
     total, task = len(places), f"evaluating {split}"
-    report(Progress(task, 0, total))
+    listener(Progress(task, 0, total))
     for start in range(0, total, batch):
         faces = [index.read(split, position) for position in places[start : start + batch]]
         sizes = [(face.source_labels.shape[0], face.source_labels.shape[1]) for face in faces]
@@ -113,7 +113,7 @@ def count_pixels(
             confusion.add(face.source_labels, prediction)
             if each is not None:
                 each(face, prediction)
-        report(Progress(task, start + len(faces), total))
+        listener(Progress(task, start + len(faces), total))
     return Counted(confusion.counts, total, frozenset(resolutions))
 
 

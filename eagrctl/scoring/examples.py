@@ -11,7 +11,7 @@ from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import BACKGROUND, IGNORE
 from eagrctl.data.shards import Stored
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.evaluate import count_pixels
 
 BEST, MEDIAN, WORST = "best", "median", "worst"
@@ -75,7 +75,7 @@ class Ranking:
 
 
 def examples_of(
-    predictor: Predictor, index: ShardIndex, split: str, picked: Mapping[int, str], batch: int = 8
+    predictor: Segmenter, index: ShardIndex, split: str, picked: Mapping[int, str], batch: int = 8
 ) -> tuple[Example, ...]:
     """Predict once more the faces that a ranking has picked, in its order.
 

@@ -13,7 +13,7 @@ from eagrctl.data.labels import IGNORE
 from eagrctl.data.readers.images import read_labels
 from eagrctl.data.readers.schemes import Scheme
 from eagrctl.errors import DataError, SourceError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.truths import Truths, label_maps
@@ -89,7 +89,7 @@ class LabelMaps:
         boundaries: bool = False,
         keep_going: bool = False,
         workers: int = 1,
-        report: Report = ignore,
+        listener: Listener = ignore,
         each: Callable[[int, Counts], None] | None = None,
     ) -> Compared:
         """Count pixels of all images, at each truth's own size.
@@ -98,7 +98,7 @@ class LabelMaps:
             boundaries: count boundary pixels, too.
             keep_going: leave out truths that have no prediction, instead of raising.
             workers: processes that read and count; the counts are the same for any number.
-            report: hears of progress.
+            listener: hears of progress.
             each: called with every truth's place and the confusion matrix of its image, in order.
 
         Raises:
@@ -113,7 +113,7 @@ class LabelMaps:
         counts, boundary = Confusion(classes).counts, Boundary(classes) if boundaries else None
         resolutions: set[tuple[int, int]] = set()
         ignored, task = 0, "comparing label maps"
-        report(Progress(task, 0, len(places)))
+        listener(Progress(task, 0, len(places)))
         try:
             with Workers(workers, partial(_compare, self, boundaries)) as pool:
                 for done, (place, one) in enumerate(pool.map(places), start=1):
@@ -124,7 +124,7 @@ class LabelMaps:
                         boundary.join(one.boundary)
                     if each is not None:
                         each(place, one.counts)
-                    report(Progress(task, done, len(places)))
+                    listener(Progress(task, done, len(places)))
         except BrokenProcessPool:
             raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
         return Compared(

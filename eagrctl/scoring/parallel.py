@@ -14,8 +14,8 @@ from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Progress, Report, ignore
-from eagrctl.inference.predict import Predictor
+from eagrctl.events import Listener, Progress, ignore
+from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.evaluate import Evaluation, count_pixels
@@ -72,7 +72,7 @@ def evaluate_in_processes(
     share: Share,
     index: ShardIndex,
     processes: int,
-    report: Report = ignore,
+    listener: Listener = ignore,
     each: Callable[[Stored, Pixels], None] | None = None,
 ) -> Evaluation:
     """Predict a split and score it, like `eagrctl.scoring.evaluate.evaluate`; batches are shared out among processes.
@@ -84,7 +84,7 @@ def evaluate_in_processes(
         share: what to evaluate.
         index: the prepared dataset.
         processes: how many.
-        report: hears of progress.
+        listener: hears of progress.
         each: called in this process with every stored sample and its prediction, in the order of the split; give
             `share.predictions` then.
 
@@ -95,7 +95,7 @@ def evaluate_in_processes(
     total, task = index.split(share.split).count, f"evaluating {share.split}"
     confusion = Confusion(len(index.labels))
     resolutions: set[tuple[int, int]] = set()
-    report(Progress(task, 0, total))
+    listener(Progress(task, 0, total))
     try:
         with Workers(processes, share) as pool:
             for start, part in pool.map(range(0, total, share.batch)):
@@ -104,7 +104,7 @@ def evaluate_in_processes(
                 if each is not None:
                     for place, prediction in enumerate(part.predictions, start):
                         each(index.read(share.split, place), prediction)
-                report(Progress(task, min(start + share.batch, total), total))
+                listener(Progress(task, min(start + share.batch, total), total))
     except BrokenProcessPool:
         raise EagrctlError(
             "a process that predicts died, most likely for want of memory: ask for fewer, or lower --batch"
@@ -114,7 +114,7 @@ def evaluate_in_processes(
 
 
 @cache
-def _ready(share: Share) -> tuple[Predictor, ShardIndex]:
+def _ready(share: Share) -> tuple[Segmenter, ShardIndex]:
     """The network and the data, once in each process."""
     if share.gpus:
         # Workers are numbered from 1.
@@ -123,4 +123,4 @@ def _ready(share: Share) -> tuple[Predictor, ShardIndex]:
     else:
         torch.set_num_threads(share.threads)
         device = torch.device("cpu")
-    return Predictor.of(load_checkpoint(share.checkpoint), device, share.views), ShardIndex.load(share.data)
+    return Segmenter.of(load_checkpoint(share.checkpoint), device, share.views), ShardIndex.load(share.data)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from eagrctl.events import Notice, Report
+from eagrctl.events import Listener, Notice
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
@@ -20,11 +20,11 @@ def leave_signals_to_the_parent(worker: int) -> None:
 
 
 @contextmanager
-def interrupts(report: Report, again: bool = True) -> Iterator[threading.Event]:
+def interrupts(listener: Listener, again: bool = True) -> Iterator[threading.Event]:
     """Set an event at the first SIGINT or SIGTERM.
 
     Args:
-        report: hears of the first signal.
+        listener: hears of the first signal.
         again: whether a second one acts as usual. Among several processes it does not: Ctrl-C reaches them from the
             terminal and once more from the process that started them, which kills what does not stop in time.
 
@@ -40,7 +40,7 @@ def interrupts(report: Report, again: bool = True) -> Iterator[threading.Event]:
             return
         event.set()
         once_more = "; again to stop at once, without one" if again else ""
-        report(Notice(f"Stopping after this step, to save a checkpoint{once_more}."))
+        listener(Notice(f"Stopping after this step, to save a checkpoint{once_more}."))
         if again:
             for each, handler in before.items():
                 signal.signal(each, handler)

@@ -13,8 +13,8 @@ from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.drawing.pictures import Gallery
 from eagrctl.errors import TrainingError
-from eagrctl.events import Notice, Progress, Report, ignore
-from eagrctl.inference.predict import Predictor
+from eagrctl.events import Listener, Notice, Progress, ignore
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import read_batches, steps_of
 from eagrctl.training.interrupts import interrupts
@@ -42,7 +42,7 @@ def train(
     micro_batch: int | None = None,
     resume: bool = False,
     tensorboard: bool = False,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> bool:
     """Train a network, or go on training it.
 
@@ -59,7 +59,7 @@ def train(
         micro_batch: the most images that pass through a process's network at once; None is its share of the batch.
         resume: continue from the run's last checkpoint.
         tensorboard: write curves and pictures for TensorBoard into the run's folder, too.
-        report: hears of progress.
+        listener: hears of progress.
 
     Returns:
         True when all epochs are done, False when it was interrupted (SIGINT or SIGTERM); a checkpoint was then saved.
@@ -76,13 +76,13 @@ def train(
     steps = steps_of(recipe, index)
     if world.first:
         for split in ("train", "val"):
-            index.verify(split, report)
+            index.verify(split, listener)
     torch.manual_seed(recipe.train.seed)
     network = build_network(recipe, len(index.classes))
     if not resume:
         # One process of a machine fetches what it starts from; the others then find it.
         if world.local == 0:
-            start_from_pretrained(network, recipe, report)
+            start_from_pretrained(network, recipe, listener)
         world.wait()
         if world.local != 0:
             start_from_pretrained(network, recipe)
@@ -91,7 +91,7 @@ def train(
     stepper = Stepper(recipe, network, index.labels, world, steps, micro_batch)
     state = Progression()
     if resume:
-        state = resumed(run, recipe, index.classes, stepper, report)
+        state = resumed(run, recipe, index.classes, stepper, listener)
         if world.first:
             run.forget_after(state.step)
     elif world.first:
@@ -100,9 +100,9 @@ def train(
         with (
             run.locked() if world.first else nullcontext(),
             closing(tensorboard_log(run.folder / "tensorboard", tensorboard and world.first, state.step)) as pictures,
-            interrupts(report, again=world.size == 1) as interrupted,
+            interrupts(listener, again=world.size == 1) as interrupted,
         ):
-            sitting = _Sitting(recipe, index, run, world, stepper, state, report, pictures if tensorboard else None)
+            sitting = _Sitting(recipe, index, run, world, stepper, state, listener, pictures if tensorboard else None)
             return sitting.train(workers, interrupted)
     except BaseException:
         if world.first:
@@ -120,7 +120,7 @@ class _Sitting:
     world: World
     stepper: Stepper
     state: Progression
-    report: Report
+    listener: Listener
     pictures: TensorBoardLog | None
     note: str = ""  # the latest figures
     saved: float = field(default_factory=time.monotonic)
@@ -140,7 +140,7 @@ class _Sitting:
     def train(self, workers: int, interrupted: threading.Event) -> bool:
         """Take the steps that are left. False where an interrupt cut them short."""
         state = self.state
-        self.report(Progress("training", state.step, self.steps))
+        self.listener(Progress("training", state.step, self.steps))
         # A run interrupted between an epoch's last step and its validation owes that validation.
         if state.validated < state.step // self.per_epoch and not self._end_epoch(interrupted):
             return False
@@ -152,7 +152,7 @@ class _Sitting:
             epoch = state.step // self.per_epoch
             self.unread.append(self.stepper.take(images, labels, positions.tolist(), state.step, epoch))
             state.step += 1
-            self.report(Progress("training", state.step, self.steps, self.note))
+            self.listener(Progress("training", state.step, self.steps, self.note))
             ends_epoch = state.step % self.per_epoch == 0
             stop = False
             if state.step % self.read_every == 0 or ends_epoch:
@@ -205,11 +205,11 @@ class _Sitting:
         """Validate, log, keep the best, save. False where an interrupt cut it short."""
         state = self.state
         network = self.stepper.validated
-        predictor = Predictor(network, self.recipe.input, self.world.device)
+        predictor = Segmenter(network, self.recipe.input, self.world.device)
         faces = len(self.world.share(range(self.index.split("val").count)))
         gallery = Gallery(faces, PICTURES) if self.pictures else None
         look = gallery.look if gallery else None
-        scores = validate(predictor, self.index, self.world, interrupted, self.report, look)
+        scores = validate(predictor, self.index, self.world, interrupted, self.listener, look)
         if scores is None:
             return self._stopped()
         epoch = state.step // self.per_epoch
@@ -237,7 +237,7 @@ class _Sitting:
             if better:
                 save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
         self._save(named)
-        self.report(
+        self.listener(
             Notice(
                 f"epoch {epoch}/{self.recipe.train.epochs}: loss {total:.3f}, val mean F1 {100 * scores.mean_f1:.1f}, "
                 f"mIoU {100 * scores.miou:.1f}" + (" (best so far)" if better else "")

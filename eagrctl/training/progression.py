@@ -8,7 +8,7 @@ import torch
 
 from eagrctl.checkpoint import Checkpoint, load_checkpoint
 from eagrctl.errors import CheckpointError
-from eagrctl.events import Notice, Report, ignore
+from eagrctl.events import Listener, Notice, ignore
 from eagrctl.recipe import Recipe
 from eagrctl.training.run import Run
 from eagrctl.training.step import Stepper
@@ -73,14 +73,14 @@ class Progression:
 
 
 def resumed(
-    run: Run, recipe: Recipe, classes: tuple[str, ...], stepper: Stepper, report: Report = ignore
+    run: Run, recipe: Recipe, classes: tuple[str, ...], stepper: Stepper, listener: Listener = ignore
 ) -> Progression:
     """Put a run's last checkpoint back into the stepper; where it is damaged, the one before.
 
     Raises:
         CheckpointError: neither can be read, or it is of another recipe or dataset.
     """
-    checkpoint = _last(run, report)
+    checkpoint = _last(run, listener)
     if checkpoint.training is None or checkpoint.recipe != recipe or checkpoint.classes != classes:
         raise CheckpointError(f"{run.last} belongs to another recipe or dataset: start a new run")
     try:
@@ -90,12 +90,12 @@ def resumed(
     return Progression.restored(checkpoint.training, stepper)
 
 
-def _last(run: Run, report: Report) -> Checkpoint:
+def _last(run: Run, listener: Listener) -> Checkpoint:
     try:
         return load_checkpoint(run.last)
     except CheckpointError as error:
         if not run.previous.is_file():
             raise
         checkpoint = load_checkpoint(run.previous)
-        report(Notice(f"{error}. Going on from {run.previous}, step {checkpoint.step:,}.", warning=True))
+        listener(Notice(f"{error}. Going on from {run.previous}, step {checkpoint.step:,}.", warning=True))
         return checkpoint

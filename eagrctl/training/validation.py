@@ -8,19 +8,19 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
-from eagrctl.events import Notice, Progress, Report
-from eagrctl.inference.predict import Predictor
+from eagrctl.events import Listener, Notice, Progress
+from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.evaluate import count_pixels
 from eagrctl.scoring.scores import Scores, score
 from eagrctl.training.world import World
 
 
 def validate(
-    predictor: Predictor,
+    predictor: Segmenter,
     index: ShardIndex,
     world: World,
     interrupted: threading.Event,
-    report: Report,
+    listener: Listener,
     look: Callable[[Stored, Pixels], None] | None = None,
 ) -> Scores | None:
     """Score the split val; each process predicts its share of it, and all of them learn the scores.
@@ -30,7 +30,7 @@ def validate(
         index: the prepared dataset.
         world: the processes.
         interrupted: set where this process is to stop.
-        report: hears of progress.
+        listener: hears of progress.
         look: sees this process's faces and their predictions.
 
     Returns:
@@ -43,13 +43,13 @@ def validate(
     def unless_interrupted(event: Progress | Notice) -> None:
         if interrupted.is_set():
             raise _InterruptedError
-        report(event)
+        listener(event)
 
     positions = world.share(range(index.split("val").count))
     counts = torch.zeros(len(index.classes), len(index.classes), dtype=torch.int64)
     stopped = torch.zeros(1)
     try:
-        counted = count_pixels(predictor, index, "val", positions=positions, report=unless_interrupted, each=look)
+        counted = count_pixels(predictor, index, "val", positions=positions, listener=unless_interrupted, each=look)
         counts = torch.from_numpy(counted.counts)
     except _InterruptedError:
         stopped += 1

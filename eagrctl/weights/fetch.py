@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from eagrctl.errors import CheckpointError
-from eagrctl.events import Notice, Progress, Report, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.files import replacing
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -60,7 +60,7 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eagrctl"
 
 
-def fetch(published: Published, report: Report = ignore) -> Path:
+def fetch(published: Published, listener: Listener = ignore) -> Path:
     """The file in the cache, fetched if it is not there.
 
     Raises:
@@ -75,11 +75,11 @@ def fetch(published: Published, report: Report = ignore) -> Path:
         if wrong := _wrong(path, published):
             raise CheckpointError(f"{path} is not the file that was published ({wrong}): delete it, or {elsewhere}")
         return path
-    report(Notice(f"Fetching {published.url}"))
+    listener(Notice(f"Fetching {published.url}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            _download(published, temporary, report)
+            _download(published, temporary, listener)
             if wrong := _wrong(temporary, published):
                 raise CheckpointError(f"{published.url} gave another file than was published ({wrong}): {elsewhere}")
     except (OSError, HTTPException, ValueError) as error:
@@ -87,21 +87,21 @@ def fetch(published: Published, report: Report = ignore) -> Path:
             error.close()  # it holds the connection
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise CheckpointError(f"cannot fetch {published.name} ({reason}): {elsewhere}") from None
-    report(Notice(f"Kept {path}"))
+    listener(Notice(f"Kept {path}"))
     return path
 
 
-def _download(published: Published, path: Path, report: Report) -> None:
+def _download(published: Published, path: Path, listener: Listener) -> None:
     request = urllib.request.Request(published.url, headers={"User-Agent": "eagrctl"})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as file:
         total = int(answer.headers.get("Content-Length") or published.bytes[1])
         while chunk := answer.read(CHUNK):
             file.write(chunk)
             done = file.tell()
-            report(Progress(f"fetching {published.name} (MB)", done >> 20, max(total, done) >> 20))
+            listener(Progress(f"fetching {published.name} (MB)", done >> 20, max(total, done) >> 20))
             if done > published.bytes[1]:
                 return  # too long already: no need to fill the disk with it
-        report(Progress(f"fetching {published.name} (MB)", 1, 1))
+        listener(Progress(f"fetching {published.name} (MB)", 1, 1))
 
 
 def _wrong(path: Path, published: Published) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eagrctl.checkpoint import Checkpoint
 from eagrctl.errors import CheckpointError, RecipeError
-from eagrctl.events import Notice, Report, ignore
+from eagrctl.events import Listener, Notice, ignore
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe
 from eagrctl.weights.fetch import PUBLISHED, fetch
@@ -16,7 +16,7 @@ SCRATCH, IMAGENET = "none", "imagenet"
 CLASSIFIER = "decoder.classify."
 
 
-def start_from_pretrained(network: EAGRNet, recipe: Recipe, report: Report = ignore) -> None:
+def start_from_pretrained(network: EAGRNet, recipe: Recipe, listener: Listener = ignore) -> None:
     """Put pretrained weights into a fresh network, as its recipe asks.
 
     A ResNet fills the backbone. A whole network of eagrctl fills everything, and leaves the last convolution fresh
@@ -25,31 +25,31 @@ def start_from_pretrained(network: EAGRNet, recipe: Recipe, report: Report = ign
     Args:
         network: as the recipe describes it.
         recipe: its `[model] pretrained` is "none", "imagenet" or a path.
-        report: hears of the download, and of what was taken.
+        listener: hears of the download, and of what was taken.
 
     Raises:
         RecipeError: nobody publishes weights for such a backbone.
         CheckpointError: the file cannot be fetched or read, or does not fit the recipe.
     """
-    path = pretrained_file(recipe, report)
+    path = pretrained_file(recipe, listener)
     if path is None:
         return
     found = recognise(path)
     if isinstance(found.weights, BackboneWeights):
         _fill_backbone(network, recipe, found.weights, path)
-        report(Notice(_said(path, found)))
+        listener(Notice(_said(path, found)))
         if recipe.model.residual == "activated":
-            report(
+            listener(
                 Notice(
                     "The paper's norms are activated before each sum, which this ResNet's were not, so its features "
                     "change until training has adapted them. --set model.residual='\"plain\"' keeps them."
                 )
             )
     else:
-        _fill_all(network, recipe, found.weights, path, report)
+        _fill_all(network, recipe, found.weights, path, listener)
 
 
-def pretrained_file(recipe: Recipe, report: Report = ignore) -> Path | None:
+def pretrained_file(recipe: Recipe, listener: Listener = ignore) -> Path | None:
     """The file that a recipe's network starts from, fetched if need be; None where it starts from scratch.
 
     Raises:
@@ -59,10 +59,10 @@ def pretrained_file(recipe: Recipe, report: Report = ignore) -> Path | None:
     wanted = recipe.model.pretrained
     if wanted == SCRATCH:
         return None
-    return _published(recipe, report) if wanted == IMAGENET else Path(wanted)
+    return _published(recipe, listener) if wanted == IMAGENET else Path(wanted)
 
 
-def _published(recipe: Recipe, report: Report) -> Path:
+def _published(recipe: Recipe, listener: Listener) -> Path:
     model = recipe.model
     if model.width != 1 or (model.backbone, model.stem) not in PUBLISHED:
         raise RecipeError(
@@ -71,7 +71,7 @@ def _published(recipe: Recipe, report: Report) -> Path:
         )
     if model.stride != "3x3":
         raise RecipeError("the published weights have their strides on the 3x3: --set model.stride='\"3x3\"'")
-    return fetch(PUBLISHED[model.backbone, model.stem], report)
+    return fetch(PUBLISHED[model.backbone, model.stem], listener)
 
 
 def _fill_backbone(network: EAGRNet, recipe: Recipe, weights: BackboneWeights, path: Path) -> None:
@@ -91,7 +91,7 @@ def _fill_backbone(network: EAGRNet, recipe: Recipe, weights: BackboneWeights, p
         raise CheckpointError(f"{path} does not fit the backbone: {' '.join(str(error).split())}") from None
 
 
-def _fill_all(network: EAGRNet, recipe: Recipe, weights: Checkpoint, path: Path, report: Report) -> None:
+def _fill_all(network: EAGRNet, recipe: Recipe, weights: Checkpoint, path: Path, listener: Listener) -> None:
     for name in ("mean", "std"):
         theirs = getattr(weights.recipe.input, name)
         if getattr(recipe.input, name) != theirs:
@@ -115,7 +115,7 @@ def _fill_all(network: EAGRNet, recipe: Recipe, weights: Checkpoint, path: Path,
         raise CheckpointError(
             f"{path} holds another network than the recipe: compare [model] with eagrctl weights info {path}"
         ) from None
-    report(Notice(note, warning="afresh" in note))
+    listener(Notice(note, warning="afresh" in note))
 
 
 def _said(path: Path, found: Found) -> str:

@@ -7,15 +7,15 @@ from eagrctl.benchmark.evaluation import OUTSIDE, PARTS, EvaluationSpeed, measur
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Notice, Progress
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 
 
 def test_both_ways_evaluate_the_same_faces(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> None:
     recipe = tiny_recipe("input.size=65")
-    predictor = Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+    predictor = Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
     events: list[Progress | Notice] = []
-    speed = measure_evaluation(predictor, tiny_data, "train", images=10, batch=4, report=events.append)
+    speed = measure_evaluation(predictor, tiny_data, "train", images=10, batch=4, listener=events.append)
     assert speed.images == 10
     assert [event.done for event in events if isinstance(event, Progress)] == [4, 8, 10]
     for way in (speed.ours, speed.plain):

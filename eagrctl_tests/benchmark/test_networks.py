@@ -8,7 +8,7 @@ from eagrctl.benchmark.networks import OURS, PLAIN, calibrate, measure_network
 from eagrctl.checkpoint import build_network
 from eagrctl.events import Notice, Progress
 from eagrctl.export.network import onnx_bytes
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.network.norm import ActivatedBatchNorm
 from eagrctl.recipe import Recipe
 from eagrctl_tests.conftest import face
@@ -21,7 +21,7 @@ def test_ways_take_turns_and_are_compared_with_the_plain_one(tiny_recipe: Callab
     recipe = tiny_recipe()
     events: list[Progress | Notice] = []
     network = build_network(recipe, 5)
-    plain, ours = measure_network(network, recipe.input, FACES, 4, 3, CPU, report=events.append)
+    plain, ours = measure_network(network, recipe.input, FACES, 4, 3, CPU, listener=events.append)
     assert [plain.way, ours.way] == [PLAIN, OURS]
     assert (plain.times_plain, plain.error, plain.equal) == (1, 0, 1)
     assert ours.times_plain == pytest.approx(plain.seconds / ours.seconds)
@@ -55,7 +55,7 @@ def test_calibrated_norms_have_the_statistics_of_the_faces(tiny_recipe: Callable
     # The first norm's input, from the very same faces but for noise and brightness, has about its statistics.
     seen: list[torch.Tensor] = []
     norms[0].register_forward_hook(lambda module, given, _: seen.append(given[0]))
-    Predictor(network, recipe.input, CPU, rewrite=False).logits(FACES)
+    Segmenter(network, recipe.input, CPU, rewrite=False).logits(FACES)
     assert norms[0].running_mean is not None
     assert norms[0].running_var is not None
     assert float((seen[0].var() / norms[0].running_var.mean()).log().abs()) < 1

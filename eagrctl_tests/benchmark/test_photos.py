@@ -9,7 +9,7 @@ from eagrctl.benchmark.photos import PARTS, PhotoSpeed, faces_of, measure_photos
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.events import Notice, Progress
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing.parser import FaceParser
 from eagrctl_tests.faces.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE, train
 
@@ -29,7 +29,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 def test_parts_and_whole_are_of_the_same_photos(tiny_checkpoint: Path, points: Path, photos: list[Path]) -> None:
     parser = FaceParser(tiny_checkpoint, device="cpu", predictor=points)
-    predictor = Predictor.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
+    predictor = Segmenter.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
     events: list[Progress | Notice] = []
     speed = measure_photos(parser, predictor, photos, points, events.append)
     assert speed.photos == 2
@@ -54,6 +54,6 @@ def test_faces_are_what_the_network_sees(points: Path, photos: list[Path]) -> No
 def test_a_photo_that_cannot_be_read_is_named(tiny_checkpoint: Path, points: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     parser = FaceParser(tiny_checkpoint, device="cpu", predictor=points)
-    predictor = Predictor.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
+    predictor = Segmenter.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
     with pytest.raises(SourceError, match=r"bad\.jpg"):
         measure_photos(parser, predictor, [tmp_path / "bad.jpg"], points)

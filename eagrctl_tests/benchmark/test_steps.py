@@ -19,7 +19,7 @@ def test_only_steps_after_the_warm_up_are_counted(tiny_data: ShardIndex, tiny_re
         World(torch.device("cpu")),
         steps=3,
         meet=lambda: met.append(len(events)),
-        report=events.append,
+        listener=events.append,
     )
     assert timing.images == 3 * 4
     assert 0 <= timing.waited < timing.seconds

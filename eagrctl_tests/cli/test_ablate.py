@@ -18,7 +18,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
 from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.errors import TrainingError
-from eagrctl.events import Notice, Progress, Report
+from eagrctl.events import Listener, Notice, Progress
 from eagrctl.training import loop
 from eagrctl.training.run import Run
 from eagrctl_tests.cli.conftest import Invoke, one_line
@@ -60,7 +60,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, before: Before) -> list[tuple[str, bo
     return seen
 
 
-def ctrl_c_at(step: int, report: Report) -> Report:
+def ctrl_c_at(step: int, report: Listener) -> Listener:
     def listen(event: Progress | Notice) -> None:
         report(event)
         if isinstance(event, Progress) and event.task == "training" and event.done == step:

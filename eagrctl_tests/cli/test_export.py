@@ -12,7 +12,7 @@ from PIL import Image
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
 from eagrctl_tests.export.exports import save_network, tiny
@@ -55,7 +55,7 @@ def test_what_is_written_runs_as_readme_says_without_eagrctl_and_torch(
     done = subprocess.run([sys.executable, script, "face.png"], capture_output=True, text=True, check=True)
 
     small = np.array(Image.fromarray(pixels).resize((49, 49), Image.Resampling.BICUBIC))
-    predictor = Predictor.of(load_checkpoint(shipped), torch.device("cpu"))
+    predictor = Segmenter.of(load_checkpoint(shipped), torch.device("cpu"))
     (labels,) = predictor.predict([small], [np.eye(2, 3)], [(49, 49)])
     assert len(np.unique(labels)) > 2
     with Image.open("labels.png") as picture:

@@ -11,7 +11,7 @@ from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_
 from eagrctl.data.align import align_matrix
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.faces.landmarks import Face
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
@@ -117,7 +117,7 @@ def test_a_cropped_face_gets_the_labels_that_evaluate_would_give(parse: Invoke, 
     assert parse("crop.png", "--no-detect").exit_code == 0
     import torch
 
-    predictor = Predictor.of(load_checkpoint(network), torch.device("cpu"))
+    predictor = Segmenter.of(load_checkpoint(network), torch.device("cpu"))
     (expected,) = predictor.predict([photo], [np.eye(2, 3)], [(49, 49)])
     found = np.asarray(Image.open("parsed/crop.png"))
     assert (found == expected).mean() > 0.998

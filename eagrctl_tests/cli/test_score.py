@@ -11,7 +11,7 @@ from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.readers.schemes import SCHEMES
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.report.contents import Report
@@ -155,7 +155,7 @@ def test_what_a_network_predicted_scores_as_the_network_did(
     eagrctl: Invoke, tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]
 ) -> None:
     recipe, folder = tiny_recipe(), Path("guess")
-    predictor = Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+    predictor = Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
     folder.mkdir()
     evaluation = evaluate(
         predictor, tiny_data, "val", each=lambda face, ids: Image.fromarray(ids).save(folder / f"{face.name}.png")

@@ -95,7 +95,7 @@ def test_the_same_command_goes_on_with_its_unfinished_run(eagrctl: Invoke, data:
     assert eagrctl(*command, "--output", "runs/other").exit_code == 0
     recipe = load_recipe(Path("runs/other/recipe.toml"))
     broken = Run(Path("runs/celebamask-hq-small-20260101-000000"))
-    train(recipe, ShardIndex.load(data), broken, World(torch.device("cpu")), report=interrupt_at(2))
+    train(recipe, ShardIndex.load(data), broken, World(torch.device("cpu")), listener=interrupt_at(2))
     result = eagrctl(*command, "--seed", 3)
     assert "unfinished run" not in result.stderr  # another recipe
     result = eagrctl(*command)
@@ -134,7 +134,7 @@ def test_resume_continues_the_newest_unfinished_run(eagrctl: Invoke, data: Path)
     assert eagrctl("train", "--recipe", "celebamask-hq-small", *SETTINGS, "--output", "runs/whole").exit_code == 0
     recipe = load_recipe(Path("runs/whole/recipe.toml"))
     broken = Run(Path("runs/broken"))
-    assert not train(recipe, ShardIndex.load(data), broken, World(torch.device("cpu")), report=interrupt_at(2))
+    assert not train(recipe, ShardIndex.load(data), broken, World(torch.device("cpu")), listener=interrupt_at(2))
     result = eagrctl("train", "--resume")
     assert result.exit_code == 0, result.stderr
     assert "Wrote runs/broken/best.pt" in result.stderr

@@ -74,7 +74,7 @@ def test_many_samples_are_spread_over_shards(merged: Path, tmp_path: Path, monke
 
 def test_progress_reaches_its_total(merged: Path, tmp_path: Path) -> None:
     events: list[Progress | Notice] = []
-    prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), report=events.append)
+    prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), listener=events.append)
     train = [event for event in events if isinstance(event, Progress) and event.task == "preparing train"]
     assert [event.done for event in train] == list(range(13))
     assert {event.total for event in train} == {12}
@@ -92,7 +92,7 @@ def test_an_unusable_sample_stops_preparation_and_leaves_nothing(merged: Path, t
 def test_with_partial_an_unusable_sample_is_listed_and_counted(merged: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64), 19, np.uint8)).save(merged / "labels" / "7.png")
     events: list[Progress | Notice] = []
-    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), keep_going=True, report=events.append)
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), keep_going=True, listener=events.append)
     ((name, reason),) = index.split("train").skipped
     assert name == "7"
     assert "label 19" in reason
@@ -222,7 +222,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_as_if_nothing_had_happened(
         killed += result.returncode == -signal.SIGKILL
         if not output.exists():
             events: list[Progress | Notice] = []
-            prepare(source, output, Aligner(129), report=events.append)
+            prepare(source, output, Aligner(129), listener=events.append)
             continued += any(isinstance(event, Notice) and "Continuing" in event.text for event in events)
         assert files(output) == files(tmp_path / "whole")
         assert not output.with_name(output.name + ".partial").exists()
@@ -236,7 +236,7 @@ def test_finished_shards_are_not_done_again(merged: Path, tmp_path: Path, monkey
     (merged / "images" / "9.jpg").write_bytes(torn[:200])
     events: list[Progress | Notice] = []
     with pytest.raises(SourceError, match=r"9\.jpg is unreadable"):
-        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), report=events.append)
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), listener=events.append)
     assert any(isinstance(event, Notice) and "2 finished shards are kept" in event.text for event in events)
     (merged / "images" / "9.jpg").write_bytes(torn)
     for name in range(8):
@@ -282,7 +282,7 @@ def test_a_failure_takes_nothing_away_that_others_wrote_beside_it(merged: Path, 
         neighbour.write_text("years of work")
 
     with pytest.raises(SourceError):
-        prepare(open_celebamask_hq(merged), tmp_path / "data" / "mine", Aligner(49), report=write_beside)
+        prepare(open_celebamask_hq(merged), tmp_path / "data" / "mine", Aligner(49), listener=write_beside)
     assert [path.name for path in neighbour.parent.iterdir()] == ["thesis.tex"]
 
 

@@ -12,7 +12,7 @@ from eagrctl.data.align import TEMPLATE
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.events import Progress
 from eagrctl.export.check import LARGEST_ERROR, Difference, compare, real_faces, require_equal
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl_tests.conftest import face
 from eagrctl_tests.export.exports import noise, plainly
 
@@ -20,8 +20,8 @@ Answer = tuple[np.ndarray, np.ndarray]
 
 
 @pytest.fixture
-def predictor(tiny_checkpoint: Path) -> Predictor:
-    return Predictor.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
+def predictor(tiny_checkpoint: Path) -> Segmenter:
+    return Segmenter.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
 
 
 def answering(checkpoint: Path, change: Callable[[np.ndarray, np.ndarray], Answer]) -> Callable[[np.ndarray], Answer]:
@@ -33,7 +33,7 @@ def largest(logits: np.ndarray) -> tuple[int, ...]:
     return tuple(int(each) for each in np.unravel_index(np.abs(logits).argmax(), logits.shape))
 
 
-def test_the_network_itself_does_not_differ(predictor: Predictor, tiny_checkpoint: Path) -> None:
+def test_the_network_itself_does_not_differ(predictor: Segmenter, tiny_checkpoint: Path) -> None:
     differences = compare(answering(tiny_checkpoint, lambda *answer: answer), predictor, real_faces((), 49))
     assert [(each.images, each.batch) for each in differences] == [
         *(("random pixels", 1), ("random pixels", 2)),
@@ -46,7 +46,7 @@ def test_the_network_itself_does_not_differ(predictor: Predictor, tiny_checkpoin
 
 @pytest.mark.parametrize(("factor", "accepted"), [(0.5, True), (2.0, False)])
 def test_the_error_is_relative_to_the_largest_logit(
-    predictor: Predictor, tiny_checkpoint: Path, factor: float, accepted: bool
+    predictor: Segmenter, tiny_checkpoint: Path, factor: float, accepted: bool
 ) -> None:
     def off(labels: np.ndarray, logits: np.ndarray) -> Answer:
         changed = logits.copy()
@@ -59,7 +59,7 @@ def test_the_error_is_relative_to_the_largest_logit(
         assert each.small == accepted
 
 
-def test_labels_count_by_themselves(predictor: Predictor, tiny_checkpoint: Path) -> None:
+def test_labels_count_by_themselves(predictor: Segmenter, tiny_checkpoint: Path) -> None:
     def off(labels: np.ndarray, logits: np.ndarray) -> Answer:
         changed = labels.copy()
         changed[:, :2] = 255
@@ -78,18 +78,18 @@ def test_no_number_is_no_small_difference() -> None:
         require_equal([Difference("random pixels", 1, 0.5, 0.5), wrong])
 
 
-def test_a_wrong_batch_is_noticed(predictor: Predictor, tiny_checkpoint: Path) -> None:
+def test_a_wrong_batch_is_noticed(predictor: Segmenter, tiny_checkpoint: Path) -> None:
     first = answering(tiny_checkpoint, lambda labels, logits: (labels[:1], logits[:1]))
     with pytest.raises(EagrctlError, match=r"labels \(1, 49, 49\) and logits \(1, 19, 13, 13\) for 2 at once"):
         compare(first, predictor, real_faces((), 49))
 
 
-def test_a_batch_that_mixes_its_images_is_noticed(predictor: Predictor, tiny_checkpoint: Path) -> None:
+def test_a_batch_that_mixes_its_images_is_noticed(predictor: Segmenter, tiny_checkpoint: Path) -> None:
     turned = answering(tiny_checkpoint, lambda labels, logits: (labels[::-1], logits[::-1]))
     assert [each.small for each in compare(turned, predictor, real_faces((), 49))] == [True, False, True, False]
 
 
-def test_progress_is_told(predictor: Predictor, tiny_checkpoint: Path) -> None:
+def test_progress_is_told(predictor: Segmenter, tiny_checkpoint: Path) -> None:
     events: list[object] = []
     compare(answering(tiny_checkpoint, lambda *answer: answer), predictor, list(noise(3, 49)), events.append)
     assert events == [Progress("comparing", done, 4) for done in range(5)]

@@ -66,7 +66,7 @@ def test_variants_are_exported_at_each_opset(tmp_path: Path, overrides: tuple[st
 def test_a_network_without_graph_is_exported_at_another_size(tmp_path: Path) -> None:
     checkpoint = save_network(tmp_path / "variant.pt", tiny("model.graph=false", "model.pooling=4"))
     events: list[Progress | Notice] = []
-    export_checkpoint(checkpoint, tmp_path / "a.pt2", "torch", size=57, report=events.append)
+    export_checkpoint(checkpoint, tmp_path / "a.pt2", "torch", size=57, listener=events.append)
     assert_same(TorchNetwork(tmp_path / "a.pt2"), checkpoint, 3, 57)
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert "trained at 49 x 49" in notice.text

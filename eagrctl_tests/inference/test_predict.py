@@ -10,7 +10,7 @@ from eagrctl.checkpoint import build_network
 from eagrctl.data.align import compose, resize_matrix
 from eagrctl.data.dataset import normalise
 from eagrctl.data.index import ShardIndex
-from eagrctl.inference.predict import Predictor, labels_in_source
+from eagrctl.inference.predict import Segmenter, labels_in_source
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.recipe import Recipe
 
@@ -66,7 +66,7 @@ def test_in_its_own_frame_a_prediction_is_the_argmax_of_the_resized_logits(
     recipe = tiny_recipe("input.size=65")
     network = build_network(recipe, 19)
     faces = [tiny_data.read("val", number) for number in range(3)]
-    predictor = Predictor(network, recipe.input, torch.device("cpu"))
+    predictor = Segmenter(network, recipe.input, torch.device("cpu"))
     predicted = predictor.predict([face.image for face in faces], [np.eye(2, 3)] * 3, [(65, 65)] * 3)
     images = torch.stack([torch.from_numpy(face.image).permute(2, 0, 1) for face in faces])
     with torch.no_grad():
@@ -81,7 +81,7 @@ def test_predicting_sets_evaluation_mode(tiny_data: ShardIndex, tiny_recipe: Cal
     network = build_network(recipe, 19).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     face = tiny_data.read("val", 0)
-    Predictor(network, recipe.input, torch.device("cpu")).predict([face.image], [face.matrix], [(64, 64)])
+    Segmenter(network, recipe.input, torch.device("cpu")).predict([face.image], [face.matrix], [(64, 64)])
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
@@ -91,8 +91,8 @@ def test_what_runs_is_rewritten_and_gives_the_network_s_own_logits(
     recipe = tiny_recipe()
     network = build_network(recipe, 19)
     images = [tiny_data.read("val", number).image for number in range(3)]
-    ours = Predictor(network, recipe.input, torch.device("cpu")).logits(images)
-    plain = Predictor(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
+    ours = Segmenter(network, recipe.input, torch.device("cpu")).logits(images)
+    plain = Segmenter(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
     assert not torch.equal(ours, plain)  # rounding tells which of them ran
     assert torch.allclose(ours, plain, atol=1e-4 * float(plain.abs().max()))
 
@@ -105,7 +105,7 @@ def test_at_other_scales_and_mirrored_they_are_the_same(
     images = [tiny_data.read("val", number).image for number in range(2)]
     views = TestTimeAugmentation(mirror=True, scales=True)
     ours, plain = (
-        Predictor(network, recipe.input, torch.device("cpu"), views, rewrite=rewrite).logits(images)
+        Segmenter(network, recipe.input, torch.device("cpu"), views, rewrite=rewrite).logits(images)
         for rewrite in (True, False)
     )
     assert torch.allclose(ours.exp(), plain.exp(), atol=1e-4)
@@ -118,7 +118,7 @@ def test_weights_that_changed_are_never_stale(
     recipe = tiny_recipe()
     network = build_network(recipe, 19)
     images = [tiny_data.read("val", number).image for number in range(2)]
-    ours = Predictor(network, recipe.input, torch.device("cpu"))
+    ours = Segmenter(network, recipe.input, torch.device("cpu"))
     before = ours.logits(images)
     if how == "load":
         network.load_state_dict(build_network(recipe, 19).state_dict())
@@ -129,7 +129,7 @@ def test_weights_that_changed_are_never_stale(
             given.square().mean().backward()
             torch.optim.SGD(network.parameters(), lr=0.1).step()
     after = ours.logits(images)
-    plain = Predictor(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
+    plain = Segmenter(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
     assert not torch.allclose(before, after, rtol=0, atol=1e-2 * float(plain.abs().max()))
     assert torch.allclose(after, plain, rtol=0, atol=1e-4 * float(plain.abs().max()))
 
@@ -138,6 +138,6 @@ def test_another_precision_differs_by_its_rounding(tiny_data: ShardIndex, tiny_r
     recipe = tiny_recipe()
     network = build_network(recipe, 19)
     images = [tiny_data.read("val", number).image for number in range(2)]
-    whole = Predictor(network, recipe.input, torch.device("cpu")).logits(images)
-    half = Predictor(network, recipe.input, torch.device("cpu"), precision=torch.bfloat16).logits(images)
+    whole = Segmenter(network, recipe.input, torch.device("cpu")).logits(images)
+    half = Segmenter(network, recipe.input, torch.device("cpu"), precision=torch.bfloat16).logits(images)
     assert 0 < float((half - whole).abs().max()) < 0.1 * float(whole.abs().max())

@@ -15,7 +15,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import HELEN
 from eagrctl.data.readers.source import Provenance
 from eagrctl.errors import CheckpointError, TrainingError
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.paper.ablation import Ablation, default_split
 from eagrctl.paper.ablation_rows import f1_score_is, rows_of, tables_of
 from eagrctl.paper.ablation_tables import as_csv, as_json, cells, conditions, headings, in_lines, markdown
@@ -83,7 +83,7 @@ def test_an_evaluation_is_written_once_and_read_back_the_same(tmp_path: Path, ti
     finish(ablation, training)
     assert ablation.scores(training) is None
     found = ablation.evaluate(training, CPU)
-    predictor = Predictor.of(
+    predictor = Segmenter.of(
         Checkpoint(training.recipe, "", tiny_data.classes, dict(torch.load(ablation.run(training).best)["network"])),
         CPU,
     )

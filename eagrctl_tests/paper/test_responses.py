@@ -11,21 +11,21 @@ from eagrctl.data.dataset import normalise
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Notice, Progress
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.network.reasoning import GraphProjection
 from eagrctl.paper.responses import anchor_cell, central_vertices, find_module, respond
 from eagrctl.recipe import Recipe
 
-MakePredictor = Callable[..., Predictor]
+MakePredictor = Callable[..., Segmenter]
 
 
 @pytest.fixture
 def predictor(tiny_recipe: Callable[..., Recipe]) -> MakePredictor:
     """An untrained network on inputs of 65 x 65, as the faces are stored."""
 
-    def make(*overrides: str) -> Predictor:
+    def make(*overrides: str) -> Segmenter:
         recipe = tiny_recipe("input.size=65", *overrides)
-        return Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+        return Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
 
     return make
 
@@ -35,7 +35,7 @@ def faces(tiny_data: ShardIndex) -> list[np.ndarray]:
     return [tiny_data.read("val", number).image for number in range(3)]
 
 
-def tensors(faces: list[np.ndarray], predictor: Predictor) -> torch.Tensor:
+def tensors(faces: list[np.ndarray], predictor: Segmenter) -> torch.Tensor:
     pixels = torch.stack([torch.from_numpy(face).permute(2, 0, 1) for face in faces])
     return normalise(pixels, predictor.recipe.mean, predictor.recipe.std)
 
@@ -80,7 +80,7 @@ def test_the_network_stays_as_it_was(predictor: MakePredictor, faces: list[np.nd
 
 def test_progress_counts_faces(predictor: MakePredictor, faces: list[np.ndarray]) -> None:
     events: list[Progress | Notice] = []
-    respond(predictor(), faces, "high", batch=2, report=events.append)
+    respond(predictor(), faces, "high", batch=2, listener=events.append)
     assert events == [Progress("Faces", 2, 3), Progress("Faces", 3, 3)]
 
 

@@ -32,7 +32,7 @@ def run(photos: list[Photo], folder: ResultFolder, **options: Any) -> tuple[Tall
 def test_photos_are_parsed_and_counted(tmp_path: Path) -> None:
     photos = photos_in(tmp_path / "in", "a2", "b0", "c1")
     events: list[Progress | Notice] = []
-    tally, _ = run(photos, results_in(tmp_path / "out"), report=events.append)
+    tally, _ = run(photos, results_in(tmp_path / "out"), listener=events.append)
     assert (tally.total, tally.pictures, tally.faces, tally.skipped) == (3, 3, 3, 0)
     assert tally.without == [photos[1]]
     assert tally.failed == []

@@ -17,7 +17,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.readers.images import read_photo
 from eagrctl.data.sample import Sample
 from eagrctl.errors import AlignmentError, CheckpointError, EagrctlError, SourceError
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing import parser as module
 from eagrctl.parsing.combine import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
@@ -93,7 +93,7 @@ def evaluated(weights: Path, photos: list[np.ndarray]) -> list[np.ndarray]:
         Aligner(size).align(Sample(str(number), photo, np.zeros(photo.shape[:2], np.uint8)))
         for number, photo in enumerate(photos)
     ]
-    predictor = Predictor.of(checkpoint, torch.device("cpu"))
+    predictor = Segmenter.of(checkpoint, torch.device("cpu"))
     return predictor.predict(
         [np.array(sample.image) for sample in samples],
         [sample.matrix for sample in samples],
@@ -135,7 +135,7 @@ def test_a_found_face_is_parsed_where_alignment_puts_it(finder: FaceParser, weig
     assert found.landmarks is not None
     matrix = align_matrix(found.landmarks, SIZE)
     assert np.array_equal(found.matrix, matrix)
-    predictor = Predictor.of(load_checkpoint(weights), torch.device("cpu"))
+    predictor = Segmenter.of(load_checkpoint(weights), torch.device("cpu"))
     # The photo's part is warped, not the whole photo, whose pixels come to lie elsewhere when it is shrunk.
     logits = predictor.logits([np.array(cut_out(photo, matrix, SIZE))])
     (expected,) = predictor.to_source(logits, [np.zeros((SIZE, SIZE, 3), np.uint8)], [matrix], [photo.shape[:2]])
@@ -162,13 +162,13 @@ def test_faces_go_through_the_network_in_batches(
     finder: FaceParser, group: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, sizes = finder.parse(group).labels, []
-    honest = Predictor.logits
+    honest = Segmenter.logits
 
-    def counted(self: Predictor, images: list[np.ndarray]) -> torch.Tensor:
+    def counted(self: Segmenter, images: list[np.ndarray]) -> torch.Tensor:
         sizes.append(len(images))
         return honest(self, images)
 
-    monkeypatch.setattr(Predictor, "logits", counted)
+    monkeypatch.setattr(Segmenter, "logits", counted)
     monkeypatch.setattr(finder, "_batch", 2)
     assert (finder.parse(group).labels == expected).mean() > 0.999
     assert sizes == [2, 1]
@@ -221,7 +221,7 @@ def test_probabilities_are_those_that_the_labels_come_from(weights: Path) -> Non
     assert given is not None
     assert given.dtype == np.float32
     assert given.sum(axis=0) == pytest.approx(1, abs=1e-5)
-    predictor = Predictor.of(load_checkpoint(weights), torch.device("cpu"))
+    predictor = Segmenter.of(load_checkpoint(weights), torch.device("cpu"))
     sample = Aligner(SIZE).align(Sample("", photo, np.zeros(photo.shape[:2], np.uint8)))
     logits = predictor.logits([np.array(sample.image)])[0].numpy().astype(float)
     powers = np.exp(logits - logits.max(axis=0))

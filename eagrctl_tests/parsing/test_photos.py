@@ -190,7 +190,7 @@ def test_a_folder_that_cannot_be_read_is_told(make: Make, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "scandir", guarded)
     told: list[Notice | Progress] = []
-    assert [photo.name for photo in find_photos(["in"], report=told.append)] == ["a"]
+    assert [photo.name for photo in find_photos(["in"], listener=told.append)] == ["a"]
     assert told == [Notice("Left out the folder in/closed: Permission denied", warning=True)]
     assert refusal("shut") == "cannot read the folder shut (Permission denied): make it readable"
 

@@ -12,21 +12,21 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.data.readers.schemes import SCHEMES
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.confusion import Confusion
 from eagrctl.scoring.evaluate import check_classes, evaluate
 
 
 @pytest.fixture
-def predictor(tiny_recipe: Callable[..., Recipe]) -> Predictor:
+def predictor(tiny_recipe: Callable[..., Recipe]) -> Segmenter:
     recipe = tiny_recipe()
-    return Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+    return Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_one_matrix_counts_every_source_pixel_whatever_the_batch(
-    tiny_data: ShardIndex, predictor: Predictor, batch: int
+    tiny_data: ShardIndex, predictor: Segmenter, batch: int
 ) -> None:
     seen: list[tuple[Stored, Pixels]] = []
     found = evaluate(predictor, tiny_data, "val", batch, each=lambda face, labels: seen.append((face, labels)))
@@ -40,7 +40,7 @@ def test_one_matrix_counts_every_source_pixel_whatever_the_batch(
     assert (found.images, found.resolutions) == (4, ((64, 64),))
 
 
-class Oracle(Predictor):
+class Oracle(Segmenter):
     """Predicts what it was told."""
 
     def __init__(self, answers: list[Pixels]) -> None:

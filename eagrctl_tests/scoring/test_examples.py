@@ -11,7 +11,7 @@ from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.examples import Example, Ranking, examples_of, mean_f1_of_one
@@ -70,7 +70,7 @@ def test_a_face_without_any_class_has_no_mean() -> None:
 
 def test_picked_faces_are_predicted_again_in_the_order_of_the_ranking(tiny_data: ShardIndex) -> None:
     recipe = load_recipe(find_recipe("celebamask-hq-small"), TINY)
-    predictor = Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+    predictor = Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
     ranking, seen = Ranking(), {}
 
     def look(face: Stored, prediction: Pixels) -> None:
@@ -89,7 +89,7 @@ def test_picked_faces_are_predicted_again_in_the_order_of_the_ranking(tiny_data:
 
 
 def test_nothing_picked_is_nothing_predicted(tiny_data: ShardIndex) -> None:
-    class Never(Predictor):
+    class Never(Segmenter):
         def __init__(self) -> None:
             pass
 

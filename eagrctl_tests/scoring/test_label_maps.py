@@ -70,7 +70,7 @@ def test_counts_equal_scikit_learns_in_any_number_of_processes(
     truths: FolderTruths, guesses: Path, workers: int
 ) -> None:
     events: list[Progress | Notice] = []
-    found = LabelMaps(guesses, truths, OFFICIAL).compare(workers=workers, report=events.append)
+    found = LabelMaps(guesses, truths, OFFICIAL).compare(workers=workers, listener=events.append)
     assert np.array_equal(found.counts, expected(truths, guesses))
     assert (found.images, found.missing, found.spare, found.ignored) == (4, 0, 0, 0)
     assert found.resolutions == ((9, 8), (9, 9))

@@ -11,7 +11,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.shards import Stored
 from eagrctl.events import Notice, Progress
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
@@ -37,7 +37,7 @@ def test_any_number_of_processes_gives_the_counts_of_one(
     def keep(name: str) -> Callable[[Stored, Pixels], None]:
         return lambda face, prediction: seen[name].append((face.name, prediction))
 
-    one = evaluate(Predictor.of(checkpoint, torch.device("cpu"), views), tiny_data, "train", batch=5, each=keep("one"))
+    one = evaluate(Segmenter.of(checkpoint, torch.device("cpu"), views), tiny_data, "train", batch=5, each=keep("one"))
     share = Share(tmp_path / "a.pt", tiny_data.root, "train", views, 5, 0, torch.get_num_threads(), predictions=True)
     events: list[Progress | Notice] = []
     many = evaluate_in_processes(share, tiny_data, processes, events.append, keep("many"))

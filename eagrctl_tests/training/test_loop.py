@@ -14,7 +14,7 @@ from eagrctl.data import index as index_module
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, ShardError, TrainingError
 from eagrctl.events import Notice, Progress
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.training import loop
@@ -51,7 +51,7 @@ def test_a_run_leaves_checkpoints_and_metrics(
 ) -> None:
     recipe, run = tiny_recipe(), Run(tmp_path / "run")
     events: list[Progress | Notice] = []
-    assert train(recipe, tiny_data, run, CPU, report=events.append)
+    assert train(recipe, tiny_data, run, CPU, listener=events.append)
     assert run.finished()
     assert sorted(path.name for path in run.folder.iterdir()) == [
         "best.pt",
@@ -76,7 +76,7 @@ def test_the_best_checkpoint_has_the_scores_it_claims(
     recipe, run = tiny_recipe("train.epochs=3"), Run(tmp_path / "run")
     train(recipe, tiny_data, run, CPU)
     best = load_checkpoint(run.best)
-    found = evaluate(Predictor.of(best, CPU.device), tiny_data, "val").scores
+    found = evaluate(Segmenter.of(best, CPU.device), tiny_data, "val").scores
     assert best.scores["mean_f1"] == pytest.approx(found.mean_f1, abs=1e-9)
     assert best.scores["mean_f1"] == max(line["val"]["mean_f1"] for line in metrics(run))
     assert best.training is None
@@ -98,7 +98,7 @@ def test_interrupted_and_resumed_a_run_ends_bit_for_bit_as_if_it_had_not_been(
     whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
     train(recipe, tiny_data, whole, CPU)
     handler = signal.getsignal(signal.SIGINT)
-    assert not train(recipe, tiny_data, broken, CPU, report=interrupt_at(stop))
+    assert not train(recipe, tiny_data, broken, CPU, listener=interrupt_at(stop))
     assert signal.getsignal(signal.SIGINT) is handler
     assert load_checkpoint(broken.last).step == stop
     assert not broken.finished()
@@ -118,7 +118,7 @@ def test_a_second_interrupt_stops_at_once(
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU, report=listen)
+        train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU, listener=listen)
 
 
 def test_reading_workers_change_nothing(
@@ -168,7 +168,7 @@ def test_a_run_of_another_recipe_is_not_resumed(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run")
-    train(tiny_recipe(), tiny_data, run, CPU, report=interrupt_at(2))
+    train(tiny_recipe(), tiny_data, run, CPU, listener=interrupt_at(2))
     with pytest.raises(CheckpointError, match="belongs to another recipe or dataset"):
         train(tiny_recipe("train.rate=0.5"), tiny_data, run, CPU, resume=True)
 
@@ -177,7 +177,7 @@ def test_a_checkpoint_without_what_resuming_needs_is_refused(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run")
-    train(tiny_recipe(), tiny_data, run, CPU, report=interrupt_at(2))
+    train(tiny_recipe(), tiny_data, run, CPU, listener=interrupt_at(2))
     last = load_checkpoint(run.last)
     for training, complaint in ((None, "belongs to another recipe"), ({"step": 2}, "cannot be resumed from")):
         save_checkpoint(dataclasses.replace(last, training=training), run.last)
@@ -196,7 +196,7 @@ def test_a_long_epoch_is_saved_on_the_way(
         if isinstance(event, Progress) and event.task == "training" and run.last.is_file():
             steps.append(load_checkpoint(run.last).step)
 
-    train(tiny_recipe("train.epochs=1"), tiny_data, run, CPU, report=listen)
+    train(tiny_recipe("train.epochs=1"), tiny_data, run, CPU, listener=listen)
     assert steps == [1, 2]
 
 
@@ -225,10 +225,10 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
     recipe = tiny_recipe("train.epochs=3")
     whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
     train(recipe, tiny_data, whole, CPU)
-    train(recipe, tiny_data, broken, CPU, report=interrupt_at(8))
+    train(recipe, tiny_data, broken, CPU, listener=interrupt_at(8))
     broken.last.write_bytes(damage(broken.last.read_bytes()))
     events: list[Progress | Notice] = []
-    assert train(recipe, tiny_data, broken, CPU, resume=True, report=events.append)
+    assert train(recipe, tiny_data, broken, CPU, resume=True, listener=events.append)
     (notice,) = [event for event in events if isinstance(event, Notice) and event.warning]
     assert "previous.pt, step 6" in notice.text
     assert metrics(broken) == metrics(whole)
@@ -240,7 +240,7 @@ def test_a_run_is_trained_by_one_at_a_time(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "run")
-    train(tiny_recipe(), tiny_data, run, CPU, report=interrupt_at(2))
+    train(tiny_recipe(), tiny_data, run, CPU, listener=interrupt_at(2))
     with run.locked():
         assert run.state == "running"
         with pytest.raises(TrainingError, match="is being trained by another process"):
@@ -289,12 +289,12 @@ def test_an_average_is_validated_kept_and_resumed(
     recipe = tiny_recipe("train.average=0.5", "train.warm_up=2", "augment.mirror=true", "augment.colour=0.2")
     whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
     train(recipe, tiny_data, whole, CPU)
-    train(recipe, tiny_data, broken, CPU, report=interrupt_at(4))
+    train(recipe, tiny_data, broken, CPU, listener=interrupt_at(4))
     train(recipe, tiny_data, broken, CPU, resume=True)
     assert metrics(broken) == metrics(whole)
     best, last = weights(whole.best), weights(whole.last)
     assert any(not torch.equal(best[key], last[key]) for key in best)
-    found = evaluate(Predictor.of(load_checkpoint(whole.best), CPU.device), tiny_data, "val").scores
+    found = evaluate(Segmenter.of(load_checkpoint(whole.best), CPU.device), tiny_data, "val").scores
     assert found.mean_f1 == pytest.approx(load_checkpoint(whole.best).scores["mean_f1"], abs=1e-9)
 
 
@@ -306,5 +306,5 @@ def test_a_gpu_trains_and_its_checkpoint_works_on_the_cpu(
     assert train(tiny_recipe(), tiny_data, run, World(torch.device("cuda")), workers=1)
     best = load_checkpoint(run.best)
     assert restore_network(best)
-    found = evaluate(Predictor.of(best, CPU.device), tiny_data, "val").scores
+    found = evaluate(Segmenter.of(best, CPU.device), tiny_data, "val").scores
     assert np.isclose(found.mean_f1, best.scores["mean_f1"], atol=1e-2)

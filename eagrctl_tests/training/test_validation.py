@@ -8,7 +8,7 @@ import torch
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Notice, Progress, ignore
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import count_pixels, evaluate
 from eagrctl.training.validation import validate
@@ -18,12 +18,12 @@ ALONE = World(torch.device("cpu"))
 
 
 @pytest.fixture
-def predictor(tiny_recipe: Callable[..., Recipe]) -> Predictor:
+def predictor(tiny_recipe: Callable[..., Recipe]) -> Segmenter:
     recipe = tiny_recipe()
-    return Predictor(build_network(recipe, 19), recipe.input, torch.device("cpu"))
+    return Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
 
 
-def test_alone_it_gives_the_scores_of_evaluate(predictor: Predictor, tiny_data: ShardIndex) -> None:
+def test_alone_it_gives_the_scores_of_evaluate(predictor: Segmenter, tiny_data: ShardIndex) -> None:
     seen: list[str] = []
     scores = validate(
         predictor, tiny_data, ALONE, threading.Event(), ignore, lambda face, prediction: seen.append(face.name)
@@ -34,7 +34,7 @@ def test_alone_it_gives_the_scores_of_evaluate(predictor: Predictor, tiny_data: 
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
-def test_shares_add_up_to_the_counts_of_the_whole(size: int, predictor: Predictor, tiny_data: ShardIndex) -> None:
+def test_shares_add_up_to_the_counts_of_the_whole(size: int, predictor: Segmenter, tiny_data: ShardIndex) -> None:
     whole = count_pixels(predictor, tiny_data, "val")
     places = range(whole.images)
     shares = [World(torch.device("cpu"), rank, size).share(places) for rank in range(size)]
@@ -44,7 +44,7 @@ def test_shares_add_up_to_the_counts_of_the_whole(size: int, predictor: Predicto
     assert sum(part.images for part in parts) == whole.images
 
 
-def test_an_interrupt_on_the_way_leaves_no_scores(predictor: Predictor, tiny_data: ShardIndex) -> None:
+def test_an_interrupt_on_the_way_leaves_no_scores(predictor: Segmenter, tiny_data: ShardIndex) -> None:
     interrupted = threading.Event()
 
     def listen(event: Progress | Notice) -> None:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from eagrctl.arrays import Pixels
 from eagrctl.errors import SourceError
-from eagrctl.events import Notice, Progress, Report, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.faces.photo import printable
 from eagrctl.parsing.batch import Tally
 from eagrctl.parsing.files import ResultFolder
@@ -30,7 +30,7 @@ def parse_video(
     every: int = 1,
     force: bool = False,
     workers: int | None = None,
-    report: Report = ignore,
+    listener: Listener = ignore,
 ) -> None:
     """Parse a video and write its results, unless they are there.
 
@@ -42,7 +42,7 @@ def parse_video(
         every: every how many frames one is parsed.
         force: parse again what is done.
         workers: as for `FaceParser.parse_many`.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         EagrctlError: a result cannot be written, or PyAV is not installed.
@@ -56,14 +56,14 @@ def parse_video(
     try:
         results.claim(force)
         reader = VideoReader(video.path, every)
-        results.write(reader, _parsed(parser, reader, video, tally, workers, report))
+        results.write(reader, _parsed(parser, reader, video, tally, workers, listener))
     except SourceError as error:
         tally.failed.append((video, str(error)))
     tally.seconds += time.perf_counter() - started
 
 
 def _parsed(
-    parser: FaceParser, reader: VideoReader, video: Photo, tally: Tally, workers: int | None, report: Report
+    parser: FaceParser, reader: VideoReader, video: Photo, tally: Tally, workers: int | None, listener: Listener
 ) -> Iterator[tuple[Frame, ParsedPhoto]]:
     """The frames with what was found in each."""
     task, name = f"parsing {printable(video.path.name)}", printable(video.path)
@@ -76,7 +76,7 @@ def _parsed(
             under_way.append(frame)
             yield frame.pixels
 
-    report(Progress(task, 0, reader.expected))
+    listener(Progress(task, 0, reader.expected))
     with closing(parser.parse_many(frames(), workers=workers)) as photos:
         for photo in photos:
             frame = under_way.popleft()
@@ -84,9 +84,9 @@ def _parsed(
                 raise SourceError(f"{name}, frame {frame.number}: {photo.error}")
             tally.add(video, photo)
             faces, done, seconds = faces + len(photo.faces), done + 1, frame.seconds
-            report(Progress(task, done, max(done + 1, reader.expected), f"{faces:,} faces"))
+            listener(Progress(task, done, max(done + 1, reader.expected), f"{faces:,} faces"))
             yield frame, photo
-    report(Progress(task, done, done))
+    listener(Progress(task, done, done))
     if done and reader.duration and reader.duration - seconds > MISSING + reader.every / reader.rate:
         says = f"{name} says that it lasts {reader.duration:.1f} seconds, and its pictures end after {seconds:.1f}"
-        report(Notice(f"{says}: it may be truncated", warning=True))
+        listener(Notice(f"{says}: it may be truncated", warning=True))

@@ -8,7 +8,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
 from eagrctl.errors import EagrctlError
 from eagrctl.files import require_writable
-from eagrctl.inference.predict import Predictor
+from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.examples import Example, Ranking, examples_of
 from eagrctl.scoring.report.as_json import json_text
@@ -57,7 +57,7 @@ class Watch:
         if self._ranking is not None:
             self._ranking.look(face, prediction)
 
-    def examples(self, predictor: Predictor, index: ShardIndex, split: str, batch: int = 8) -> tuple[Example, ...]:
+    def examples(self, predictor: Segmenter, index: ShardIndex, split: str, batch: int = 8) -> tuple[Example, ...]:
         """The faces worth showing, predicted once more; none where no report shows them."""
         return examples_of(predictor, index, split, self.picked(), batch)
 

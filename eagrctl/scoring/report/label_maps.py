@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from eagrctl.data.readers.schemes import Scheme
-from eagrctl.events import Notice, ignore
-from eagrctl.events import Report as Tell
+from eagrctl.events import Listener, Notice, ignore
 from eagrctl.scoring.confusion import Counts
 from eagrctl.scoring.examples import Example, Ranking, example
 from eagrctl.scoring.label_maps import Compared, LabelMaps
@@ -24,7 +23,7 @@ def score_label_maps(
     examples: bool = False,
     keep_going: bool = False,
     workers: int = 1,
-    report: Tell = ignore,
+    listener: Listener = ignore,
 ) -> Report:
     """Score predicted label maps.
 
@@ -35,7 +34,7 @@ def score_label_maps(
         examples: keep the best, median and worst faces, where the truths come with photos.
         keep_going: leave out truths that have no prediction, instead of raising.
         workers: processes that read and count.
-        report: hears of progress, and of whatever is left out.
+        listener: hears of progress, and of whatever is left out.
 
     Raises:
         SourceError: a prediction is missing or cannot be used.
@@ -48,13 +47,13 @@ def score_label_maps(
         places.append(place)
 
     wanted = examples and isinstance(maps.truths, PreparedTruths)
-    compared = maps.compare(boundaries, keep_going, workers, report, rank if wanted else None)
+    compared = maps.compare(boundaries, keep_going, workers, listener, rank if wanted else None)
     left_out, lacking = left_out_words(maps, compared), lacking_words(maps.scheme)
     for text in (left_out and f"left out {left_out}", lacking and f"scheme {maps.scheme.name} {lacking}"):
         if text:
-            report(Notice(text, warning=True))
+            listener(Notice(text, warning=True))
     if compared.spare:
-        report(Notice(f"{compared.spare:,} files in {maps.predictions} have no truth of their name: not scored"))
+        listener(Notice(f"{compared.spare:,} files in {maps.predictions} have no truth of their name: not scored"))
     return Report(
         method=method,
         counts=compared.counts,

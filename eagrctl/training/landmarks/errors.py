@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eagrctl.data.align import TEMPLATE, align_matrix
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.training.landmarks.label_landmarks import LabelPoints
 
@@ -69,7 +69,7 @@ class PointErrors:
 
 
 def point_errors(
-    index: ShardIndex, split: str, finders: Sequence[DlibLandmarks], report: Report = ignore
+    index: ShardIndex, split: str, finders: Sequence[DlibLandmarks], listener: Listener = ignore
 ) -> list[PointErrors]:
     """Compare predictors on the faces of a split, those that have both eyes labelled.
 
@@ -79,7 +79,7 @@ def point_errors(
         index: a dataset of faces that are not aligned.
         split: of which faces.
         finders: the predictors.
-        report: hears of progress.
+        listener: hears of progress.
 
     Raises:
         DataError: the dataset is aligned, has no such classes or split; no face shows both eyes, or none is found.
@@ -90,7 +90,7 @@ def point_errors(
     answers: list[list[tuple[Points, Points]]] = [[] for _ in finders]
     seconds = np.zeros(len(finders))
     for position in range(total):
-        report(Progress("comparing landmarks", position, total))
+        listener(Progress("comparing landmarks", position, total))
         sample = index.read(split, position)
         truth = reader.read(sample.labels)
         if not np.isfinite(truth[:2]).all():
@@ -102,7 +102,7 @@ def point_errors(
             seconds[number] += thread_time() - start
             if found is not None:
                 answers[number].append((truth, found))
-    report(Progress("comparing landmarks", total, total))
+    listener(Progress("comparing landmarks", total, total))
     if not faces or not all(answers):
         raise DataError(f"no face of {index.root}, split {split}, is found with both eyes labelled: give other data")
     return [

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Notice, Progress, Report, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.faces.detector import FaceDetector
 from eagrctl.training.landmarks.label_landmarks import LabelPoints
 
@@ -62,7 +62,7 @@ class Example:
         return Example(lit, np.concatenate([middle - reach, middle + reach]), self.points)
 
 
-def examples(index: ShardIndex, split: str, report: Report = ignore) -> Iterator[Example]:
+def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iterator[Example]:
     """The faces of a split that show all five points, in the box of dlib's detector.
 
     How many were left out, and why, is told at the end.
@@ -74,7 +74,7 @@ def examples(index: ShardIndex, split: str, report: Report = ignore) -> Iterator
     total = index.split(split).count
     hidden, missed = 0, 0
     for position in range(total):
-        report(Progress("finding faces", position, total))
+        listener(Progress("finding faces", position, total))
         sample = index.read(split, position)
         points = reader.read(sample.labels)
         if not np.isfinite(points).all():
@@ -85,8 +85,8 @@ def examples(index: ShardIndex, split: str, report: Report = ignore) -> Iterator
             missed += 1
             continue
         yield _example(sample.image, box, points)
-    report(Progress("finding faces", total, total))
-    report(
+    listener(Progress("finding faces", total, total))
+    listener(
         Notice(
             f"{total - hidden - missed:,} of {total:,} faces to learn from; left out: {hidden:,} of which an eye, the "
             f"nose or the mouth is hidden, {missed:,} that dlib's detector does not find"

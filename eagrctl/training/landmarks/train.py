@@ -22,7 +22,7 @@ import numpy as np
 
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import AlignmentError, DataError
-from eagrctl.events import Progress, Report, ignore
+from eagrctl.events import Listener, Progress, ignore
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.files import replacing
 from eagrctl.training.landmarks.examples import Example, examples
@@ -95,7 +95,7 @@ def fit(faces: list[Example], options: PointOptions) -> Any:
 
 
 def train_points(
-    root: Path, split: str, output: Path, options: PointOptions | None = None, report: Report = ignore
+    root: Path, split: str, output: Path, options: PointOptions | None = None, listener: Listener = ignore
 ) -> Path:
     """Train a predictor on a prepared dataset, and write it; the file is there whole or not at all.
 
@@ -104,7 +104,7 @@ def train_points(
         split: of which faces.
         output: the file to write.
         options: how.
-        report: hears how far it is.
+        listener: hears how far it is.
 
     Raises:
         DataError: the dataset is unfit, has no face that shows all points, or the process that trained was killed.
@@ -118,7 +118,7 @@ def train_points(
         process.start()
         sender.close()
         try:
-            last = _listen(receiver, report, options.cascades * options.trees)
+            last = _listen(receiver, listener, options.cascades * options.trees)
             process.join()
         finally:
             process.kill()
@@ -169,7 +169,7 @@ def _whole(path: Path) -> bool:
     return True
 
 
-def _listen(receiver: Connection, report: Report, trees: int) -> str:
+def _listen(receiver: Connection, listener: Listener, trees: int) -> str:
     """Hear the process out: its events, then the lines in which dlib counts the trees that it has fitted.
 
     Returns:
@@ -179,15 +179,15 @@ def _listen(receiver: Connection, report: Report, trees: int) -> str:
         while (event := receiver.recv()) != _FITTING:
             if isinstance(event, DataError):
                 raise event
-            report(event)
+            listener(event)
     except EOFError:
         return ""
     rest, task = b"", "fitting trees"
-    report(Progress(task, 0, trees))
+    listener(Progress(task, 0, trees))
     while piece := os.read(receiver.fileno(), 4096):
         rest = (rest + piece)[-1000:]
         counts = re.findall(rb"Progress: (\d+)/", rest)
         if counts:
-            report(Progress(task, int(counts[-1]), trees))
-    report(Progress(task, trees, trees))
+            listener(Progress(task, int(counts[-1]), trees))
+    listener(Progress(task, trees, trees))
     return rest.decode(errors="replace").strip().rpartition("\n")[2]

@@ -40,7 +40,7 @@ def names(folder: ResultFolder) -> list[str]:
 def test_a_video_leaves_labels_of_each_frame_an_overlay_a_legend_and_json(tmp_path: Path, clip: Photo) -> None:
     folder = results_in(tmp_path / "out")
     events: list[Progress | Notice] = []
-    tally, _ = run(clip, folder, report=events.append)
+    tally, _ = run(clip, folder, listener=events.append)
     assert (tally.total, tally.pictures, tally.faces, tally.failed) == (1, 9, 9, [])
     frames = [f"trip/clip.frames/{number:06}.png" for number in range(1, 10)]
     assert names(folder) == [*frames, "trip/clip.json", "trip/clip.legend.png", "trip/clip.overlay.mp4"]
@@ -141,7 +141,7 @@ def test_a_video_that_ends_too_early_is_told_of(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.mp4", 60, front=True).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     events: list[Progress | Notice] = []
-    tally, parser = run(Photo(tmp_path / "cut.mp4", "cut"), results_in(tmp_path / "out"), report=events.append)
+    tally, parser = run(Photo(tmp_path / "cut.mp4", "cut"), results_in(tmp_path / "out"), listener=events.append)
     assert not tally.failed
     assert 5 < len(parser.seen) < 50
     (notice,) = [event for event in events if isinstance(event, Notice)]
