@@ -13,7 +13,7 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
 
 # Property-based tests compare results, not times: a slow machine is no failure.

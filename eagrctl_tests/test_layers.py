@@ -18,6 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "recipe",
         "network faces",
         "data",
+        "readers",
         "checkpoint",
         "weights",
         "inference",
@@ -31,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "__main__",
     )
 )
-NEVER_SEE_A_RECIPE = {"faces", "data", "network"}
+NEVER_SEE_A_RECIPE = {"faces", "data", "network", "readers"}
 ONLY_IN = {
     "rich": {"cli/console.py"},
     "av": {"parsing/video/frames.py"},
@@ -93,7 +94,7 @@ def test_some_packages_are_imported_in_one_place(path: Path) -> None:
     packages = {name.split(".")[0] for name in imports(path)}
     for package, allowed in ONLY_IN.items():
         assert package not in packages or relative in allowed, f"{relative} imports {package}"
-    if relative.startswith("data/"):
+    if relative.startswith(("data/", "readers/")):
         assert "torch" not in packages or relative in {"data/dataset.py", "data/augment.py"}
 
 

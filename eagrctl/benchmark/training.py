@@ -19,7 +19,7 @@ from eagrctl.benchmark.steps import Speed
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.synthetic.source import SyntheticSource
+from eagrctl.readers.synthetic.source import SyntheticSource
 from eagrctl.recipe import Recipe
 
 # What is asked of training; the last two of the full recipe on an H200-class GPU.

@@ -37,9 +37,9 @@ def demo(
     from eagrctl.cli.device import choose_device
     from eagrctl.data.aligner import Aligner
     from eagrctl.data.prepare import prepare
-    from eagrctl.data.readers.synthetic.source import SyntheticSource
     from eagrctl.drawing.pictures import Gallery, save_picture
     from eagrctl.inference.predict import Segmenter
+    from eagrctl.readers.synthetic.source import SyntheticSource
     from eagrctl.recipe import find_recipe, load_recipe
     from eagrctl.scoring.evaluate import evaluate
     from eagrctl.scoring.report.tables import markdown_report, write_report

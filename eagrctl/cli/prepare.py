@@ -30,7 +30,7 @@ from eagrctl.errors import DataError
 
 if TYPE_CHECKING:
     from eagrctl.data.aligner import Aligner, PointSource
-    from eagrctl.data.readers.source import Source
+    from eagrctl.data.source import Source
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,7 +75,7 @@ def helen(
     eagrctl prepare helen ~/downloads/helenstar_release --landmarks dlib
     ```
     """
-    from eagrctl.data.readers.helen import open_helen
+    from eagrctl.readers.helen import open_helen
 
     aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
     _prepare(open_helen(source, partial), output, aligner, workers, partial, force, part, quiet)
@@ -106,7 +106,7 @@ def lapa(
     eagrctl prepare lapa ~/downloads/LaPa --slice 3/16
     ```
     """
-    from eagrctl.data.readers.lapa import open_lapa
+    from eagrctl.readers.lapa import open_lapa
 
     opened = open_lapa(source, partial)
     _non_commercial("LaPa")
@@ -147,7 +147,7 @@ def celebamask_hq(
     eagrctl prepare celebamask-hq DOWNLOAD --partial --output data/some-faces
     ```
     """
-    from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
+    from eagrctl.readers.celebamask_hq import open_celebamask_hq
 
     opened = open_celebamask_hq(source, partial, paint_order.value)
     _non_commercial("CelebAMask-HQ")
@@ -185,7 +185,7 @@ def folder(
     eagrctl prepare folder my-faces --align --landmarks dlib --fallback skip
     ```
     """
-    from eagrctl.data.readers.folder import open_folder
+    from eagrctl.readers.folder import open_folder
 
     opened = open_folder(source, classes, partial)
     aligner = _aligner(size, align, landmarks, DLIB, predictor, fallback)
@@ -218,7 +218,7 @@ def synthetic(
     eagrctl prepare synthetic --train 400 --val 40 --test 60 --size 241
     ```
     """
-    from eagrctl.data.readers.synthetic.source import SyntheticSource
+    from eagrctl.readers.synthetic.source import SyntheticSource
 
     source = SyntheticSource({"train": train, "val": val, "test": test}, seed=seed, size=size)
     aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)

@@ -77,7 +77,7 @@ def score(
     eagrctl score predictions LaPa/test/labels --dataset lapa --scheme map.toml
     ```
     """
-    from eagrctl.data.readers.schemes import find_scheme
+    from eagrctl.readers.schemes import find_scheme
     from eagrctl.scoring.label_maps import LabelMaps
     from eagrctl.scoring.report.formats import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
     from eagrctl.scoring.report.label_maps import score_label_maps

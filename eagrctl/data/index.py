@@ -15,8 +15,8 @@ import h5py
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.readers.source import Provenance
 from eagrctl.data.shards import Stored, digest, read_names, read_row, read_source_labels
+from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.files import replacing

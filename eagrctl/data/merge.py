@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eagrctl.data.index import ShardIndex, Split
 from eagrctl.data.prepare import check_output, disk_message, move_into_place
-from eagrctl.data.readers.source import SPLITS
+from eagrctl.data.source import SPLITS
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, ignore
 

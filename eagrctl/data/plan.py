@@ -15,8 +15,8 @@ from typing import Any
 from eagrctl import __version__
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import Shard
-from eagrctl.data.readers.source import Source
 from eagrctl.data.shards import SAMPLES_PER_SHARD, digest
+from eagrctl.data.source import Source
 from eagrctl.errors import DataError, ShardError
 from eagrctl.files import replacing
 

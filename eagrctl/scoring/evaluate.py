@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.readers.schemes import scheme_of
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.predict import Segmenter
+from eagrctl.readers.schemes import scheme_of
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.scores import Scores, score
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from eagrctl.arrays import Pixels, shape_of
 from eagrctl.data.labels import IGNORE
-from eagrctl.data.readers.images import read_labels
-from eagrctl.data.readers.schemes import Scheme
 from eagrctl.errors import DataError, SourceError
 from eagrctl.events import Listener, Progress, ignore
+from eagrctl.readers.images import read_labels
+from eagrctl.readers.schemes import Scheme
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.truths import Truths, label_maps

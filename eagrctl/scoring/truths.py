@@ -11,9 +11,9 @@ from typing import Protocol
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import INDEX, ShardIndex
 from eagrctl.data.labels import DATASETS, LabelSet
-from eagrctl.data.readers.images import read_labels
-from eagrctl.data.readers.source import SPLITS
+from eagrctl.data.source import SPLITS
 from eagrctl.errors import ShardError, SourceError, did_you_mean
+from eagrctl.readers.images import read_labels
 
 
 class Truths(Protocol):

@@ -16,9 +16,9 @@ from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, Progress
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.training import loop
 from eagrctl.training.run import Run
 from eagrctl_tests.cli.conftest import Invoke, one_line
@@ -60,9 +60,9 @@ def watch(monkeypatch: pytest.MonkeyPatch, before: Before) -> list[tuple[str, bo
     return seen
 
 
-def ctrl_c_at(step: int, report: Listener) -> Listener:
+def ctrl_c_at(step: int, listener: Listener) -> Listener:
     def listen(event: Progress | Notice) -> None:
-        report(event)
+        listener(event)
         if isinstance(event, Progress) and event.task == "training" and event.done == step:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -113,7 +113,7 @@ def test_ctrl_c_saves_the_variant_and_the_same_command_goes_on(
 ) -> None:
     def interrupt(run: Run, wanted: dict[str, Any]) -> None:
         if run.folder.name == "components-eagrnet":
-            wanted["report"] = ctrl_c_at(2, wanted["report"])
+            wanted["listener"] = ctrl_c_at(2, wanted["listener"])
 
     with monkeypatch.context() as patch:
         trained = watch(patch, interrupt)

@@ -6,8 +6,8 @@ import pytest
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
-from eagrctl.data.readers.images import read_photo
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.images import read_photo
 from eagrctl_tests.cli.conftest import Invoke, one_line
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from eagrctl.cli import demo
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.readers.images import read_photo
+from eagrctl.readers.images import read_photo
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import TINY

@@ -9,7 +9,7 @@ import torch
 
 from eagrctl.checkpoint import load_checkpoint, save_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.readers.images import read_photo
+from eagrctl.readers.images import read_photo
 from eagrctl.recipe import Recipe
 from eagrctl.training.loop import train
 from eagrctl.training.run import Run

@@ -6,7 +6,7 @@ from PIL import Image
 
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.readers.synthetic.source import paint
+from eagrctl.readers.synthetic.source import paint
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import RAW, TINY
 

@@ -10,8 +10,8 @@ from PIL import Image
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
-from eagrctl.data.readers.schemes import SCHEMES
 from eagrctl.inference.predict import Segmenter
+from eagrctl.readers.schemes import SCHEMES
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.report.contents import Report

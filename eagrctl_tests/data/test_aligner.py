@@ -6,9 +6,9 @@ import pytest
 from eagrctl.data.align import TEMPLATE, invert
 from eagrctl.data.aligner import Aligner, Annotated, Detected, Listed, photo_to_source
 from eagrctl.data.edges import edge_mask
-from eagrctl.data.readers.synthetic.source import paint
 from eagrctl.data.sample import Sample
 from eagrctl.errors import NoFaceError
+from eagrctl.readers.synthetic.source import paint
 
 
 def square(photo_side: int = 80) -> Sample:

@@ -7,8 +7,8 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.merge import merge
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.errors import ShardError
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 
 
 def files(root: Path) -> dict[str, bytes]:

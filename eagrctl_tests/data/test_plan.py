@@ -7,9 +7,9 @@ import pytest
 from eagrctl.data.aligner import Aligner, Listed
 from eagrctl.data.plan import PLAN, begin, cut, done, note, plan_digest, plan_of
 from eagrctl.data.plan import Written as WrittenPiece
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
-from eagrctl.data.readers.synthetic.source import SyntheticSource
 from eagrctl.errors import DataError, ShardError
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.synthetic.source import SyntheticSource
 
 MANY = SyntheticSource({"train": 1300, "val": 20, "test": 0}, size=32)
 

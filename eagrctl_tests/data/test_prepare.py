@@ -19,12 +19,12 @@ from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
-from eagrctl.data.readers.source import Provenance
 from eagrctl.data.sample import Sample
 from eagrctl.data.shards import ShardWriter
+from eagrctl.data.source import Provenance
 from eagrctl.errors import DataError, ShardError, SourceError
 from eagrctl.events import Notice, Progress
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl_tests.conftest import face
 
 
@@ -147,7 +147,7 @@ import resource, signal, sys
 from pathlib import Path
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.aligner import Aligner, Annotated, Listed
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import prepare
 from eagrctl.errors import ShardError
@@ -196,7 +196,7 @@ from pathlib import Path
 from eagrctl.data import plan
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.aligner import Aligner, Annotated, Listed
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.data.prepare import prepare
 plan.SAMPLES_PER_SHARD = 2
 source = open_celebamask_hq(Path(sys.argv[1]))

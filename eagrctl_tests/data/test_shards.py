@@ -13,9 +13,9 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import Shard, ShardIndex, Split
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.readers.source import Provenance
 from eagrctl.data.sample import AlignedSample, Sample
 from eagrctl.data.shards import ShardWriter, decode_labels, encode_labels
+from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
 from eagrctl_tests.conftest import face
 

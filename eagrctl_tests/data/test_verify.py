@@ -11,10 +11,10 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import Shard, ShardIndex, Split
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
-from eagrctl.data.readers.folder import open_folder
 from eagrctl.data.verify import class_shares, verify_dataset
 from eagrctl.errors import ShardError
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.folder import open_folder
 from eagrctl_tests.conftest import face
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.readers.images import read_labels
 from eagrctl.drawing.formats import is_ours, save_labels
+from eagrctl.readers.images import read_labels
 from eagrctl_tests.parsing.photos import parsed_photo
 
 

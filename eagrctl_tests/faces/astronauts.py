@@ -10,7 +10,7 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.prepare import prepare
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 
 # Centres of the eyes and ends of the mouth, measured by hand; left and right are the viewer's.
 LEFT_EYE, RIGHT_EYE, LEFT_MOUTH, RIGHT_MOUTH = (203, 102), (246, 104), (201, 140), (245, 141)

@@ -13,7 +13,7 @@ import torch
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import HELEN
-from eagrctl.data.readers.source import Provenance
+from eagrctl.data.source import Provenance
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.inference.predict import Segmenter
 from eagrctl.paper.ablation import Ablation, default_split

@@ -14,7 +14,6 @@ from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_
 from eagrctl.data.align import align_matrix
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.readers.images import read_photo
 from eagrctl.data.sample import Sample
 from eagrctl.errors import AlignmentError, CheckpointError, EagrctlError, SourceError
 from eagrctl.inference.predict import Segmenter
@@ -23,6 +22,7 @@ from eagrctl.parsing.combine import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.placing import cut_out, fitting_matrix
+from eagrctl.readers.images import read_photo
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.weights import shipped
 from eagrctl_tests.conftest import SUBSET, TINY, face

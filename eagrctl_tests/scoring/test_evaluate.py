@@ -9,10 +9,10 @@ from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
-from eagrctl.data.readers.schemes import SCHEMES
 from eagrctl.data.shards import Stored
 from eagrctl.errors import CheckpointError
 from eagrctl.inference.predict import Segmenter
+from eagrctl.readers.schemes import SCHEMES
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.confusion import Confusion
 from eagrctl.scoring.evaluate import check_classes, evaluate

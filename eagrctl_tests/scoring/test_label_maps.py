@@ -8,9 +8,9 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.readers.schemes import SCHEMES, Scheme, find_scheme
 from eagrctl.errors import SourceError
 from eagrctl.events import Notice, Progress
+from eagrctl.readers.schemes import SCHEMES, Scheme, find_scheme
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.label_maps import LabelMaps
 from eagrctl.scoring.truths import FolderTruths, open_truths

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from eagrctl.data.readers.schemes import Scheme
 from eagrctl.events import Listener, Notice, ignore
+from eagrctl.readers.schemes import Scheme
 from eagrctl.scoring.confusion import Counts
 from eagrctl.scoring.examples import Example, Ranking, example
 from eagrctl.scoring.label_maps import Compared, LabelMaps

@@ -7,7 +7,7 @@ from PIL import Image
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.readers.schemes import find_scheme
+from eagrctl.readers.schemes import find_scheme
 from eagrctl.scoring.confusion import Confusion
 from eagrctl.scoring.examples import mean_f1_of_one
 from eagrctl.scoring.label_maps import LabelMaps

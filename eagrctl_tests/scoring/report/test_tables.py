@@ -11,7 +11,7 @@ import pytest
 
 from eagrctl.data.index import Shard, ShardIndex, Split
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
-from eagrctl.data.readers.source import Provenance
+from eagrctl.data.source import Provenance
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.published import TABLE_3, TABLE_4, Column, PublishedTable
 from eagrctl.scoring.report.rows import TableRows, ranked_rows

@@ -16,13 +16,13 @@ from skimage.filters import gaussian
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import HELEN, LabelSet
-from eagrctl.data.readers.source import SPLITS, Provenance
-from eagrctl.data.readers.synthetic import features
-from eagrctl.data.readers.synthetic.canvas import Canvas
-from eagrctl.data.readers.synthetic.draw import draw_face
-from eagrctl.data.readers.synthetic.face import Face
 from eagrctl.data.sample import Sample
+from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
+from eagrctl.readers.synthetic import features
+from eagrctl.readers.synthetic.canvas import Canvas
+from eagrctl.readers.synthetic.draw import draw_face
+from eagrctl.readers.synthetic.face import Face
 
 # Goes up whenever the same seed starts to give other pixels.
 PAINTER = "painter 1"

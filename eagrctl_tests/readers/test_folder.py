@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from eagrctl.data.labels import distinct_colours
-from eagrctl.data.readers.folder import open_folder, read_classes
 from eagrctl.errors import SourceError
+from eagrctl.readers.folder import open_folder, read_classes
 
 TOML = """
 classes = ["background", "skin", "left eye", "right eye", "nose"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.data.readers.images import check_same_size, read_labels, read_mask, read_photo
 from eagrctl.errors import SourceError
+from eagrctl.readers.images import check_same_size, read_labels, read_mask, read_photo
 
 
 def save(pixels: np.ndarray, path: Path, mode: str | None = None) -> Path:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eagrctl.data.labels import HELEN
-from eagrctl.data.readers.source import SPLITS
-from eagrctl.data.readers.synthetic.source import SyntheticSource, paint
 from eagrctl.data.sample import Sample
+from eagrctl.data.source import SPLITS
 from eagrctl.errors import SourceError
+from eagrctl.readers.synthetic.source import SyntheticSource, paint
 
 seeds = st.integers(0, 2**32)
 COMPONENTS = HELEN.regions["overall"]

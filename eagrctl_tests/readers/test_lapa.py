@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from eagrctl.data.labels import HELEN
-from eagrctl.data.readers import lapa
-from eagrctl.data.readers.lapa import open_lapa
 from eagrctl.errors import SourceError
+from eagrctl.readers import lapa
+from eagrctl.readers.lapa import open_lapa
 
 FACES = {"train": ["b_0", "a_0", "c_0"], "val": ["a_1"], "test": ["d_0"]}
 

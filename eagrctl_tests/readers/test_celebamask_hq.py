@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.readers import celebamask_hq
-from eagrctl.data.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.errors import SourceError
+from eagrctl.readers import celebamask_hq
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl_tests.conftest import RAW, SUBSET, face, write_merged
 
 HEADER = "idx    orig_idx    orig_file\n"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet, distinct_colours
-from eagrctl.data.readers.schemes import SCHEMES, Scheme, find_scheme, read_scheme, scheme_of
 from eagrctl.errors import SourceError
+from eagrctl.readers.schemes import SCHEMES, Scheme, find_scheme, read_scheme, scheme_of
 
 OWN = LabelSet(("background", "skin", "left eye"), distinct_colours(3))
 

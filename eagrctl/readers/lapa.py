@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eagrctl.data.labels import HELEN, LabelSet
-from eagrctl.data.readers.images import check_same_size, read_labels, read_photo
-from eagrctl.data.readers.source import SPLITS, Provenance
-from eagrctl.data.readers.splits import check_counts
 from eagrctl.data.sample import Sample
+from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
+from eagrctl.readers.images import check_same_size, read_labels, read_photo
+from eagrctl.readers.splits import check_counts
 
 OFFICIAL_COUNTS = {"train": 18_176, "val": 2_000, "test": 2_000}
 POINTS = 106

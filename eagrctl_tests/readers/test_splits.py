@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eagrctl.data.readers.splits import (
+from eagrctl.errors import SourceError
+from eagrctl.readers.splits import (
     check_counts,
     check_disjoint,
     every_tenth,
@@ -12,7 +13,6 @@ from eagrctl.data.readers.splits import (
     listed_splits,
     read_lines,
 )
-from eagrctl.errors import SourceError
 
 
 def test_photos_are_found_by_name_short_names_first(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from eagrctl.data.labels import BACKGROUND, IGNORE, LabelSet, distinct_colours
-from eagrctl.data.readers.images import check_same_size, read_labels, read_photo
-from eagrctl.data.readers.source import Provenance
-from eagrctl.data.readers.splits import BY_LISTS, EVERY_TENTH, every_tenth, find_photos, listed_splits
 from eagrctl.data.sample import Sample
+from eagrctl.data.source import Provenance
 from eagrctl.errors import SourceError, did_you_mean
+from eagrctl.readers.images import check_same_size, read_labels, read_photo
+from eagrctl.readers.splits import BY_LISTS, EVERY_TENTH, every_tenth, find_photos, listed_splits
 
 CLASSES = "classes.toml"
 KEYS = ("classes", "mirrored", "regions")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.data.readers.synthetic.face import Face
+from eagrctl.readers.synthetic.face import Face
 
 Field = NDArray[np.floating]  # float32 throughout, for speed
 

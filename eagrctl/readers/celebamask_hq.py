@@ -22,11 +22,11 @@ import pandas as pd
 
 from eagrctl.arrays import Pixels, shape_of
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
-from eagrctl.data.readers.images import read_labels, read_mask, read_photo
-from eagrctl.data.readers.source import SPLITS, Provenance
-from eagrctl.data.readers.splits import BY_LISTS, EVERY_TENTH, check_counts, every_tenth, find_photos, listed_splits
 from eagrctl.data.sample import Sample
+from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
+from eagrctl.readers.images import read_labels, read_mask, read_photo
+from eagrctl.readers.splits import BY_LISTS, EVERY_TENTH, check_counts, every_tenth, find_photos, listed_splits
 
 PAPER_SPLIT = "CelebA's partition, as in the paper"
 OFFICIAL_COUNTS = {"train": 24_183, "val": 2_993, "test": 2_824}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from eagrctl.data.readers.synthetic.face import INK, Capsule, Colour, Face, Hairstyle, times
+from eagrctl.readers.synthetic.face import INK, Capsule, Colour, Face, Hairstyle, times
 
 _SKINS = ((0.98, 0.87, 0.79), (0.93, 0.76, 0.64), (0.80, 0.60, 0.46), (0.60, 0.41, 0.29), (0.36, 0.23, 0.17))
 _HAIRS = (

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from eagrctl.arrays import Pixels, shape_of
 from eagrctl.data.labels import HELEN, LabelSet
-from eagrctl.data.readers.images import check_same_size, read_labels, read_photo
-from eagrctl.data.readers.source import Provenance
-from eagrctl.data.readers.splits import check_counts, check_disjoint, read_lines
 from eagrctl.data.sample import Sample
+from eagrctl.data.source import Provenance
 from eagrctl.errors import SourceError
+from eagrctl.readers.images import check_same_size, read_labels, read_photo
+from eagrctl.readers.splits import check_counts, check_disjoint, read_lines
 
 LISTS = {"train": "exemplars.txt", "val": "tuning.txt", "test": "testing.txt"}
 SMITH_COUNTS = {"train": 2_000, "val": 230, "test": 100}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eagrctl.data.readers.source import SPLITS
+from eagrctl.data.source import SPLITS
 from eagrctl.errors import SourceError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")

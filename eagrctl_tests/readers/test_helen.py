@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from eagrctl.data.labels import HELEN
-from eagrctl.data.readers import helen
-from eagrctl.data.readers.helen import held_out, open_helen
 from eagrctl.errors import SourceError
+from eagrctl.readers import helen
+from eagrctl.readers.helen import held_out, open_helen
 
 HEIGHT, WIDTH = 24, 16
 

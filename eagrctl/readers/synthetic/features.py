@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from eagrctl.data.labels import BACKGROUND, HELEN
-from eagrctl.data.readers.synthetic.canvas import Canvas, Field
-from eagrctl.data.readers.synthetic.face import INK, Capsule, Face, times
+from eagrctl.readers.synthetic.canvas import Canvas, Field
+from eagrctl.readers.synthetic.face import INK, Capsule, Face, times
 
 SIDES = {-1: "left", 1: "right"}
 
