@@ -10,7 +10,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
-from eagrctl.faces.landmarks import Face
+from eagrctl.faces.landmarks import FoundFace
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.clock import Clock
 from eagrctl.inference.predict import Segmenter, labels_in_source
@@ -52,7 +52,7 @@ class _TimedPlacer(Placer):
         super().__init__(size, "faces", predictor)
         self._clock = clock
 
-    def _find(self, photo: Pixels) -> list[Face]:
+    def _find(self, photo: Pixels) -> list[FoundFace]:
         with self._clock.part(FIND):
             return super()._find(photo)
 
@@ -87,7 +87,7 @@ def measure_photos(
         parser: what `eagrctl parse` uses.
         predictor: the same network.
         photos: files, each of which can be read.
-        landmarks: dlib's point predictor; None is the one that comes with eagrctl.
+        landmarks: dlib's landmark predictor; None is the one that comes with eagrctl.
         listener: hears of progress.
 
     Raises:

@@ -12,7 +12,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, Quiet, Segmenter
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def parse(
             help="The large network to measure as well: of a recipe, with random weights, or of a file.",
         ),
     ] = "celebamask-hq",
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     repeat: Annotated[
         int, typer.Option("--repeat", metavar="N", min=1, help="Rounds of each way; the median counts.")
     ] = 5,

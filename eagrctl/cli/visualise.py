@@ -8,7 +8,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, Quiet, Segmenter
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice
 from eagrctl.files import require_writable
@@ -50,7 +50,7 @@ def visualise(
     align: Annotated[
         bool, typer.Option("--align", help="Find each face with dlib, and put it where prepare --align does.")
     ] = False,
-    predictor: Segmenter = None,
+    predictor: LandmarkPredictor = None,
     gpus: Gpus = None,
     quiet: Quiet = False,
 ) -> None:

@@ -17,7 +17,7 @@ from eagrctl.errors import AlignmentError
 # Where alignment puts a face's landmarks (eye centres, tip of the nose, mouth corners; the viewer's left first), as x
 # and y in fractions of the frame's side. The face is as small as in CelebAMask-HQ's own frame, so that hair, chin and
 # neck stay in view. Eyes are the mean centroids, and mouth corners the mean ends, in 585 of its label maps; the nose's
-# label does not show its tip, which is the median of dlib's 68-point predictor on 484 of its photos. Left and right
+# label does not show its tip, which is the median of dlib's 68-landmark predictor on 484 of its photos. Left and right
 # are averaged.
 TEMPLATE = np.array([[0.380, 0.479], [0.620, 0.479], [0.500, 0.627], [0.390, 0.731], [0.610, 0.731]])
 TEMPLATE.flags.writeable = False

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eagrctl.arrays import Matrix
+from eagrctl.arrays import Landmarks, Matrix
 from eagrctl.data.align import (
     align_matrix,
     centre_matrix,
@@ -28,12 +27,10 @@ from eagrctl.errors import AlignmentError, NoFaceError
 
 if TYPE_CHECKING:
     from eagrctl.faces.landmarks import DlibLandmarks
-
-Points = NDArray[np.float64]
 Fallback = Literal["centre", "skip"]
 
 
-class PointSource(Protocol):
+class LandmarkSource(Protocol):
     """Where landmarks come from; pickled to worker processes.
 
     A label map is never asked: points that follow from the labels of a test face would leak the answer.
@@ -49,7 +46,7 @@ class PointSource(Protocol):
         """What tells these landmarks from all others, contents of files included."""
         ...
 
-    def find(self, sample: Sample) -> Points | None:
+    def find(self, sample: Sample) -> Landmarks | None:
         """The five landmarks in the source frame, (5, 2) float64, NaN where one is unknown; None for no face."""
         ...
 
@@ -61,8 +58,8 @@ class Annotated:
     description: str = "annotated by the dataset"
     identity: str = "annotated"
 
-    def find(self, sample: Sample) -> Points | None:
-        """See `PointSource.find`."""
+    def find(self, sample: Sample) -> Landmarks | None:
+        """See `LandmarkSource.find`."""
         return sample.landmarks
 
 
@@ -70,17 +67,17 @@ class Annotated:
 class Listed:
     """Landmarks from a file, by the samples' names."""
 
-    landmarks: Mapping[str, Points]
+    landmarks: Mapping[str, Landmarks]
     description: str
 
     @property
     def identity(self) -> str:
-        """See `PointSource.identity`."""
+        """See `LandmarkSource.identity`."""
         points = {name: five.tolist() for name, five in sorted(self.landmarks.items())}
         return hashlib.sha256(json.dumps(points).encode()).hexdigest()
 
-    def find(self, sample: Sample) -> Points | None:
-        """See `PointSource.find`."""
+    def find(self, sample: Sample) -> Landmarks | None:
+        """See `LandmarkSource.find`."""
         return self.landmarks.get(sample.name)
 
 
@@ -92,16 +89,16 @@ class Detected:
 
     @property
     def description(self) -> str:
-        """See `PointSource.description`."""
+        """See `LandmarkSource.description`."""
         return self.finder.description
 
     @property
     def identity(self) -> str:
-        """See `PointSource.identity`."""
+        """See `LandmarkSource.identity`."""
         return digest(self.finder.path)
 
-    def find(self, sample: Sample) -> Points | None:
-        """See `PointSource.find`."""
+    def find(self, sample: Sample) -> Landmarks | None:
+        """See `LandmarkSource.find`."""
         to_source = photo_to_source(sample)
         near = None if sample.landmarks is None else _move(sample.landmarks, invert(to_source))
         found = self.finder.find(sample.image, near)
@@ -114,27 +111,27 @@ class Aligner:
 
     Attributes:
         size: S, its side.
-        points: where landmarks come from; None stretches the whole frame onto the square instead.
+        landmarks: where they come from; None stretches the whole frame onto the square instead.
         fallback: what becomes of a sample without landmarks: "centre" cuts the largest square from its middle, "skip"
             leaves it out.
     """
 
     size: int
-    points: PointSource | None = None
+    landmarks: LandmarkSource | None = None
     fallback: Fallback = "centre"
 
     @property
     def description(self) -> str:
         """How samples are aligned, in words, for the index and every report."""
-        if self.points is None:
+        if self.landmarks is None:
             return "none: the whole frame, resized"
         without = "centred" if self.fallback == "centre" else "skipped"
-        return f"similarity by landmarks {self.points.description}; faces without are {without}"
+        return f"similarity by landmarks {self.landmarks.description}; faces without are {without}"
 
     @property
     def identity(self) -> str:
         """What tells its landmarks from all others, contents of files included."""
-        return "none" if self.points is None else self.points.identity
+        return "none" if self.landmarks is None else self.landmarks.identity
 
     def align(self, sample: Sample) -> AlignedSample:
         """Align one sample, and derive its edges.
@@ -156,16 +153,16 @@ class Aligner:
 
     def _matrix(self, sample: Sample) -> tuple[Matrix, bool]:
         height, width = sample.labels.shape
-        if self.points is None:
+        if self.landmarks is None:
             return resize_matrix((height, width), self.size), True
-        landmarks = self.points.find(sample)
+        landmarks = self.landmarks.find(sample)
         if landmarks is not None:
             # Landmarks too few or too close to give a similarity are as good as none.
             with suppress(AlignmentError):
                 return align_matrix(landmarks, self.size), True
         if self.fallback == "skip":
             raise NoFaceError(
-                f"no face found in {sample.name} (landmarks {self.points.description}): --fallback centre keeps it"
+                f"no face found in {sample.name} (landmarks {self.landmarks.description}): --fallback centre keeps it"
             )
         return centre_matrix((height, width), self.size), False
 
@@ -176,5 +173,5 @@ def photo_to_source(sample: Sample) -> Matrix:
     return stretch_matrix(sample.image.shape[:2], (height, width))
 
 
-def _move(points: Points, matrix: Matrix) -> Points:
+def _move(points: Landmarks, matrix: Matrix) -> Landmarks:
     return points @ matrix[:, :2].T + matrix[:, 2]

@@ -163,10 +163,10 @@ def _gather(done: dict[Piece, Written], aligner: Aligner) -> dict[str, Split]:
                 f"not one of the {total} samples of split {name} can be used; the first: {split.skipped[0][1]}"
             )
     # A small split may well have no face that is found; a whole dataset has the wrong landmarks.
-    if aligner.points is not None and all(len(split.centred) == split.count for split in splits.values()):
+    if aligner.landmarks is not None and all(len(split.centred) == split.count for split in splits.values()):
         raise SourceError(
-            f"not one face of split {next(iter(splits))} has landmarks {aligner.points.description}, nor of any other: "
-            "choose others with --landmarks, or --no-align"
+            f"not one face of split {next(iter(splits))}, nor of any other, has landmarks "
+            f"{aligner.landmarks.description}: choose others with --landmarks, or --no-align"
         )
     return splits
 

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eagrctl.arrays import Matrix, Pixels
+from eagrctl.arrays import Landmarks, Matrix, Pixels
 
 
 @dataclass(frozen=True)
@@ -19,15 +16,13 @@ class Sample:
         name: the dataset's own name for the face, unique within its split.
         image: (H, W, 3) uint8, RGB.
         labels: (h, w) uint8, class ids.
-        landmarks: (5, 2) float64, or None: the centres of the viewer's left and right eye, the tip of the nose, the
-            viewer's left and right mouth corner, as x, y in pixels of the source frame; NaN where one is unknown. Pixel
-            centres are integers.
+        landmarks: (5, 2) float64 in the source frame, or None; see `eagrctl.arrays.Landmarks`.
     """
 
     name: str
     image: Pixels
     labels: Pixels
-    landmarks: NDArray[np.float64] | None = None
+    landmarks: Landmarks | None = None
 
 
 @dataclass(frozen=True)

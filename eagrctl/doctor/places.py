@@ -1,4 +1,4 @@
-"""The files that eagrctl looks for: data, runs, a point predictor, fetched weights."""
+"""The files that eagrctl looks for: data, runs, a landmark predictor, fetched weights."""
 
 import os
 import tempfile
@@ -53,7 +53,7 @@ def _runs(runs: Path) -> Finding:
 
 
 def _predictor() -> Finding:
-    """The point predictor that alignment would use; nothing else needs one."""
+    """The landmark predictor that alignment would use; nothing else needs one."""
     name = "dlib predictor"
     try:
         from eagrctl.faces.landmarks import VARIABLE, DlibLandmarks, find_predictor

@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eagrctl.arrays import Pixels
+from eagrctl.arrays import Landmarks, Pixels
 
 Boxes = NDArray[np.float64]
 Confidences = NDArray[np.float64]
-Points = NDArray[np.float64]
-
 # Where one face is meant, the detector looks at a copy no longer than this, in pixels: its time grows with the area,
 # and at this size it still finds faces of an eighth of the side, upsampled a sixteenth.
 LONGEST = 640
@@ -54,7 +52,7 @@ SAME = 0.3
 class FaceDetector:
     """dlib's detector of upright faces, with the choice of what it looks at."""
 
-    def find(self, image: Pixels, near: Points | None = None) -> Boxes | None:
+    def find(self, image: Pixels, near: Landmarks | None = None) -> Boxes | None:
         """The box of the one face that is meant, (4,) float64; None where there is none.
 
         Args:
@@ -113,7 +111,7 @@ class FaceDetector:
 
 
 def choose_face(
-    boxes: Boxes, confidences: Confidences, image_size: tuple[int, int], near: Points | None = None
+    boxes: Boxes, confidences: Confidences, image_size: tuple[int, int], near: Landmarks | None = None
 ) -> int | None:
     """Which of several detected faces is meant.
 

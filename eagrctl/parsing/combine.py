@@ -27,7 +27,6 @@ from eagrctl.parsing.parsed import ParsedFace, Window
 MIDDLE = TEMPLATE.mean(axis=0)
 
 Item = TypeVar("Item", np.uint8, np.bool_)
-Places = NDArray[np.intp]
 
 
 def merge_faces(faces: Sequence[ParsedFace], photo_size: tuple[int, int], size: int) -> Pixels:
@@ -84,7 +83,7 @@ def _part(values: NDArray[Item], window: Window, part: Window) -> NDArray[Item]:
     return values[top - window[0] : bottom - window[0], left - window[1] : right - window[1]]
 
 
-def _distance(face: ParsedFace, places: tuple[Places, Places], size: int) -> NDArray[np.float64]:
+def _distance(face: ParsedFace, places: tuple[NDArray[np.intp], NDArray[np.intp]], size: int) -> NDArray[np.float64]:
     """Squared distance of rows and columns of the photo from the middle of a face, in the network's frame."""
     rows, columns = places
     middle = MIDDLE * size - 0.5

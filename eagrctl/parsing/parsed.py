@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eagrctl.arrays import Matrix, Pixels
+from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.errors import EagrctlError
 
 # What put a face in its place: landmarks; the detector's box alone, where landmarks determine no alignment; the frame
@@ -29,8 +29,7 @@ class ParsedFace:
         placed: what put the face in its place.
         box: left, top, right and bottom in the photo's pixels, as the detector found the face; None without a detector.
         confidence: the detector's, above zero; None without one.
-        landmarks: (5, 2) float64, x and y in the photo: centres of the viewer's left and right eye, tip of the nose,
-            viewer's left and right corner of the mouth; NaN where unknown. None without a detector.
+        landmarks: (5, 2) float64 in the photo, see `eagrctl.arrays.Landmarks`; None without a detector.
         probabilities: (N, h, w) float32, 0..1, of each class at each point of the network's output, whose corners are
             those of its input; None unless asked for.
     """
@@ -41,7 +40,7 @@ class ParsedFace:
     placed: Placement = "landmarks"
     box: tuple[float, float, float, float] | None = None
     confidence: float | None = None
-    landmarks: NDArray[np.float64] | None = None
+    landmarks: Landmarks | None = None
     probabilities: NDArray[np.float32] | None = None
 
     @property

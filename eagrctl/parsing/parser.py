@@ -44,7 +44,7 @@ class FaceParser:
     Args:
         weights: a checkpoint; None, or "shipped" where no file is called so, is the network that comes with eagrctl.
         device: where the network runs; None is a GPU where there is one.
-        predictor: dlib's point predictor; None is the one that comes with eagrctl.
+        predictor: dlib's landmark predictor; None is the one that comes with eagrctl.
         finding: "faces" finds all faces of a photo; "whole" does, too, and parses a photo without any as a whole;
             "crop" takes each photo for one face, cropped like those of the training data.
         probabilities: whether faces carry the probabilities of all classes.

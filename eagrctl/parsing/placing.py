@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Matrix, Pixels
 from eagrctl.data.align import align_matrix, invert, resize_matrix, warp_image
 from eagrctl.errors import AlignmentError
-from eagrctl.faces.landmarks import DlibLandmarks, Face, find_predictor
+from eagrctl.faces.landmarks import DlibLandmarks, FoundFace, find_predictor
 from eagrctl.parsing.parsed import Placement, Window
 
 Finding = Literal["faces", "crop", "whole"]
@@ -47,7 +47,7 @@ class Placer:
     Args:
         size: S, the side of the network's input.
         finding: as in `FaceParser`.
-        predictor: dlib's point predictor; None looks for one. Not read where nothing is to be found.
+        predictor: dlib's landmark predictor; None looks for one. Not read where nothing is to be found.
 
     Raises:
         AlignmentError: there is no such predictor.
@@ -71,13 +71,13 @@ class Placer:
             return [_placed(photo, fitting_matrix(frame, size), size, "whole")]
         return faces
 
-    def _place(self, photo: Pixels, face: Face) -> Placed:
+    def _place(self, photo: Pixels, face: FoundFace) -> Placed:
         left, top, right, bottom = (float(edge) for edge in face.box)
         box = left, top, right, bottom
         matrix, placement = self._matrix(face, (photo.shape[0], photo.shape[1]))
         return _placed(photo, matrix, self.size, placement, box, face.confidence, face.landmarks)
 
-    def _matrix(self, face: Face, frame: tuple[int, int]) -> tuple[Matrix, Placement]:
+    def _matrix(self, face: FoundFace, frame: tuple[int, int]) -> tuple[Matrix, Placement]:
         try:
             matrix = align_matrix(face.landmarks, self.size)
         except AlignmentError:
@@ -88,7 +88,7 @@ class Placer:
             return matrix, "landmarks"
         return box_matrix(face.box, self.size), "box"
 
-    def _find(self, photo: Pixels) -> list[Face]:
+    def _find(self, photo: Pixels) -> list[FoundFace]:
         try:
             finder = self._idle.pop()
         except IndexError:

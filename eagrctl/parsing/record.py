@@ -32,7 +32,7 @@ class Settings:
 
     Attributes:
         weights, weights_sha256: the network's file.
-        predictor, predictor_sha256: the point predictor's; None where no face is looked for.
+        predictor, predictor_sha256: the landmark predictor's; None where no face is looked for.
         finding: as for `eagrctl.parsing.parser.FaceParser`.
     """
 

@@ -6,7 +6,7 @@ research only, covers them; README says how.
 
 from pathlib import Path
 
-# A checkpoint in half precision. The point predictor beside it is found by `eagrctl.faces.landmarks`.
+# A checkpoint in half precision. The landmark predictor beside it is found by `eagrctl.faces.landmarks`.
 NETWORK = Path(__file__).parent / "shipped" / "face-parser.safetensors"
 
 # What commands call the network in place of a path.

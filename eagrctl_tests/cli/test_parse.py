@@ -10,14 +10,14 @@ from skimage.data import astronaut
 from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
 from eagrctl.data.align import align_matrix
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.faces.landmarks import Face
+from eagrctl.faces.landmarks import FoundFace
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
 from eagrctl_tests.parsing.video.videos import write_video
 
-FACE = Face(np.array([179.0, 83, 266, 170]), 1.5, np.array([[203.5, 102], [246, 104.5], *[[np.nan] * 2] * 3]))
+FACE = FoundFace(np.array([179.0, 83, 266, 170]), 1.5, np.array([[203.5, 102], [246, 104.5], *[[np.nan] * 2] * 3]))
 
 
 class Finder:
@@ -26,7 +26,7 @@ class Finder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def find_all(self, image: np.ndarray) -> list[Face]:
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
         return [FACE] if image.shape == (512, 512, 3) else []
 
 

@@ -236,7 +236,7 @@ def test_a_file_that_is_no_predictor_is_refused_in_one_line(tmp_path: Path, cont
         content = whole[: len(whole) // 2]
     path.write_bytes(content)
     with pytest.raises(
-        AlignmentError, match=r"wrong\.dat is no point predictor of dlib \(.+\): name another"
+        AlignmentError, match=r"wrong\.dat is no landmark predictor of dlib \(.+\): name another"
     ) as caught:
         DlibLandmarks(path)
     assert "\n" not in str(caught.value)
@@ -337,7 +337,7 @@ def assert_remedies(message: str) -> None:
 
 
 def test_without_any_predictor_the_message_names_three_remedies(bare: Path) -> None:
-    with pytest.raises(AlignmentError, match=r"^no point predictor for dlib was found: ") as caught:
+    with pytest.raises(AlignmentError, match=r"^no landmark predictor for dlib was found: ") as caught:
         find_predictor()
     assert_remedies(str(caught.value))
 

@@ -50,7 +50,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A point predictor that knows the astronaut."""
+    """A landmark predictor that knows the astronaut."""
     parts = [RIGHT_EYE[1], RIGHT_EYE[0], LEFT_EYE[0], LEFT_EYE[1], NOSE_BASE]
     return train(tmp_path_factory.mktemp("points") / "tiny_5.dat", parts)
 
@@ -336,7 +336,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
         (CheckpointError, "best.pt", lambda: FaceParser(tmp_path)),
         (CheckpointError, "no file of weights", lambda: FaceParser(points)),
         (AlignmentError, "missing.dat", lambda: FaceParser(weights, predictor=tmp_path / "missing.dat")),
-        (AlignmentError, "no point predictor", lambda: FaceParser(weights, predictor=weights)),
+        (AlignmentError, "no landmark predictor", lambda: FaceParser(weights, predictor=weights)),
         (EagrctlError, "abacus", lambda: FaceParser(weights, finding="crop", device="abacus")),
         (ValueError, "batch", lambda: FaceParser(weights, finding="crop", batch=0)),
         (ValueError, "crop", lambda: FaceParser(weights, finding="eyes")),  # type: ignore[arg-type]

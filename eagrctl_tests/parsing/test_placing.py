@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.data import astronaut
 
 from eagrctl.data.align import TEMPLATE, align_matrix, invert, resize_matrix, warp_image
-from eagrctl.faces.landmarks import Face
+from eagrctl.faces.landmarks import FoundFace
 from eagrctl.parsing import placing as module
 from eagrctl.parsing.placing import (
     BOX_MIDDLE,
@@ -29,12 +29,12 @@ SIZE = 65
 class Told:
     """Finds the faces that it was told of; what dlib does is tested where dlib is."""
 
-    faces: tuple[Face, ...] = ()
+    faces: tuple[FoundFace, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def find_all(self, image: np.ndarray) -> list[Face]:
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
         return list(self.faces)
 
 
@@ -132,7 +132,7 @@ def test_a_whole_photo_fits_into_the_middle_of_the_square(frame: tuple[int, int]
 
 def test_landmarks_put_a_face_where_training_saw_it(told: type[Told]) -> None:
     photo, landmarks = astronaut(), TEMPLATE * 200 + [100, 20]
-    told.faces = (Face(np.array([150.0, 100, 250, 200]), 1.5, landmarks),)
+    told.faces = (FoundFace(np.array([150.0, 100, 250, 200]), 1.5, landmarks),)
     (face,) = Placer(SIZE, "faces").place(photo)
     assert face.placed == "landmarks"
     assert np.array_equal(face.matrix, align_matrix(landmarks, SIZE))
@@ -148,7 +148,7 @@ def test_landmarks_put_a_face_where_training_saw_it(told: type[Told]) -> None:
 )
 def test_without_usable_landmarks_the_box_decides(told: type[Told], landmarks: np.ndarray) -> None:
     box = np.array([150.0, 100, 250, 200])
-    told.faces = (Face(box, 0.7, landmarks),)
+    told.faces = (FoundFace(box, 0.7, landmarks),)
     (face,) = Placer(SIZE, "faces").place(astronaut())
     assert face.placed == "box"
     assert np.array_equal(face.matrix, box_matrix(box, SIZE))
@@ -162,7 +162,7 @@ def test_a_photo_without_faces_has_none_or_is_placed_whole(told: type[Told]) -> 
     assert whole.placed == "whole"
     assert whole.window == (0, 0, 100, 512)
     assert (whole.box, whole.confidence, whole.landmarks) == (None, None, None)
-    told.faces = (Face(np.array([150.0, 100, 250, 200]), 1.5, TEMPLATE * 200),)
+    told.faces = (FoundFace(np.array([150.0, 100, 250, 200]), 1.5, TEMPLATE * 200),)
     assert [face.placed for face in Placer(SIZE, "whole").place(photo)] == ["landmarks"]
 
 
@@ -179,7 +179,7 @@ def test_a_crop_needs_no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads_never_share_a_detector_at_one_time(told: type[Told], monkeypatch: pytest.MonkeyPatch) -> None:
     made, met = [], []
 
-    def find_all(self: Told, image: np.ndarray) -> list[Face]:
+    def find_all(self: Told, image: np.ndarray) -> list[FoundFace]:
         met.append(self.__dict__.setdefault("busy", False))
         self.busy = True
         time.sleep(0.002)

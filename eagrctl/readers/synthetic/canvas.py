@@ -17,7 +17,7 @@ from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.readers.synthetic.face import Face
+from eagrctl.readers.synthetic.face import PaintedFace
 
 Field = NDArray[np.floating]  # float32 throughout, for speed
 
@@ -53,7 +53,7 @@ class Patch:
         """Multiply the photo by a factor per pixel (h, w)."""
         self.image[:] *= factor[..., None]
 
-    def emboss(self, height: Field, face: Face, strength: float) -> None:
+    def emboss(self, height: Field, face: PaintedFace, strength: float) -> None:
         """Light a relief: slopes towards the lamp brighten, slopes away darken."""
         down, right = np.gradient(height)
         slope = -(right * face.light[0] + down * face.light[1]) * self.unit
@@ -63,7 +63,7 @@ class Patch:
 class Canvas(Patch):
     """The whole frame, a face's pose applied: `size` x `size` pixels, the photo black, the labels background."""
 
-    def __init__(self, face: Face, size: int) -> None:
+    def __init__(self, face: PaintedFace, size: int) -> None:
         cosine, sine = math.cos(face.roll) * face.scale, math.sin(face.roll) * face.scale
         (right, down), (tilt, nod) = face.centre, face.perspective
         head_to_frame = np.array([[cosine, -sine, right], [sine, cosine, down], [tilt, nod, 1]])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from eagrctl.readers.synthetic.face import INK, Capsule, Colour, Face, Hairstyle, times
+from eagrctl.readers.synthetic.face import INK, Capsule, Colour, Hairstyle, PaintedFace, times
 
 _SKINS = ((0.98, 0.87, 0.79), (0.93, 0.76, 0.64), (0.80, 0.60, 0.46), (0.60, 0.41, 0.29), (0.36, 0.23, 0.17))
 _HAIRS = (
@@ -20,7 +20,7 @@ _HAIRS = (
 _IRISES = ((0.28, 0.16, 0.09), (0.22, 0.13, 0.08), (0.30, 0.48, 0.62), (0.35, 0.47, 0.28), (0.42, 0.43, 0.45))
 
 
-def draw_face(rng: np.random.Generator) -> Face:
+def draw_face(rng: np.random.Generator) -> PaintedFace:
     """Draw everything that makes one face differ from another."""
     draw = _Draw(rng)
     skin, hair = draw.skin(), draw.hair()
@@ -33,7 +33,7 @@ def draw_face(rng: np.random.Generator) -> Face:
     opened = draw.between(0.08, 0.14) if draw.chance(0.94) else draw.between(0.03, 0.06)
     azimuth, slant = draw.between(0, 2 * math.pi), draw.between(0.2, 0.8)
     length = draw.between(0.34, 0.44)
-    return Face(
+    return PaintedFace(
         roll=math.radians(draw.near(0, 8, 20)),
         yaw=math.radians(draw.near(0, 13, 28)),
         pitch=math.radians(draw.near(0, 6, 14)),

@@ -30,7 +30,7 @@ class Hairstyle:
 
 
 @dataclass(frozen=True)
-class Face:
+class PaintedFace:
     """All that is drawn from a seed. Lengths are in surface units, angles in radians, colours RGB from 0 to 1."""
 
     roll: float

@@ -6,12 +6,12 @@ import numpy as np
 
 from eagrctl.data.labels import BACKGROUND, HELEN
 from eagrctl.readers.synthetic.canvas import Canvas, Field
-from eagrctl.readers.synthetic.face import INK, Capsule, Face, times
+from eagrctl.readers.synthetic.face import INK, Capsule, PaintedFace, times
 
 SIDES = {-1: "left", 1: "right"}
 
 
-def paint_backdrop(canvas: Canvas, face: Face) -> None:
+def paint_backdrop(canvas: Canvas, face: PaintedFace) -> None:
     """A gradient, mottled, with blobs and bars on it."""
     centres = ((np.arange(len(canvas.labels)) + 0.5) / len(canvas.labels)).astype(np.float32)
     x, y = np.meshgrid(centres, centres)
@@ -23,7 +23,7 @@ def paint_backdrop(canvas: Canvas, face: Face) -> None:
     canvas.shade(1 + face.backdrop_mottle * canvas.coarse)
 
 
-def paint_neck(canvas: Canvas, face: Face) -> None:
+def paint_neck(canvas: Canvas, face: PaintedFace) -> None:
     """Neck, shoulders and ears: all of them background, as in Helen."""
     u, v = canvas.u, canvas.v
     half = 0.58 * canvas.half_width
@@ -40,7 +40,7 @@ def paint_neck(canvas: Canvas, face: Face) -> None:
         canvas.tint(times(face.skin, 0.5), 0.5 * _bump(np.hypot((u - centre) / 0.06, (v - 0.05) / 0.12), 0.8))
 
 
-def paint_skin(canvas: Canvas, face: Face) -> None:
+def paint_skin(canvas: Canvas, face: PaintedFace) -> None:
     """The face's skin with all that is on it: shading, blush, freckles, beard."""
     across, down = canvas.u / canvas.half_width, canvas.v
     towards = np.sqrt(np.clip(1 - np.square(across) - np.square(down), 0.04, 1))
@@ -63,7 +63,7 @@ def paint_skin(canvas: Canvas, face: Face) -> None:
     canvas.cover(canvas.outline(), skin, HELEN.id("skin"))
 
 
-def paint_eye(canvas: Canvas, face: Face, side: int) -> None:
+def paint_eye(canvas: Canvas, face: PaintedFace, side: int) -> None:
     """One eye with its socket, lids and lashes. The label is what the lids leave open."""
     centre, width, opened = side * face.eye_gap, face.eye_width, face.eye_open[side > 0]
     patch = canvas.patch(centre, 0, width * 2.2, 0.32)
@@ -92,7 +92,7 @@ def paint_eye(canvas: Canvas, face: Face, side: int) -> None:
     patch.tint(times(face.skin, 0.35), 0.5 * _bump(across - lower - 0.006, 0.01) * inside)
 
 
-def paint_brow(canvas: Canvas, face: Face, side: int) -> None:
+def paint_brow(canvas: Canvas, face: PaintedFace, side: int) -> None:
     """One brow: an arch that thins outwards, combed by the fine texture."""
     centre, width = side * (face.eye_gap + 0.01), face.brow_width
     patch = canvas.patch(centre, face.brow_height, width * 1.2, 0.2)
@@ -104,7 +104,7 @@ def paint_brow(canvas: Canvas, face: Face, side: int) -> None:
     patch.cover(field, colour, HELEN.id(f"{SIDES[side]} brow"), 0.9)
 
 
-def paint_nose(canvas: Canvas, face: Face) -> None:
+def paint_nose(canvas: Canvas, face: PaintedFace) -> None:
     """The nose from between the eyes to its base: skin, told by relief, outline, nostrils and the shadow below it."""
     length = face.nose_base - face.nose_top
     patch = canvas.patch(0, (face.nose_top + face.nose_base) / 2, face.nose_width + 0.3, length / 2 + 0.18)
@@ -126,12 +126,12 @@ def paint_nose(canvas: Canvas, face: Face) -> None:
     patch.labels[field < 0] = HELEN.id("nose")
 
 
-def nose_offset(face: Face) -> float:
+def nose_offset(face: PaintedFace) -> float:
     """How far the tip stands off the face's axis on the surface: it sticks out, so turning moves it further."""
     return 0.16 * math.sin(face.yaw)
 
 
-def paint_mouth(canvas: Canvas, face: Face) -> None:
+def paint_mouth(canvas: Canvas, face: PaintedFace) -> None:
     """Lips, and between them, where they part, the inner mouth with teeth or darkness."""
     patch = canvas.patch(0, face.mouth_height, face.mouth_width * 1.6, 0.38)
     y, along = patch.y, patch.x / face.mouth_width
@@ -161,7 +161,7 @@ def paint_mouth(canvas: Canvas, face: Face) -> None:
             patch.cover(np.maximum(inner, y - edge), np.asarray((0.93, 0.9, 0.84), np.float32) * gaps[..., None])
 
 
-def hair_fields(canvas: Canvas, face: Face) -> tuple[Field, Field] | None:
+def hair_fields(canvas: Canvas, face: PaintedFace) -> tuple[Field, Field] | None:
     """The fields of the hair behind the face and of the hair in front of it; None for a bald head."""
     style, u, v = face.hairstyle, canvas.u, canvas.v
     if style is None:
@@ -181,7 +181,7 @@ def hair_fields(canvas: Canvas, face: Face) -> tuple[Field, Field] | None:
     return behind, np.maximum(behind, 0.7 * (v - edge))
 
 
-def paint_hair(canvas: Canvas, face: Face, field: Field, brightness: float) -> None:
+def paint_hair(canvas: Canvas, face: PaintedFace, field: Field, brightness: float) -> None:
     """Hair inside a field: strands that fan out from the parting, with a sheen across them."""
     parting = face.hairstyle.parting if face.hairstyle else 0.0
     u, v = canvas.u - 0.8 * parting * canvas.half_width, canvas.v + 1.5
@@ -193,7 +193,7 @@ def paint_hair(canvas: Canvas, face: Face, field: Field, brightness: float) -> N
     canvas.cover(field, colour, HELEN.id("hair"))
 
 
-def paint_glasses(canvas: Canvas, face: Face) -> None:
+def paint_glasses(canvas: Canvas, face: PaintedFace) -> None:
     """Frames and tinted lenses. Glasses are no class: the labels stay those of what they cover, as in Helen."""
     if face.glasses is None:
         return
@@ -209,7 +209,7 @@ def paint_glasses(canvas: Canvas, face: Face) -> None:
     patch.cover(np.maximum(frame, x - 0.96 * face.width), face.glasses)
 
 
-def paint_occluder(canvas: Canvas, face: Face) -> None:
+def paint_occluder(canvas: Canvas, face: PaintedFace) -> None:
     """A thing before the face, made of capsules. What it hides becomes background."""
     if not face.occluder:
         return

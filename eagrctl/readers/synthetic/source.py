@@ -22,7 +22,7 @@ from eagrctl.errors import SourceError
 from eagrctl.readers.synthetic import features
 from eagrctl.readers.synthetic.canvas import Canvas
 from eagrctl.readers.synthetic.draw import draw_face
-from eagrctl.readers.synthetic.face import Face
+from eagrctl.readers.synthetic.face import PaintedFace
 
 # Goes up whenever the same seed starts to give other pixels.
 PAINTER = "painter 1"
@@ -71,7 +71,7 @@ def paint(seed: int | Sequence[int], size: int = 256, name: str = "painted") -> 
     return Sample(name, photo, canvas.labels, canvas.to_pixels([*eyes, nose, *corners]))
 
 
-def _photograph(canvas: Canvas, face: Face, rng: np.random.Generator) -> Pixels:
+def _photograph(canvas: Canvas, face: PaintedFace, rng: np.random.Generator) -> Pixels:
     """Light, lens and sensor: colour cast, contrast, blur, noise."""
     size = len(canvas.labels)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How far a point predictor's landmarks lie from those that label maps show, and what alignment makes of it."""
+"""How far a landmark predictor's landmarks lie from those that label maps show, and what alignment makes of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,13 @@ from time import thread_time
 import numpy as np
 from numpy.typing import NDArray
 
+from eagrctl.arrays import Landmarks
 from eagrctl.data.align import TEMPLATE, align_matrix
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.faces.landmarks import DlibLandmarks
-from eagrctl.training.landmarks.label_landmarks import LabelPoints
-
-Points = NDArray[np.float64]
+from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
 # An eye that lies within this distance of the template's after alignment, as a share of the aligned frame's side, is
 # where it should be: the paper's input is 473.
@@ -22,7 +21,7 @@ NEAR = 6 / 473
 
 
 @dataclass(frozen=True)
-class PointErrors:
+class LandmarkErrors:
     """One predictor's errors on the faces of a split.
 
     Distances are Euclidean. *The eyes' distance* is that of a face's own two labelled eyes.
@@ -37,7 +36,7 @@ class PointErrors:
             none.
         aligned: (N, 2) float64, how far alignment puts the labelled eyes from the template's, as a share of the frame's
             side.
-        seconds: of a processor that finding a face and its points took, on average.
+        seconds: processor time for finding a face and its landmarks, on average.
     """
 
     predictor: str
@@ -68,9 +67,9 @@ class PointErrors:
         return float((self.eyes < share).mean())
 
 
-def point_errors(
+def landmark_errors(
     index: ShardIndex, split: str, finders: Sequence[DlibLandmarks], listener: Listener = ignore
-) -> list[PointErrors]:
+) -> list[LandmarkErrors]:
     """Compare predictors on the faces of a split, those that have both eyes labelled.
 
     Labels tell which of several faces in a photo is meant, and what is right; nothing else.
@@ -84,10 +83,10 @@ def point_errors(
     Raises:
         DataError: the dataset is aligned, has no such classes or split; no face shows both eyes, or none is found.
     """
-    reader = LabelPoints.of(index)
+    reader = LabelLandmarks.of(index)
     total = index.split(split).count
     faces = 0
-    answers: list[list[tuple[Points, Points]]] = [[] for _ in finders]
+    answers: list[list[tuple[Landmarks, Landmarks]]] = [[] for _ in finders]
     seconds = np.zeros(len(finders))
     for position in range(total):
         listener(Progress("comparing landmarks", position, total))
@@ -111,8 +110,10 @@ def point_errors(
     ]
 
 
-def _errors(finder: DlibLandmarks, faces: int, pairs: Sequence[tuple[Points, Points]], seconds: float) -> PointErrors:
-    truths, founds = (np.array(points) for points in zip(*pairs, strict=True))
+def _errors(
+    finder: DlibLandmarks, faces: int, pairs: Sequence[tuple[Landmarks, Landmarks]], seconds: float
+) -> LandmarkErrors:
+    truths, founds = (np.array(each) for each in zip(*pairs, strict=True))
     distance = np.linalg.norm(truths[:, 1] - truths[:, 0], axis=1)[:, None]
     off = np.linalg.norm(founds - truths, axis=2) / distance
     aligned = []
@@ -120,7 +121,7 @@ def _errors(finder: DlibLandmarks, faces: int, pairs: Sequence[tuple[Points, Poi
         matrix = align_matrix(found, 1)
         aligned.append(np.linalg.norm(truth[:2] @ matrix[:, :2].T + matrix[:, 2] - (TEMPLATE[:2] - 0.5), axis=1))
     mouth = off[:, 3:]
-    return PointErrors(
+    return LandmarkErrors(
         predictor=finder.description,
         size=finder.path.stat().st_size,
         faces=faces,

@@ -1,4 +1,4 @@
-"""Faces that a point predictor learns from: cut out, grey, in the box of dlib's detector, with their labels' points."""
+"""Faces that a landmark predictor learns from: cut out, grey, in the box of dlib's detector."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,13 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eagrctl.arrays import Pixels
+from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.faces.detector import FaceDetector
-from eagrctl.training.landmarks.label_landmarks import LabelPoints
-
-Points = NDArray[np.float64]
+from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
 # A face is shrunk until its box has this side, in pixels: twice as many cost four times the memory.
 SIDE = 200
@@ -35,18 +33,18 @@ class Example:
     Attributes:
         image: (H, W) uint8, grey: the mean of the three colours, which is all that a predictor looks at.
         box: (4,) float64, the detector's.
-        points: (5, 2) float64.
+        landmarks: (5, 2) float64.
     """
 
     image: Pixels
     box: NDArray[np.float64]
-    points: Points
+    landmarks: Landmarks
 
     def mirrored(self) -> "Example":
         """The same face in a mirror: left and right have changed places."""
         last = self.image.shape[1] - 1
         left, top, right, bottom = self.box
-        turned = self.points[[1, 0, 2, 4, 3]] * [-1, 1] + [last, 0]
+        turned = self.landmarks[[1, 0, 2, 4, 3]] * [-1, 1] + [last, 0]
         return Example(
             np.ascontiguousarray(self.image[:, ::-1]), np.array([last - right, top, last - left, bottom]), turned
         )
@@ -59,32 +57,32 @@ class Example:
         contrast, brightness = np.exp(CONTRAST * random.normal()), BRIGHTNESS * random.normal()
         mean = self.image.mean()
         lit = np.clip((self.image - mean) * contrast + mean + brightness, 0, 255).astype(np.uint8)
-        return Example(lit, np.concatenate([middle - reach, middle + reach]), self.points)
+        return Example(lit, np.concatenate([middle - reach, middle + reach]), self.landmarks)
 
 
 def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iterator[Example]:
-    """The faces of a split that show all five points, in the box of dlib's detector.
+    """The faces of a split that show all five landmarks, in the box of dlib's detector.
 
     How many were left out, and why, is told at the end.
 
     Raises:
         DataError: the dataset has no such classes, or no such split.
     """
-    reader, detector = LabelPoints.of(index), FaceDetector()
+    reader, detector = LabelLandmarks.of(index), FaceDetector()
     total = index.split(split).count
     hidden, missed = 0, 0
     for position in range(total):
         listener(Progress("finding faces", position, total))
         sample = index.read(split, position)
-        points = reader.read(sample.labels)
-        if not np.isfinite(points).all():
+        landmarks = reader.read(sample.labels)
+        if not np.isfinite(landmarks).all():
             hidden += 1
             continue
-        box = detector.find(sample.image, points)
+        box = detector.find(sample.image, landmarks)
         if box is None:
             missed += 1
             continue
-        yield _example(sample.image, box, points)
+        yield _example(sample.image, box, landmarks)
     listener(Progress("finding faces", total, total))
     listener(
         Notice(
@@ -94,7 +92,7 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
     )
 
 
-def _example(image: Pixels, box: NDArray[np.float64], points: Points) -> Example:
+def _example(image: Pixels, box: NDArray[np.float64], landmarks: Landmarks) -> Example:
     """A face cut out of its photo and shrunk."""
     side = box[2] - box[0]
     corner = np.floor(np.maximum(0, box[:2] - AROUND * side)).astype(int)
@@ -109,5 +107,5 @@ def _example(image: Pixels, box: NDArray[np.float64], points: Points) -> Example
     return Example(
         np.ascontiguousarray(grey, np.uint8),
         (box - move[1] + 0.5) * move[0] - 0.5,
-        (points - corner + 0.5) * stretch - 0.5,
+        (landmarks - corner + 0.5) * stretch - 0.5,
     )

@@ -1,6 +1,6 @@
 """The five landmarks that a label map shows: centroids of the eyes and the nose, and the ends of the mouth.
 
-They train and judge a point predictor, and nothing else: a face that is aligned by its own labels would leak the
+They train and judge a landmark predictor, and nothing else: a face that is aligned by its own labels would leak the
 answer.
 """
 
@@ -11,12 +11,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eagrctl.arrays import Pixels
+from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
-
-Points = NDArray[np.float64]
 
 # CelebAMask-HQ names sides as the subject sees them, Helen and LaPa as the viewer does.
 _PARTS = {
@@ -41,7 +39,7 @@ EYE_RATIO = 0.4
 
 
 @dataclass(frozen=True)
-class LabelPoints:
+class LabelLandmarks:
     """Reads landmarks off label maps of one set of classes.
 
     Attributes:
@@ -72,7 +70,7 @@ class LabelPoints:
             )
         return cls(tuple(tuple(ids) for ids in parts.values()))
 
-    def read(self, labels: Pixels) -> Points:
+    def read(self, labels: Pixels) -> Landmarks:
         """The landmarks of a label map, (5, 2) float64, x and y; NaN where a part is not to be seen.
 
         Without both eyes there are none, because how a head is turned and how large it is are theirs to tell.

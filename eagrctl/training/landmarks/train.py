@@ -1,4 +1,4 @@
-"""A point predictor of dlib's, trained on the points of labelled faces.
+"""A landmark predictor of dlib's, trained on the points of labelled faces.
 
 It learns where, in the box that dlib's own detector gives, the eyes, the nose and the corners of the mouth are
 (`eagrctl.training.landmarks.label_landmarks`). Its five parts are the landmarks in their own order, unlike those of
@@ -36,7 +36,7 @@ CLOSENESS = 0.05
 
 
 @dataclass(frozen=True)
-class PointOptions:
+class PredictorOptions:
     """How a predictor is trained; dlib's own words are in brackets.
 
     Attributes:
@@ -66,7 +66,7 @@ class PointOptions:
     seed: int = 0
 
 
-def fit(faces: list[Example], options: PointOptions) -> Any:
+def fit(faces: list[Example], options: PredictorOptions) -> Any:
     """Train on faces held in memory; a dlib.shape_predictor."""
     import dlib
 
@@ -87,15 +87,15 @@ def fit(faces: list[Example], options: PointOptions) -> Any:
     shown = [
         dlib.full_object_detection(
             dlib.rectangle(*(round(float(edge)) for edge in face.box)),
-            dlib.points([dlib.point(round(float(x)), round(float(y))) for x, y in face.points]),
+            dlib.points([dlib.point(round(float(x)), round(float(y))) for x, y in face.landmarks]),
         )
         for face in faces
     ]
     return dlib.train_shape_predictor([face.image for face in faces], [[detection] for detection in shown], asked)
 
 
-def train_points(
-    root: Path, split: str, output: Path, options: PointOptions | None = None, listener: Listener = ignore
+def train_predictor(
+    root: Path, split: str, output: Path, options: PredictorOptions | None = None, listener: Listener = ignore
 ) -> Path:
     """Train a predictor on a prepared dataset, and write it; the file is there whole or not at all.
 
@@ -112,7 +112,7 @@ def train_points(
     with replacing(output) as temporary:
         context = get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        options = options or PointOptions()
+        options = options or PredictorOptions()
         arguments = (root, split, temporary, options, sender)
         process = context.Process(target=_train_alone, args=arguments, daemon=True)
         process.start()
@@ -140,7 +140,7 @@ _FITTING = "fitting"
 _UNWRITTEN = 74
 
 
-def _train_alone(root: Path, split: str, path: Path, options: PointOptions, sender: Connection) -> None:
+def _train_alone(root: Path, split: str, path: Path, options: PredictorOptions, sender: Connection) -> None:
     # An interrupt is the parent's to handle, and when it is gone, the next line that dlib writes ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -8,8 +8,8 @@ from eagrctl.data.align import TEMPLATE
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
 from eagrctl.events import Progress
-from eagrctl.training.landmarks.errors import NEAR, PointErrors, point_errors
-from eagrctl.training.landmarks.label_landmarks import LabelPoints
+from eagrctl.training.landmarks.errors import NEAR, LandmarkErrors, landmark_errors
+from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 from eagrctl_tests.faces.astronauts import prepare_astronauts
 
 
@@ -32,11 +32,11 @@ class Moved:
         return near + self.by if self.answers >= 0 else None
 
 
-def errors(faces: ShardIndex, tmp_path: Path, by: object, split: str = "train", answers: int = 99) -> PointErrors:
+def errors(faces: ShardIndex, tmp_path: Path, by: object, split: str = "train", answers: int = 99) -> LandmarkErrors:
     path = tmp_path / "some.dat"
     path.write_bytes(b"12345")
     finder = Moved(path, np.broadcast_to(np.array(by, float), (5, 2)), answers)
-    (row,) = point_errors(faces, split, [finder])  # type: ignore[list-item]
+    (row,) = landmark_errors(faces, split, [finder])  # type: ignore[list-item]
     return row
 
 
@@ -51,7 +51,7 @@ def test_points_that_are_right_have_no_error(faces: ShardIndex, tmp_path: Path) 
 
 
 def test_errors_are_shares_of_the_distance_between_the_eyes(faces: ShardIndex, tmp_path: Path) -> None:
-    truth = LabelPoints.of(faces).read(faces.read("train", 0).labels)
+    truth = LabelLandmarks.of(faces).read(faces.read("train", 0).labels)
     distance = np.hypot(*(truth[1] - truth[0]))
     row = errors(faces, tmp_path, (3, 4))
     assert np.allclose(row.eyes, 5 / distance)
@@ -93,7 +93,7 @@ def test_progress_goes_from_nothing_to_all(faces: ShardIndex, tmp_path: Path) ->
     path = tmp_path / "some.dat"
     path.write_bytes(b"")
     events: list[object] = []
-    point_errors(faces, "val", [Moved(path, np.zeros(2))], events.append)  # type: ignore[list-item]
+    landmark_errors(faces, "val", [Moved(path, np.zeros(2))], events.append)  # type: ignore[list-item]
     assert [(event.done, event.total) for event in events if isinstance(event, Progress)] == [(0, 2), (1, 2), (2, 2)]
 
 

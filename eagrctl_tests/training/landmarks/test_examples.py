@@ -16,7 +16,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> ShardIndex:
     return prepare_astronauts(tmp_path_factory.mktemp("astronauts"), count=4, hidden=1, faceless=2)
 
 
-def test_faces_that_do_not_show_all_points_are_left_out_and_counted(faces: ShardIndex) -> None:
+def test_faces_that_do_not_show_all_landmarks_are_left_out_and_counted(faces: ShardIndex) -> None:
     events: list[object] = []
     found = list(examples(faces, "train", events.append))
     assert len(found) == 4
@@ -27,7 +27,7 @@ def test_faces_that_do_not_show_all_points_are_left_out_and_counted(faces: Shard
     assert (progress[-1].done, progress[-1].total) == (7, 7)
 
 
-def test_an_example_shows_the_face_where_its_points_say(faces: ShardIndex) -> None:
+def test_an_example_shows_the_face_where_its_landmarks_say(faces: ShardIndex) -> None:
     left, top, right, bottom = 179, 83, 266, 170
     for example in examples(faces, "train"):
         assert example.image.dtype == np.uint8
@@ -35,18 +35,18 @@ def test_an_example_shows_the_face_where_its_points_say(faces: ShardIndex) -> No
         # The box of dlib's detector is smaller than what examples are shrunk to: this one keeps its size.
         offset = np.array([left, top]) - example.box[:2]
         assert np.allclose(example.box + np.tile(offset, 2), [left, top, right, bottom], atol=2)
-        assert np.linalg.norm(example.points + offset - POINTS, axis=1).max() < 3
+        assert np.linalg.norm(example.landmarks + offset - POINTS, axis=1).max() < 3
         assert (example.box[:2] >= 0.4 * 87 - 2).all()
 
 
-def test_a_large_face_is_shrunk_and_its_points_with_it() -> None:
+def test_a_large_face_is_shrunk_and_its_landmarks_with_it() -> None:
     photo = np.zeros((1000, 1000, 3), np.uint8)
     photo[400:420, 300:320] = [30, 60, 91]
     example = module._example(photo, np.array([200.0, 250, 799, 849]), np.array([[309.5, 409.5]] * 5))
     assert abs(example.box[2] - example.box[0] - module.SIDE) < 1.5
     rows, columns = np.nonzero(example.image > 30)
-    assert np.allclose([columns.mean(), rows.mean()], example.points[0], atol=0.2)
-    across, down = example.points[0].round().astype(int)
+    assert np.allclose([columns.mean(), rows.mean()], example.landmarks[0], atol=0.2)
+    across, down = example.landmarks[0].round().astype(int)
     assert abs(int(example.image[down, across]) - (30 + 60 + 91) // 3) <= 2
 
 
@@ -56,12 +56,12 @@ def test_a_mirrored_face_has_its_left_and_right_exchanged() -> None:
     mirrored = example.mirrored()
     assert np.array_equal(mirrored.image, np.fliplr(grey))
     assert np.array_equal(mirrored.box, [1, 0, 3, 2])
-    assert np.array_equal(mirrored.points, [[0, 0], [3, 0], [2, 1], [1, 2], [3, 2]])
+    assert np.array_equal(mirrored.landmarks, [[0, 0], [3, 0], [2, 1], [1, 2], [3, 2]])
     back = mirrored.mirrored()
-    assert all(np.array_equal(getattr(back, name), getattr(example, name)) for name in ("image", "box", "points"))
+    assert all(np.array_equal(getattr(back, name), getattr(example, name)) for name in ("image", "box", "landmarks"))
 
 
-def test_a_varied_face_keeps_its_points_and_has_another_box_and_light() -> None:
+def test_a_varied_face_keeps_its_landmarks_and_has_another_box_and_light() -> None:
     grey = np.tile(np.linspace(60, 180, 100), (100, 1)).astype(np.uint8)
     example = Example(grey, np.array([20.0, 20, 80, 80]), np.arange(10.0).reshape(5, 2))
     random = np.random.default_rng(1)
@@ -74,5 +74,5 @@ def test_a_varied_face_keeps_its_points_and_has_another_box_and_light() -> None:
     means = np.array([one.image.mean() for one in varied])
     assert means.mean() == pytest.approx(120, abs=4)
     assert means.std() == pytest.approx(module.BRIGHTNESS, rel=0.25)
-    assert all(np.array_equal(one.points, example.points) for one in varied)
+    assert all(np.array_equal(one.landmarks, example.landmarks) for one in varied)
     assert all((np.diff(one.image[0].astype(int)) >= 0).all() for one in varied)  # light changes, the order does not

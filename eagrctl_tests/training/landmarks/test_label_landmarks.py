@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.errors import DataError
-from eagrctl.training.landmarks.label_landmarks import EYE_RATIO, NOSE_DROP, LabelPoints
+from eagrctl.training.landmarks.label_landmarks import EYE_RATIO, NOSE_DROP, LabelLandmarks
 
 # The eye on the viewer's left, the one on the right, the nose, and three parts of a mouth.
 NAMES = {
@@ -33,27 +33,27 @@ def drawn(ids: list[int]) -> np.ndarray:
 
 
 @pytest.fixture(params=NAMES)
-def case(request: pytest.FixtureRequest, tiny_data: ShardIndex) -> tuple[LabelPoints, np.ndarray, list[int]]:
+def case(request: pytest.FixtureRequest, tiny_data: ShardIndex) -> tuple[LabelLandmarks, np.ndarray, list[int]]:
     labels, names = NAMES[request.param]
     ids = [labels.id(name) for name in names]
-    return LabelPoints.of(replace(tiny_data, labels=labels)), drawn(ids), ids
+    return LabelLandmarks.of(replace(tiny_data, labels=labels)), drawn(ids), ids
 
 
-def test_points_lie_where_the_parts_lie(case: tuple[LabelPoints, np.ndarray, list[int]]) -> None:
+def test_points_lie_where_the_parts_lie(case: tuple[LabelLandmarks, np.ndarray, list[int]]) -> None:
     reader, face, _ = case
     # The mouth's left end is one column of upper and lower lip, eight pixels; its right end the lower lip's five.
     expected = [[25, 30], [65, 30], [45, 45 + 40 * NOSE_DROP], [30, (70 + 71 + 72 + 5 * 78) / 8], [60, 78]]
     assert np.allclose(reader.read(face), expected)
 
 
-def test_a_face_that_lies_on_its_side_has_the_same_points(case: tuple[LabelPoints, np.ndarray, list[int]]) -> None:
+def test_a_face_that_lies_on_its_side_has_the_same_points(case: tuple[LabelLandmarks, np.ndarray, list[int]]) -> None:
     reader, face, _ = case
     upright = reader.read(face)
     fallen = reader.read(np.ascontiguousarray(np.rot90(face, -1)))  # clockwise: (x, y) -> (99 - y, x)
     assert np.allclose(fallen, np.stack([99 - upright[:, 1], upright[:, 0]], axis=1))
 
 
-def test_without_both_eyes_there_are_no_points(case: tuple[LabelPoints, np.ndarray, list[int]]) -> None:
+def test_without_both_eyes_there_are_no_points(case: tuple[LabelLandmarks, np.ndarray, list[int]]) -> None:
     reader, face, ids = case
     for eye in ids[:2]:
         one = np.where(face == eye, 1, face).astype(np.uint8)
@@ -61,7 +61,7 @@ def test_without_both_eyes_there_are_no_points(case: tuple[LabelPoints, np.ndarr
     assert np.isnan(reader.read(np.zeros((9, 9), np.uint8))).all()
 
 
-def test_a_half_hidden_eye_is_none(case: tuple[LabelPoints, np.ndarray, list[int]]) -> None:
+def test_a_half_hidden_eye_is_none(case: tuple[LabelLandmarks, np.ndarray, list[int]]) -> None:
     reader, face, _ = case
     for columns, seen in ((5, True), (4, False)):
         half = face.copy()
@@ -70,7 +70,7 @@ def test_a_half_hidden_eye_is_none(case: tuple[LabelPoints, np.ndarray, list[int
         assert np.isfinite(reader.read(half)).all() == seen
 
 
-def test_a_rest_of_a_part_is_no_part(case: tuple[LabelPoints, np.ndarray, list[int]]) -> None:
+def test_a_rest_of_a_part_is_no_part(case: tuple[LabelLandmarks, np.ndarray, list[int]]) -> None:
     reader, face, ids = case
     rest = np.where(np.isin(face, ids[2:]), 1, face).astype(np.uint8)
     rest[45, 40:44], rest[75, 40:44] = ids[2], ids[3]
@@ -81,7 +81,7 @@ def test_a_rest_of_a_part_is_no_part(case: tuple[LabelPoints, np.ndarray, list[i
 
 @given(st.lists(st.integers(0, 18), min_size=64, max_size=64))
 def test_points_of_any_labels_lie_among_them(numbers: list[int]) -> None:
-    points = LabelPoints(((5,), (4,), (2,), (10, 11, 12))).read(np.array(numbers, np.uint8).reshape(8, 8))
+    points = LabelLandmarks(((5,), (4,), (2,), (10, 11, 12))).read(np.array(numbers, np.uint8).reshape(8, 8))
     assert points.shape == (5, 2)
     known = points[[0, 1, 3, 4]]
     known = known[np.isfinite(known).all(axis=1)]
@@ -91,10 +91,10 @@ def test_points_of_any_labels_lie_among_them(numbers: list[int]) -> None:
 def test_a_dataset_without_such_classes_is_refused(tiny_data: ShardIndex) -> None:
     mine = LabelSet(names=("background", "skin", "nose"), colours=((0, 0, 0),) * 3)
     with pytest.raises(DataError, match="no class of the dataset is left eye or right eye or mouth, of which"):
-        LabelPoints.of(replace(tiny_data, labels=mine))
+        LabelLandmarks.of(replace(tiny_data, labels=mine))
 
 
 def test_a_dataset_of_aligned_faces_is_refused(tiny_data: ShardIndex) -> None:
     aligned = replace(tiny_data, root=Path("data/mine"), alignment="similarity by landmarks annotated by the dataset")
     with pytest.raises(DataError, match=r"the faces of data/mine are aligned, .*: prepare the dataset with --no-align"):
-        LabelPoints.of(aligned)
+        LabelLandmarks.of(aligned)

@@ -13,10 +13,10 @@ from eagrctl.events import Notice, Progress
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.training.landmarks import train as module
 from eagrctl.training.landmarks.examples import examples
-from eagrctl.training.landmarks.train import PointOptions, fit, train_points
+from eagrctl.training.landmarks.train import PredictorOptions, fit, train_predictor
 from eagrctl_tests.faces.astronauts import LEFT_EYE, LEFT_MOUTH, RIGHT_EYE, RIGHT_MOUTH, prepare_astronauts
 
-QUICK = PointOptions(depth=2, cascades=3, trees=30, pixels=60, tests=10, starts=5, copies=0)
+QUICK = PredictorOptions(depth=2, cascades=3, trees=30, pixels=60, tests=10, starts=5, copies=0)
 POINTS = np.array([LEFT_EYE, RIGHT_EYE, (224, 127), LEFT_MOUTH, RIGHT_MOUTH], float)
 
 
@@ -28,7 +28,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> ShardIndex:
 
 def test_what_was_trained_finds_the_points_in_the_photo(faces: ShardIndex, tmp_path: Path) -> None:
     events: list[object] = []
-    path = train_points(faces.root, "train", tmp_path / "five.dat", QUICK, events.append)
+    path = train_predictor(faces.root, "train", tmp_path / "five.dat", QUICK, events.append)
     assert list(tmp_path.iterdir()) == [path]
     finder = DlibLandmarks(path)
     assert finder.description == "dlib, eye centres, nose and mouth corners, five.dat"
@@ -44,7 +44,7 @@ def test_what_was_trained_finds_the_points_in_the_photo(faces: ShardIndex, tmp_p
 
 def test_the_same_seed_gives_the_same_predictor(faces: ShardIndex, tmp_path: Path) -> None:
     learnt = list(examples(faces, "train"))
-    for name, options in (("a", QUICK), ("b", QUICK), ("c", PointOptions(**{**vars(QUICK), "seed": 1}))):
+    for name, options in (("a", QUICK), ("b", QUICK), ("c", PredictorOptions(**{**vars(QUICK), "seed": 1}))):
         fit(learnt, options).save(str(tmp_path / name))
     a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
     assert a == b
@@ -54,9 +54,9 @@ def test_the_same_seed_gives_the_same_predictor(faces: ShardIndex, tmp_path: Pat
 def test_a_split_without_a_usable_face_is_refused(tmp_path: Path) -> None:
     index = prepare_astronauts(tmp_path / "data", count=0, hidden=1, faceless=1)
     with pytest.raises(DataError, match=r"no face of .*, split train, shows both eyes, nose and mouth"):
-        train_points(index.root, "train", tmp_path / "five.dat", QUICK)
+        train_predictor(index.root, "train", tmp_path / "five.dat", QUICK)
     with pytest.raises(DataError, match="has no split 'test'; it has train, val"):
-        train_points(index.root, "test", tmp_path / "five.dat", QUICK)
+        train_predictor(index.root, "test", tmp_path / "five.dat", QUICK)
     assert not list(tmp_path.glob("five*"))
 
 
@@ -66,9 +66,9 @@ def test_a_process_that_is_killed_leaves_one_line_and_no_file(faces: ShardIndex,
             (child,) = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()[-1:]
             os.kill(int(child), signal.SIGKILL)
 
-    long = PointOptions(depth=4, cascades=30, trees=500)
+    long = PredictorOptions(depth=4, cascades=30, trees=500)
     with pytest.raises(DataError, match=r"ended early \(exit code -9.*ask for fewer --starts"):
-        train_points(faces.root, "train", tmp_path / "five.dat", long, kill)
+        train_predictor(faces.root, "train", tmp_path / "five.dat", long, kill)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,7 +82,7 @@ def test_an_interrupt_ends_the_process_that_trains(faces: ShardIndex, tmp_path: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_points(faces.root, "train", tmp_path / "five.dat", PointOptions(cascades=30), interrupt)
+        train_predictor(faces.root, "train", tmp_path / "five.dat", PredictorOptions(cascades=30), interrupt)
     assert seen
     assert not Path(f"/proc/{seen[0]}").exists()
     assert list(tmp_path.iterdir()) == []
@@ -100,7 +100,7 @@ def test_a_predictor_cut_short_by_a_full_disk_is_not_kept(
 
     monkeypatch.setattr(module, "DlibLandmarks", halved)
     with pytest.raises(DataError, match=r"five\.dat could not be written whole: is the disk full\?"):
-        train_points(faces.root, "train", path, QUICK)
+        train_predictor(faces.root, "train", path, QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,7 +112,7 @@ def test_dlib_takes_what_is_asked_for(faces: ShardIndex, monkeypatch: pytest.Mon
         asked["images"] = len(images)
 
     monkeypatch.setattr(dlib, "train_shape_predictor", train)
-    fit(list(examples(faces, "train")), PointOptions(3, 7, 11, 0.2, 13, 17, 19, 2, True, 2, 23))
+    fit(list(examples(faces, "train")), PredictorOptions(3, 7, 11, 0.2, 13, 17, 19, 2, True, 2, 23))
     expected = {
         "tree_depth": 3,
         "cascade_depth": 7,
