@@ -1,6 +1,7 @@
 """What the library tells while it works. It never prints: it hands events to a callback, which the CLI draws."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 
@@ -33,3 +34,12 @@ Listener = Callable[[Progress | Notice], None]
 
 def ignore(event: Progress | Notice) -> None:
     """The listener of a caller who wants to hear nothing."""
+
+
+# Gives a listener for as long as a block runs. It is pickled where another process is to draw what happens there.
+Drawing = Callable[[], AbstractContextManager[Listener]]
+
+
+def undrawn() -> AbstractContextManager[Listener]:
+    """The drawing of a caller who wants to see nothing."""
+    return nullcontext(ignore)

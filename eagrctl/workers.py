@@ -1,4 +1,4 @@
-"""One function over many tasks, in order, in processes of their own."""
+"""One function over many tasks, in order, in processes of their own; and how many cores there are for them."""
 
 import os
 import signal
@@ -13,6 +13,11 @@ from typing import Any, Generic, Self, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Workers(Generic[Task, Result]):

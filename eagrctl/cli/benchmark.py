@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import benchmark_evaluate, benchmark_parse, console
-from eagrctl.cli.device import count_gpus
-from eagrctl.cli.options import Quiet, all_cores
-from eagrctl.cli.work import readers_for
+from eagrctl.cli.options import Quiet, count_gpus
 from eagrctl.files import require_writable
+from eagrctl.workers import cores
 
 if TYPE_CHECKING:
     from eagrctl.benchmark.training import Goal, TrainingBenchmark
@@ -82,7 +81,7 @@ def train(
     eagrctl benchmark train --data data/celebamask-hq --gpus 1 --no-compile
     ```
     """
-    on_gpus, number = count_gpus(gpus, None, own=True)
+    on_gpus, number = count_gpus(gpus)
     if on_gpus and processes is not None:
         raise typer.BadParameter(f"GPUs have one process each: drop it for --gpus {number}", param_hint="--processes")
     if figures is not None:
@@ -91,6 +90,7 @@ def train(
     from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import find_recipe, load_recipe
     from eagrctl.scoring.report.tables import write_report
+    from eagrctl.training.start import readers_for
 
     number = number if on_gpus else processes or 2
     name = recipe or ("celebamask-hq" if on_gpus else "celebamask-hq-small")
@@ -102,14 +102,14 @@ def train(
         gpus=on_gpus,
         processes=number,
         steps=steps,
-        workers=readers_for(None, on_gpus, number),
+        workers=readers_for(on_gpus, number),
         compiled=not not_compiled,
         drawing=drawing,
     )
     if data is not None:
         measured = measure(ShardIndex.load(data))
     else:
-        with painted_faces(chosen.input.size, chosen.train.batch, all_cores(), drawing) as index:
+        with painted_faces(chosen.input.size, chosen.train.batch, cores(), drawing) as index:
             measured = measure(index)
     show(measured)
     if figures is not None:

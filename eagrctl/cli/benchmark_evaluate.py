@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Data, Gpus, Quiet
+from eagrctl.cli.options import RUNS, Data, Gpus, Quiet, choose_device
 from eagrctl.files import require_writable
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:

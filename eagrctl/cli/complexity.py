@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import Gpus, Quiet
+from eagrctl.cli.options import Gpus, Quiet, choose_device
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:

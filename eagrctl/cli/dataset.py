@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Force, Quiet, newest_dataset
+from eagrctl.cli.options import Force, Prepared, Quiet, newest_dataset, output_option
 from eagrctl.files import require_writable
 
 app = typer.Typer(
@@ -21,10 +21,6 @@ eagrctl dataset merge data/lapa-*-of-16 --output data/lapa
 ```""",
     short_help="Look at, check and join prepared datasets.",
 )
-
-Prepared = Annotated[
-    Path | None, typer.Argument(metavar="DATA", help="Prepared dataset. Default: the newest in data/.")
-]
 
 
 @app.command("info")
@@ -76,9 +72,7 @@ def verify(data: Prepared = None, quiet: Quiet = False) -> None:
 @app.command("browse")
 def browse(
     data: Prepared = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.png", help="Picture to write.", show_default=True)
-    ] = Path("samples.png"),
+    output: Annotated[Path, output_option("FILE.png", "Picture to write.")] = Path("samples.png"),
     split: Annotated[
         str | None, typer.Option("--split", metavar="NAME", help="Split to look at. Default: the first.")
     ] = None,
@@ -108,7 +102,7 @@ def browse(
 @app.command("merge")
 def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that prepare --slice made.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
+    output: Annotated[Path, output_option("DIR", "Folder to write.")],
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:

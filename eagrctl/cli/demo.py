@@ -7,7 +7,8 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
-from eagrctl.cli.options import Gpus, Quiet, all_cores
+from eagrctl.cli.options import Gpus, Quiet, choose_device
+from eagrctl.workers import cores
 
 TRAIN, VAL, TEST = 950, 40, 100  # painted faces
 
@@ -34,7 +35,6 @@ def demo(
     ```
     """
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.cli.device import choose_device
     from eagrctl.data.aligner import Aligner
     from eagrctl.data.prepare import prepare
     from eagrctl.drawing.pictures import Gallery, save_picture
@@ -58,7 +58,7 @@ def demo(
     source = SyntheticSource({"train": TRAIN, "val": VAL, "test": TEST}, seed=0, size=recipe.input.size)
     with console.progress(quiet) as listener:
         # Faces of an earlier demo that never came to a checkpoint are painted again.
-        index = prepare(source, data, Aligner(recipe.input.size), all_cores(), force=True, listener=listener)
+        index = prepare(source, data, Aligner(recipe.input.size), cores(), force=True, listener=listener)
         finished = train(recipe, index, run, World(device), listener=listener)
     if not finished:
         console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")

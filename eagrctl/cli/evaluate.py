@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import count_gpus
-from eagrctl.cli.options import RUNS, Data, ManyGpus, Quiet, all_cores
+from eagrctl.cli.options import RUNS, Data, ManyGpus, Quiet, count_gpus
 from eagrctl.files import require_writable
+from eagrctl.workers import cores
 
 if TYPE_CHECKING:
     from eagrctl.arrays import Pixels
@@ -101,7 +101,7 @@ def evaluate(
     index = ShardIndex.load(data or Run(path.parent).data())
     check_classes(loaded.classes, index, str(path))
     views = TestTimeAugmentation.named(tta, index.labels.mirrored)
-    on_gpus, processes = count_gpus(gpus, cpu_processes, own=True)
+    on_gpus, processes = count_gpus(gpus, cpu_processes)
     index.split(split)
     watch = Watch(len(index.labels), reports)
     gallery = Gallery(index.split(split).count)
@@ -117,7 +117,7 @@ def evaluate(
     with console.progress(quiet) as progress:
         index.verify(split, progress)
         if processes > 1:
-            threads = max(1, all_cores() // processes)
+            threads = max(1, cores() // processes)
             share = Share(path, index.root, split, views, batch, processes if on_gpus else 0, threads, bool(lookers))
             evaluation = evaluate_in_processes(share, index, processes, progress, look if lookers else None)
         else:

@@ -1,18 +1,29 @@
-"""Options that mean the same in every command, and the defaults that make commands chain."""
+"""Options that mean the same in every command, the defaults that make commands chain, and what `--gpus` asks for."""
 
-import os
-from enum import StrEnum
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from eagrctl.errors import ShardError
+from eagrctl.errors import EagrctlError, ShardError
+
+if TYPE_CHECKING:
+    import torch
 
 DATA = Path("data")
 RUNS = Path("runs")
 RAW = Path("raw")
 WEIGHTS = Path("weights")
+
+
+def output_option(metavar: str, text: str) -> Any:
+    """The option `--output` of a command, which says what it writes."""
+    return typer.Option("--output", "-o", metavar=metavar, help=text, show_default=True)
+
 
 Data = Annotated[
     Path | None,
@@ -22,11 +33,26 @@ Data = Annotated[
         help="Prepared dataset. Default: data/NAME of the recipe or run, else the newest in data/.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-Size = Annotated[
-    int, typer.Option("--size", metavar="PIXELS", min=33, max=4096, help="Side of the square that samples become.")
+Prepared = Annotated[
+    Path | None, typer.Argument(metavar="DATA", help="Prepared dataset. Default: the newest in data/.")
 ]
+Checkpoint = Annotated[
+    Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", "-r", metavar="NAME|PATH", help="Recipe to follow. Default: the one named as the data."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
+]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Split of the dataset: train, val or test.")]
+ScoredSplit = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", help="Split to score. Default: test, or val where there is none."),
+]
+Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Faces that the network sees at once.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that read samples. Default: all cores.")
 ]
@@ -38,41 +64,9 @@ ManyGpus = Annotated[
     str | None,
     typer.Option("--gpus", metavar="N|all", help="GPUs to use; 0 is the CPU. Default: one if there is one."),
 ]
-
-
-# Options of `prepare`, whatever the dataset.
-
-
-class Fallback(StrEnum):
-    """What becomes of a face without landmarks."""
-
-    CENTRE = "centre"
-    SKIP = "skip"
-
-
-class PaintOrder(StrEnum):
-    """Which of CelebAMask-HQ's parts cover which."""
-
-    OFFICIAL = "official"
-    ACCESSORIES_LAST = "accessories-last"
-
-
-PreparedOutput = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Default: data/NAME.")
-]
-Partial = Annotated[
-    bool,
-    typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
-]
-Align = Annotated[bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")]
-Landmarks = Annotated[
-    str | None,
-    typer.Option(
-        "--landmarks",
-        metavar="annotated|dlib|FILE",
-        help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5. "
-        "Default: the dataset where it annotates them, else dlib.",
-    ),
+CpuProcesses = Annotated[
+    int | None,
+    typer.Option("--cpu-processes", metavar="N", min=1, help="Use the CPU, in N processes. Default with --gpus 0: 1."),
 ]
 LandmarkPredictor = Annotated[
     Path | None,
@@ -83,17 +77,39 @@ LandmarkPredictor = Annotated[
         "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
     ),
 ]
-FallbackOption = Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")]
-Slice = Annotated[
-    str | None,
-    typer.Option("--slice", metavar="K/N", help="Prepare the K-th of N parts; eagrctl dataset merge joins them."),
-]
-ANNOTATED, DLIB = "annotated", "dlib"
+Figures = Annotated[Path | None, typer.Option("--json", metavar="FILE.json", help="Write all figures, unrounded.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.")]
 
 
-def all_cores() -> int:
-    """The processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take a dataclass of options as one argument: Typer sees its fields as options of the command.
+
+    Where the argument has a default, an object of that class, the options have their defaults from it. --force and
+    --quiet come last.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in groups:
+            parameters.append(parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY))
+            continue
+        given = groups[name]() if parameter.default is parameter.empty else parameter.default
+        for field, hint in get_type_hints(groups[name], include_extras=True).items():
+            default = getattr(given, field)
+            parameters.append(inspect.Parameter(field, parameter.KEYWORD_ONLY, default=default, annotation=hint))
+    parameters.sort(key=lambda parameter: parameter.name in ("force", "quiet"))
+
+    @wraps(command)
+    def gathered(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    gathered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    gathered.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return gathered
 
 
 def newest_dataset() -> Path:
@@ -106,3 +122,70 @@ def newest_dataset() -> Path:
     if not indexes:
         raise ShardError(f"no prepared dataset in {DATA}/: run eagrctl prepare first, or name one with --data")
     return indexes[-1].parent
+
+
+def require_free(path: Path, force: bool) -> None:
+    """Refuse to replace a file unless asked to.
+
+    Raises:
+        EagrctlError: it is there.
+    """
+    if path.exists() and not force:
+        raise EagrctlError(f"{path} exists: name another file with --output, or replace it with --force")
+
+
+def count_gpus(gpus: str | None, cpu_processes: int | None = None, starts: bool = True) -> tuple[bool, int]:
+    """What a command is asked to run on: whether on GPUs, and in how many processes on this machine.
+
+    Args:
+        gpus: a number, "all", or None for one GPU if there is one.
+        cpu_processes: processes on the CPU, which excludes GPUs.
+        starts: whether the command starts the processes; else somebody else has decided how many there are.
+
+    Raises:
+        EagrctlError: more GPUs than there are, or both kinds.
+    """
+    if cpu_processes is not None:
+        if gpus not in (None, "0"):
+            raise EagrctlError(f"--cpu-processes uses the CPU: drop it, or --gpus {gpus}")
+        return False, cpu_processes
+    if gpus is None:
+        return _present() > 0, 1
+    if gpus == "all":
+        if not _present():
+            raise EagrctlError("--gpus all, but no GPU is visible to torch: --gpus 0 runs on the CPU")
+        return True, _present()
+    if not gpus.isdigit():
+        raise typer.BadParameter(f"--gpus {gpus} is neither a number nor 'all'")
+    if starts:
+        _require_gpus(int(gpus))
+    return int(gpus) > 0, max(1, int(gpus))
+
+
+def choose_device(gpus: int | None) -> "torch.device":
+    """The device that `--gpus` asks for; None takes a GPU if there is one.
+
+    Raises:
+        EagrctlError: more GPUs than there are, or more than one.
+    """
+    import torch
+
+    if gpus is None:
+        return torch.device("cuda" if _present() else "cpu")
+    _require_gpus(gpus)
+    if gpus > 1:
+        raise EagrctlError(f"--gpus {gpus}: this command uses one; use --gpus 1")
+    return torch.device("cuda" if gpus else "cpu")
+
+
+def _present() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _require_gpus(wanted: int) -> None:
+    if wanted > (present := _present()):
+        found = f"only {present} GPU{'s are' if present > 1 else ' is'} visible" if present else "no GPU is visible"
+        what = "what is there" if present else "the CPU"
+        raise EagrctlError(f"--gpus {wanted}, but {found} to torch: --gpus {present} runs on {what}")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device
 from eagrctl.cli.parse_summary import show
 from eagrctl.errors import EagrctlError
 

@@ -1,36 +1,20 @@
 """`eagrctl prepare`: a raw dataset -> shards."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import (
-    ANNOTATED,
-    DATA,
-    DLIB,
-    RAW,
-    Align,
-    Fallback,
-    FallbackOption,
-    Force,
-    LandmarkPredictor,
-    Landmarks,
-    PaintOrder,
-    Partial,
-    PreparedOutput,
-    Quiet,
-    Size,
-    Slice,
-    Workers,
-    all_cores,
-)
-from eagrctl.errors import DataError
+from eagrctl.cli.options import DATA, RAW, Force, LandmarkPredictor, Quiet, Workers, output_option, spread
+from eagrctl.workers import cores
 
 if TYPE_CHECKING:
-    from eagrctl.data.aligner import Aligner, LandmarkSource
     from eagrctl.data.source import Source
+
+ANNOTATED, DLIB = "annotated", "dlib"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,21 +33,67 @@ eagrctl prepare synthetic --train 400
 )
 
 
+class Fallback(StrEnum):
+    """What becomes of a face without landmarks."""
+
+    CENTRE = "centre"
+    SKIP = "skip"
+
+
+class PaintOrder(StrEnum):
+    """Which of CelebAMask-HQ's parts cover which."""
+
+    OFFICIAL = "official"
+    ACCESSORIES_LAST = "accessories-last"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every dataset is prepared with."""
+
+    output: Annotated[Path | None, output_option("DIR", "Folder to write. Default: data/NAME.")] = None
+    size: Annotated[
+        int, typer.Option("--size", metavar="PIXELS", min=33, max=4096, help="Side of the square that samples become.")
+    ] = 473
+    align: Annotated[
+        bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")
+    ] = False
+    landmarks: Annotated[
+        str | None,
+        typer.Option(
+            "--landmarks",
+            metavar="annotated|dlib|FILE",
+            help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5. "
+            "Default: the dataset where it annotates them, else dlib.",
+        ),
+    ] = None
+    predictor: LandmarkPredictor = None
+    fallback: Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")] = (
+        Fallback.CENTRE
+    )
+    part: Annotated[
+        str | None,
+        typer.Option("--slice", metavar="K/N", help="Prepare the K-th of N parts; eagrctl dataset merge joins them."),
+    ] = None
+    workers: Workers = None
+    force: Force = False
+    quiet: Quiet = False
+
+
+ALIGNED, AS_THEY_ARE = Options(align=True), Options()
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
+]
+
+
 @app.command("helen")
+@spread
 def helen(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download, of either distribution.")] = RAW
     / "helen",
-    output: PreparedOutput = None,
-    size: Size = 473,
-    align: Align = True,
-    landmarks: Landmarks = None,
-    predictor: LandmarkPredictor = None,
-    fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
-    part: Slice = None,
-    workers: Workers = None,
-    force: Force = False,
-    quiet: Quiet = False,
+    options: Options = ALIGNED,
 ) -> None:
     """Prepare Helen: SmithCVPR2013 (2,000, 230 and 100 faces), or the relabelled HELEN* (1,999 and 100).
 
@@ -77,25 +107,16 @@ def helen(
     """
     from eagrctl.readers.helen import open_helen
 
-    aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
-    _prepare(open_helen(source, partial), output, aligner, workers, partial, force, part, quiet)
+    _prepare(open_helen(source, partial), options, partial)
 
 
 @app.command("lapa")
+@spread
 def lapa(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download: train/, val/ and test/.")] = RAW
     / "lapa",
-    output: PreparedOutput = None,
-    size: Size = 473,
-    align: Align = False,
-    landmarks: Landmarks = None,
-    predictor: LandmarkPredictor = None,
-    fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
-    part: Slice = None,
-    workers: Workers = None,
-    force: Force = False,
-    quiet: Quiet = False,
+    options: Options = AS_THEY_ARE,
 ) -> None:
     """Prepare LaPa: 18,176, 2,000 and 2,000 faces, not aligned unless asked for.
 
@@ -110,29 +131,20 @@ def lapa(
 
     opened = open_lapa(source, partial)
     _non_commercial("LaPa")
-    aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
-    _prepare(opened, output, aligner, workers, partial, force, part, quiet)
+    _prepare(opened, options, partial)
 
 
 @app.command("celebamask-hq")
+@spread
 def celebamask_hq(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.")
     ] = RAW / "celebamask-hq",
-    output: PreparedOutput = None,
-    size: Size = 473,
     paint_order: Annotated[
         PaintOrder, typer.Option("--paint-order", help="Which parts cover which, where masks overlap.")
     ] = PaintOrder.OFFICIAL,
-    align: Align = False,
-    landmarks: Landmarks = None,
-    predictor: LandmarkPredictor = None,
-    fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
-    part: Slice = None,
-    workers: Workers = None,
-    force: Force = False,
-    quiet: Quiet = False,
+    options: Options = AS_THEY_ARE,
 ) -> None:
     """Prepare CelebAMask-HQ, as downloaded or with label maps already merged.
 
@@ -151,28 +163,19 @@ def celebamask_hq(
 
     opened = open_celebamask_hq(source, partial, paint_order.value)
     _non_commercial("CelebAMask-HQ")
-    aligner = _aligner(size, align, landmarks, DLIB, predictor, fallback)
-    _prepare(opened, output, aligner, workers, partial, force, part, quiet)
+    _prepare(opened, options, partial, landmarks=DLIB)
 
 
 @app.command("folder")
+@spread
 def folder(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder with images/ and labels/.")],
     classes: Annotated[
         Path | None,
         typer.Option("--classes", metavar="FILE", help="Class names, as TOML. Default: SOURCE/classes.toml."),
     ] = None,
-    output: PreparedOutput = None,
-    size: Size = 473,
-    align: Align = False,
-    landmarks: Landmarks = None,
-    predictor: LandmarkPredictor = None,
-    fallback: FallbackOption = Fallback.CENTRE,
     partial: Partial = False,
-    part: Slice = None,
-    workers: Workers = None,
-    force: Force = False,
-    quiet: Quiet = False,
+    options: Options = AS_THEY_ARE,
 ) -> None:
     """Prepare images and label maps of your own.
 
@@ -187,29 +190,17 @@ def folder(
     """
     from eagrctl.readers.folder import open_folder
 
-    opened = open_folder(source, classes, partial)
-    aligner = _aligner(size, align, landmarks, DLIB, predictor, fallback)
-    _prepare(opened, output, aligner, workers, partial, force, part, quiet)
+    _prepare(open_folder(source, classes, partial), options, partial, landmarks=DLIB)
 
 
 @app.command("synthetic")
+@spread
 def synthetic(
-    output: PreparedOutput = None,
-    size: Size = 473,
     train: Annotated[int, typer.Option("--train", metavar="N", min=1, help="Faces to train on.")] = 2000,
     val: Annotated[int, typer.Option("--val", metavar="N", min=1, help="Faces to validate on.")] = 230,
     test: Annotated[int, typer.Option("--test", metavar="N", min=1, help="Faces to test on.")] = 100,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.", show_default=True)
-    ] = 0,
-    align: Align = False,
-    landmarks: Landmarks = None,
-    predictor: LandmarkPredictor = None,
-    fallback: FallbackOption = Fallback.CENTRE,
-    part: Slice = None,
-    workers: Workers = None,
-    force: Force = False,
-    quiet: Quiet = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.")] = 0,
+    options: Options = AS_THEY_ARE,
 ) -> None:
     """Paint faces with exact labels: no download, no licence. As many as Helen has, in its 11 classes.
 
@@ -220,39 +211,32 @@ def synthetic(
     """
     from eagrctl.readers.synthetic.source import SyntheticSource
 
-    source = SyntheticSource({"train": train, "val": val, "test": test}, seed=seed, size=size)
-    aligner = _aligner(size, align, landmarks, ANNOTATED, predictor, fallback)
-    _prepare(source, output, aligner, workers, False, force, part, quiet)
+    _prepare(SyntheticSource({"train": train, "val": val, "test": test}, seed=seed, size=options.size), options)
 
 
 def _non_commercial(dataset: str) -> None:
     console.message(f"{dataset} may be used for non-commercial research only; so may networks trained on it.")
 
 
-def _aligner(
-    size: int, align: bool, landmarks: str | None, default: str, predictor: Path | None, fallback: Fallback
-) -> "Aligner":
-    from eagrctl.data.aligner import Aligner
+def _prepare(source: "Source", options: Options, partial: bool = False, landmarks: str = ANNOTATED) -> None:
+    """Prepare a dataset, with landmarks from where `landmarks` says unless the options do."""
+    from eagrctl.data.aligner import Aligner, landmark_source
+    from eagrctl.data.prepare import prepare
 
-    if not align and (landmarks or predictor):
+    if not options.align and (options.landmarks or options.predictor):
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
-    return Aligner(size, _landmark_source(landmarks or default, predictor) if align else None, fallback.value)
-
-
-def _landmark_source(landmarks: str, predictor: Path | None) -> "LandmarkSource":
-    from eagrctl.data.aligner import Annotated as AnnotatedPoints
-    from eagrctl.data.aligner import Detected, Listed
-    from eagrctl.faces.landmark_file import read_landmarks
-    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
-
-    if landmarks == ANNOTATED:
-        return AnnotatedPoints()
-    if landmarks == DLIB:
-        return Detected(DlibLandmarks(find_predictor(predictor)))
-    path = Path(landmarks)
-    if not path.is_file():
-        raise DataError(f"--landmarks {landmarks} is neither annotated nor dlib nor a file: give one of them")
-    return Listed(read_landmarks(path), f"from {path.name}")
+    found = landmark_source(options.landmarks or landmarks, options.predictor) if options.align else None
+    aligner = Aligner(options.size, found, options.fallback.value)
+    part = _part(options.part)
+    name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")
+    folder = options.output or DATA / name
+    workers = cores() if options.workers is None else options.workers
+    with console.progress(options.quiet) as listener:
+        index = prepare(source, folder, aligner, workers, partial, options.force, part, listener)
+    console.index(index)
+    console.written([folder / "index.json"])
+    if any(split.skipped or split.centred for split in index.splits.values()):
+        console.message(f"Samples that were skipped or centred are listed in {folder / 'index.json'}")
 
 
 def _part(text: str | None) -> tuple[int, int] | None:
@@ -262,28 +246,3 @@ def _part(text: str | None) -> tuple[int, int] | None:
     if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
         raise typer.BadParameter(f"{text} is no part: write 3/16 for the third of sixteen", param_hint="--slice")
     return int(number), int(total)
-
-
-def _prepare(
-    source: "Source",
-    output: Path | None,
-    aligner: "Aligner",
-    workers: int | None,
-    partial: bool,
-    force: bool,
-    part_text: str | None,
-    quiet: bool,
-) -> None:
-    from eagrctl.data.prepare import prepare
-
-    part = _part(part_text)
-    name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")
-    output = output or DATA / name
-    with console.progress(quiet) as listener:
-        index = prepare(
-            source, output, aligner, all_cores() if workers is None else workers, partial, force, part, listener
-        )
-    console.index(index)
-    console.written([output / "index.json"])
-    if any(split.skipped or split.centred for split in index.splits.values()):
-        console.message(f"Samples that were skipped or centred are listed in {output / 'index.json'}")

@@ -7,7 +7,8 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
-from eagrctl.cli.options import Quiet, all_cores
+from eagrctl.cli.options import Quiet
+from eagrctl.workers import cores
 
 PER_WORKER = 500  # images that are worth a process of their own, which takes as long to start as they to score
 
@@ -97,7 +98,7 @@ def score(
             boundaries=bool(endings & WITH_BOUNDARIES),
             examples=bool(endings & WITH_EXAMPLES),
             keep_going=partial,
-            workers=min(all_cores(), 1 + len(truths.names) // PER_WORKER) if workers is None else workers,
+            workers=min(cores(), 1 + len(truths.names) // PER_WORKER) if workers is None else workers,
             listener=progress,
         )
     count = f"{whole.origin.images:,}"

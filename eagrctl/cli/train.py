@@ -1,40 +1,86 @@
-"""`eagrctl train`: a recipe and a prepared dataset -> a run with checkpoints."""
+"""`eagrctl train`: a recipe and a prepared dataset -> a run with checkpoints; and options that `ablate` shares."""
 
 import json
 import os
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import count_gpus
-from eagrctl.cli.options import RUNS, Data, Quiet
-from eagrctl.cli.work import Work, announce, chosen_recipe, readers_for, start_training
-from eagrctl.errors import TrainingError
+from eagrctl.cli.options import (
+    DATA,
+    RUNS,
+    CpuProcesses,
+    Data,
+    ManyGpus,
+    Quiet,
+    Recipe,
+    Settings,
+    count_gpus,
+    newest_dataset,
+    output_option,
+    spread,
+)
+from eagrctl.errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
+    from eagrctl import recipe as recipes
     from eagrctl.data.index import ShardIndex
-    from eagrctl.recipe import Recipe
     from eagrctl.training.run import Run
 
 
-def train(
-    recipe: Annotated[
-        str | None,
+@dataclass(frozen=True)
+class Options:
+    """What is trained on what, and in which processes."""
+
+    recipe: Recipe = None
+    data: Data = None
+    settings: Settings = None
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Short for --set train.seed=N.")] = None
+    gpus: ManyGpus = None
+    cpu_processes: CpuProcesses = None
+    micro_batch: Annotated[
+        int | None,
         typer.Option(
-            "--recipe", "-r", metavar="NAME|PATH", help="Recipe to follow. Default: the one named as the data."
+            "--micro-batch",
+            metavar="N",
+            min=1,
+            help="Images in a process's memory at once; gradients of a batch add up. Default: its share of the batch.",
         ),
-    ] = None,
-    data: Data = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The run's folder. Default: runs/RECIPE-TIME.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
-    ] = None,
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=0,
+            help="Processes that read samples, for each that trains. Default: 0 on the CPU, else up to 8.",
+        ),
+    ] = None
+    quiet: Quiet = False
+
+    @property
+    def overrides(self) -> list[str]:
+        """Lines of TOML that change the recipe."""
+        return [*(self.settings or []), *([] if self.seed is None else [f"train.seed={self.seed}"])]
+
+    def work(self, gpus: bool, processes: int) -> dict[str, Any]:
+        """What they say about the `Work` of every process."""
+        from eagrctl.training.start import readers_for
+
+        workers = readers_for(gpus, processes) if self.workers is None else self.workers
+        drawing = partial(console.progress, self.quiet)
+        return {"gpus": gpus, "workers": workers, "micro_batch": self.micro_batch, "drawing": drawing}
+
+
+@spread
+def train(
+    options: Options,
+    output: Annotated[Path | None, output_option("DIR", "The run's folder. Default: runs/RECIPE-TIME.")] = None,
     pretrained: Annotated[
         Path | None,
         typer.Option(
@@ -43,22 +89,9 @@ def train(
             help="Weights to start from: short for --set model.pretrained='\"FILE\"'. A ResNet or a whole network.",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Short for --set train.seed=N.")
-    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run at --output, or the newest one that is unfinished.")
     ] = False,
-    gpus: Annotated[
-        str | None,
-        typer.Option("--gpus", metavar="N|all", help="GPUs to train on; 0 is the CPU. Default: one if there is one."),
-    ] = None,
-    cpu_processes: Annotated[
-        int | None,
-        typer.Option(
-            "--cpu-processes", metavar="N", min=1, help="Train on the CPU, in N processes. Default with --gpus 0: 1."
-        ),
-    ] = None,
     nodes: Annotated[
         int, typer.Option("--nodes", metavar="N", min=1, help="Machines; start the same command on each.")
     ] = 1,
@@ -72,24 +105,6 @@ def train(
             "--max-restarts", metavar="N", min=0, help="Restart from the last checkpoint if a process dies, N times."
         ),
     ] = 0,
-    micro_batch: Annotated[
-        int | None,
-        typer.Option(
-            "--micro-batch",
-            metavar="N",
-            min=1,
-            help="Images in a process's memory at once; gradients of a batch add up. Default: its share of the batch.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=0,
-            help="Processes that read samples, for each that trains. Default: 0 on the CPU, else up to 8.",
-        ),
-    ] = None,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -97,7 +112,6 @@ def train(
             help="Write curves and pictures for TensorBoard into the run's folder, too. Needs eagrctl[tensorboard].",
         ),
     ] = False,
-    quiet: Quiet = False,
 ) -> None:
     """Train EAGRNet, validating after each epoch and keeping the best and the last checkpoint.
 
@@ -116,36 +130,27 @@ def train(
     """
     if nodes > 1 and not rendezvous:
         raise typer.BadParameter(f"--nodes {nodes} needs --rendezvous HOST:PORT, the same on each machine")
-    from eagrctl.training.batches import steps_of
     from eagrctl.training.launch import Places
-    from eagrctl.training.step import pieces_needed
+    from eagrctl.training.start import Work, start_training
     from eagrctl.training.tensorboard import require_tensorboard
     from eagrctl.training.world import world_in_environment
 
     joins = world_in_environment()
-    on_gpus, processes = count_gpus(gpus, cpu_processes, own=not joins)
+    on_gpus, processes = count_gpus(options.gpus, options.cpu_processes, starts=not joins)
     world = int(os.environ["WORLD_SIZE"]) if joins else processes * nodes
     if resume:
-        if recipe or settings or pretrained or seed is not None:
-            raise TrainingError(
-                "--resume continues with the run's own recipe: drop --recipe, --set, --pretrained and --seed"
-            )
-        chosen, index, run = _continued(data, output)
+        recipe, data, run = _continued(options, pretrained, output)
     else:
-        overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
-        if pretrained is not None:
-            overrides.append(f"model.pretrained={json.dumps(str(pretrained))}")
-        chosen, index, run, resume = _begun(recipe, overrides, data, output)
+        recipe, data, run, resume = _begun(options, pretrained, output)
     if tensorboard:
         require_tensorboard()
-    pieces_needed(chosen.train.batch, world, micro_batch)
-    steps_of(chosen, index)
-    readers = readers_for(workers, on_gpus, processes)
-    work = Work(chosen, index.root, run.folder, on_gpus, readers, micro_batch, resume, quiet, tensorboard)
-    if not joins or os.environ["RANK"] == "0":
-        announce(work, world)
+    work = Work(recipe, data, run.folder, resume=resume, tensorboard=tensorboard, **options.work(on_gpus, processes))
+    work.check(world)
+    first = not joins or os.environ["RANK"] == "0"
+    if first:
+        work.announce(world)
     finished = start_training(work, None if joins else Places(processes, nodes, rendezvous, max_restarts))
-    if joins and os.environ["RANK"] != "0":
+    if not first:
         return
     console.written(path for path in (run.best, run.last, run.metrics) if path.is_file())
     if not finished:
@@ -155,27 +160,56 @@ def train(
         raise typer.Exit(130)
 
 
+def chosen_recipe(options: Options, overrides: list[str]) -> tuple[str, "recipes.Recipe", "ShardIndex"]:
+    """The recipe that is asked for, by name or path and as it is, and the data; each is the other's default.
+
+    Without a recipe, it is the one named as the data; without data either, the data is the newest.
+
+    Raises:
+        RecipeError: no such recipe, or it cannot be read.
+        ShardError: no such data.
+    """
+    from eagrctl.data.index import ShardIndex
+    from eagrctl.recipe import find_recipe, load_recipe, recipe_names
+
+    if options.recipe is not None:
+        chosen = load_recipe(find_recipe(options.recipe), overrides)
+        return options.recipe, chosen, ShardIndex.load(options.data or DATA / chosen.dataset)
+    index = ShardIndex.load(options.data or newest_dataset())
+    name = index.provenance.dataset
+    if name not in recipe_names():
+        raise RecipeError(
+            f"no recipe is named after {index.root}, a dataset of the kind {name!r}: choose one with --recipe, "
+            f"such as celebamask-hq-small on a CPU (there are {', '.join(recipe_names())})"
+        )
+    return name, load_recipe(find_recipe(name), overrides), index
+
+
 def _begun(
-    recipe: str | None, overrides: list[str], data: Path | None, output: Path | None
-) -> tuple["Recipe", "ShardIndex", "Run", bool]:
+    options: Options, pretrained: Path | None, output: Path | None
+) -> tuple["recipes.Recipe", Path, "Run", bool]:
     """Recipe, data and run; and whether the run is an unfinished one of the same recipe and data, to be continued."""
     from eagrctl.training.run import Run, same_unfinished
 
-    recipe, chosen, index = chosen_recipe(recipe, overrides, data)
-    name = Path(recipe).stem
+    weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
+    named, chosen, index = chosen_recipe(options, options.overrides + weights)
+    name = Path(named).stem
     if unfinished := same_unfinished(chosen, index.root, output, RUNS, name):
         console.message(
             f"{unfinished.folder} is an unfinished run of this very recipe and dataset: going on with it"
             + ("" if output else " (--output names another run)")
         )
-        return chosen, index, unfinished, True
-    return chosen, index, Run(output or RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
+        return chosen, index.root, unfinished, True
+    return chosen, index.root, Run(output or RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
 
 
-def _continued(data: Path | None, output: Path | None) -> tuple["Recipe", "ShardIndex", "Run"]:
-    from eagrctl.data.index import ShardIndex
+def _continued(options: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run"]:
     from eagrctl.recipe import load_recipe
     from eagrctl.training.run import unfinished_run
 
+    if options.recipe or options.overrides or pretrained:
+        raise TrainingError(
+            "--resume continues with the run's own recipe: drop --recipe, --set, --pretrained and --seed"
+        )
     run = unfinished_run(output, RUNS)
-    return load_recipe(run.recipe), ShardIndex.load(data or run.data()), run
+    return load_recipe(run.recipe), options.data or run.data(), run

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.device import choose_device
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice
 from eagrctl.files import require_writable
@@ -66,7 +65,7 @@ def visualise(
     """
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.drawing.pictures import save_picture
-    from eagrctl.inference.predict import Segmenter as Network
+    from eagrctl.inference.predict import Segmenter
     from eagrctl.paper.response_figure import SIDE, response_figure
     from eagrctl.paper.responses import find_module, respond
     from eagrctl.training.run import find_checkpoint
@@ -74,7 +73,7 @@ def visualise(
     require_writable(output, ".png")
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
-    network = Network.of(loaded, choose_device(gpus))
+    network = Segmenter.of(loaded, choose_device(gpus))
     name, found = find_module(network.network, module and module.value, str(path))
     chosen = _vertices(vertices, found.project.pooling)
     # A network of small input sees a photo that is shrunk again: the figure need not be as coarse.

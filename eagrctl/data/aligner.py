@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ from eagrctl.data.align import (
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.sample import AlignedSample, Sample
 from eagrctl.data.shards import digest
-from eagrctl.errors import AlignmentError, NoFaceError
+from eagrctl.errors import AlignmentError, DataError, NoFaceError
 
 if TYPE_CHECKING:
     from eagrctl.faces.landmarks import DlibLandmarks
@@ -103,6 +104,30 @@ class Detected:
         near = None if sample.landmarks is None else _move(sample.landmarks, invert(to_source))
         found = self.finder.find(sample.image, near)
         return None if found is None else _move(found, to_source)
+
+
+def landmark_source(name: str, predictor: Path | None = None) -> LandmarkSource:
+    """Landmarks as "annotated" by the dataset, as "dlib" finds them, or from a file.
+
+    Args:
+        name: one of these words, or the path of a file of lines `NAME x1 y1 ... x5 y5`.
+        predictor: dlib's landmark predictor; `find_predictor` says which one None takes.
+
+    Raises:
+        DataError: neither, or a file that cannot be read.
+        AlignmentError: dlib's predictor cannot be read.
+    """
+    from eagrctl.faces.landmark_file import read_landmarks
+    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
+
+    if name == "annotated":
+        return Annotated()
+    if name == "dlib":
+        return Detected(DlibLandmarks(find_predictor(predictor)))
+    path = Path(name)
+    if not path.is_file():
+        raise DataError(f"--landmarks {name} is neither annotated nor dlib nor a file: give one of them")
+    return Listed(read_landmarks(path), f"from {path.name}")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ nothing has to be sent from process to process. On a CPU, each thread runs the n
 sharing every convolution out among the cores wastes their time when these have other things to do, too.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from eagrctl.arrays import Pixels
 from eagrctl.parsing.parsed import Failed, ParsedFace
 from eagrctl.parsing.placing import Placed
+from eagrctl.workers import cores
 
 Image = TypeVar("Image")
 
@@ -104,9 +104,9 @@ class Pipeline(Generic[Image]):
         self._stopped = Event()
         self._on_cpu = device.type == "cpu"
         self._batch = min(batch, FACES_PER_CORE) if self._on_cpu else batch
-        cores = torch.get_num_threads() if self._on_cpu else os.cpu_count() or 1
-        self._workers = workers or min(cores, MOST_THREADS)
-        self._cores = max(1, cores // self._workers) if self._on_cpu else torch.get_num_threads()
+        available = torch.get_num_threads() if self._on_cpu else cores()
+        self._workers = workers or min(available, MOST_THREADS)
+        self._cores = max(1, available // self._workers) if self._on_cpu else torch.get_num_threads()
 
     def run(self, images: Iterator[Image]) -> Iterator[tuple[Seen | Failed, list[ParsedFace]]]:
         """What was seen in each image, in order, with its parsed faces."""

@@ -18,6 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from eagrctl.errors import EagrctlError, TrainingError
+from eagrctl.workers import cores
 
 STOPPED = 130  # exit code of a process that was told to stop, and did
 PATIENCE = 3.0  # seconds that a process waits to be ended after it has lost another one
@@ -62,7 +63,7 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
     # After a restart, processes found addresses of those before in the shared store, and could not connect.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     # Each process would else take all cores, and those of the others with them.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // places.processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // places.processes)))
     config = LaunchConfig(
         min_nodes=places.nodes,
         max_nodes=places.nodes,
@@ -148,7 +149,3 @@ def _cause(error: ChildFailedError, said: Path) -> str | None:
     # When one process stops, the others lose their connection to it; those have nothing to say.
     spoke = rank if rank in words else min(words)
     return f"rank {spoke}: {words[spoke]}"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

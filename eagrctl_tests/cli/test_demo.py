@@ -18,7 +18,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(demo, name, count)
     small = load_recipe(find_recipe("synthetic-small"), [*TINY, "train.epochs=1"])
     monkeypatch.setattr("eagrctl.recipe.load_recipe", lambda path: small)
-    monkeypatch.setattr(demo, "all_cores", lambda: 1)
+    monkeypatch.setattr(demo, "cores", lambda: 1)
 
 
 @pytest.mark.usefixtures("quick")

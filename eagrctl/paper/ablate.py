@@ -1,0 +1,159 @@
+"""An ablation from its beginning to its end: every variant trained and scored, tables written, pictures drawn."""
+
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eagrctl.drawing.pictures import save_picture
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Notice
+from eagrctl.paper.ablation import Ablation
+from eagrctl.paper.ablation_rows import tables_of
+from eagrctl.paper.ablation_tables import write_tables
+from eagrctl.paper.estimate import flops_of, time_steps
+from eagrctl.paper.variants import Training
+from eagrctl.training.launch import Places
+from eagrctl.training.start import Work, start_training
+from eagrctl.training.world import world_in_environment
+
+
+def check_ablation(ablation: Ablation, work: Work, places: Places) -> None:
+    """Find out what cannot work before anything is trained.
+
+    Raises:
+        EagrctlError: something cannot.
+    """
+    if world_in_environment():
+        raise EagrctlError("ablate starts its processes itself: give it --gpus N, without torchrun or srun")
+    ablation.index.split(ablation.split)
+    work.check(places.processes)
+    ablation.check()
+
+
+def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str, str]:
+    """Bring every training to its end, and its scores into the tables. What is finished is left as it is.
+
+    Args:
+        ablation: what is planned.
+        work: where it is done; recipe and folder are those of each training.
+        places: the processes of each.
+
+    Returns:
+        Why some failed, by name; the others have been trained all the same.
+
+    Raises:
+        KeyboardInterrupt: the user wants to stop.
+    """
+    failed: dict[str, str] = {}
+    trainings = ablation.plan.trainings
+    for number, training in enumerate(trainings, start=1):
+        if ablation.scores(training) is not None:
+            continue
+        changes = ", ".join(ablation.plan.changes(training)) or "the recipe's own network"
+        _tell(work, f"{number} of {len(trainings)}, {training.name}: {changes}")
+        try:
+            _train(ablation, training, work, places)
+            with work.drawing() as listener:
+                ablation.evaluate(training, work.device, listener)
+        except EagrctlError as error:
+            failed[training.name] = str(error)
+        except Exception as error:  # a bug in one variant, or a library's error, is no reason to lose the others
+            _tell(work, traceback.format_exc(), warning=True)
+            failed[training.name] = f"{type(error).__name__}: {error}"
+        else:
+            write_tables(ablation, tables_of(ablation))
+            continue
+        _tell(work, f"{training.name} failed ({failed[training.name]}); going on with the others")
+    return failed
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a training still has to do.
+
+    Attributes:
+        training: which.
+        steps: those it has not taken yet.
+        flops: of its network's forward pass on one image.
+        seconds: that it still takes, evaluation included; None where no steps were timed.
+    """
+
+    training: Training
+    steps: int
+    flops: int
+    seconds: float | None
+
+
+def what_is_left(ablation: Ablation, work: Work, places: Places, timed: int) -> tuple[list[Left], str]:
+    """What each training of an ablation still has to do; nothing is written.
+
+    Args:
+        ablation: what is planned.
+        work: where it is to be done.
+        places: in which processes.
+        timed: steps of the first network that the estimate rests on; 0 makes none.
+
+    Returns:
+        In the order of the plan; and how the time was estimated, in words, empty where it was not.
+    """
+    index, trainings = ablation.index, ablation.plan.trainings
+    scored = [ablation.scores(training) is not None for training in trainings]
+    step_time = None
+    if timed and not all(scored):
+        with work.drawing() as listener:
+            step_time = time_steps(
+                trainings[0].name,
+                trainings[0].recipe,
+                index,
+                work.device,
+                timed,
+                places.processes if work.gpus else 1,
+                work.micro_batch,
+                listener,
+            )
+    found = []
+    for training, done in zip(trainings, scored, strict=True):
+        flops, steps, seconds = flops_of(training.recipe, index), ablation.steps_left(training), None
+        if step_time is not None:
+            seconds = 0.0 if done else step_time.of(training.recipe, flops, steps, index, ablation.split)
+        found.append(Left(training, steps, flops, seconds))
+    return found, "" if step_time is None else step_time.how
+
+
+def write_results(ablation: Ablation, work: Work, faces: int) -> list[Path]:
+    """Write the tables and the pictures of what is finished; nothing where nothing is.
+
+    Args:
+        ablation: what was trained.
+        work: where networks run.
+        faces: in each picture; 0 draws none.
+
+    Returns:
+        The files.
+    """
+    tables = tables_of(ablation)
+    if not any(row.ours for rows in tables.values() for row in rows):
+        return []
+    written = write_tables(ablation, tables)
+    for study in ablation.plan.studies if faces else ():
+        with work.drawing() as listener:
+            picture = ablation.picture(study, faces, work.device, listener)
+        if picture is not None:
+            save_picture(picture, ablation.folder / study.picture)
+            written.append(ablation.folder / study.picture)
+    return written
+
+
+def _train(ablation: Ablation, training: Training, work: Work, places: Places) -> None:
+    if ablation.run(training).finished():
+        return
+    resume = ablation.begin(training)
+    own = replace(work, recipe=training.recipe, folder=ablation.run(training).folder, resume=resume)
+    own.announce(places.processes)
+    if not start_training(own, places):
+        raise KeyboardInterrupt
+
+
+def _tell(work: Work, text: str, warning: bool = False) -> None:
+    with work.drawing() as listener:
+        listener(Notice(text, warning))

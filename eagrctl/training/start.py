@@ -1,0 +1,136 @@
+"""A training in as many processes as it is to have, from its beginning or from where it stopped."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from eagrctl.data.index import ShardIndex
+from eagrctl.events import Drawing, Notice, undrawn
+from eagrctl.recipe import Recipe
+from eagrctl.training import loop
+from eagrctl.training.batches import steps_of
+from eagrctl.training.launch import Places, launch
+from eagrctl.training.run import Run
+from eagrctl.training.step import pieces_needed
+from eagrctl.training.world import World, joined
+from eagrctl.weights.start import pretrained_file
+from eagrctl.workers import cores
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every process of a training is told.
+
+    Attributes:
+        recipe: what to train.
+        data: the prepared dataset.
+        folder: the run's.
+        gpus: whether to train on GPUs.
+        workers: processes that read samples for each.
+        micro_batch: the most images at once in each; None is all of its share.
+        resume: whether the run goes on.
+        tensorboard: whether to write for TensorBoard.
+        drawing: draws what happens in the first process.
+    """
+
+    recipe: Recipe
+    data: Path
+    folder: Path
+    gpus: bool
+    workers: int = 0
+    micro_batch: int | None = None
+    resume: bool = False
+    tensorboard: bool = False
+    drawing: Drawing = undrawn
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes, if it is the only one."""
+        return torch.device("cuda" if self.gpus else "cpu")
+
+    def check(self, processes: int) -> None:
+        """Refuse what cannot work, before anything is written.
+
+        Args:
+            processes: on all machines.
+
+        Raises:
+            TrainingError: too few samples, or a batch that cannot be shared out.
+            ShardError: no such data.
+        """
+        pieces_needed(self.recipe.train.batch, processes, self.micro_batch)
+        steps_of(self.recipe, ShardIndex.load(self.data))
+
+    def announce(self, processes: int) -> None:
+        """Tell what begins.
+
+        Args:
+            processes: on all machines.
+        """
+        model, size = self.recipe.model, self.recipe.input.size
+        kind = "GPU" if self.gpus else "CPU"
+        alone = f"the {kind}"
+        where = alone if processes == 1 else f"{processes} GPUs" if self.gpus else f"the CPU in {processes} processes"
+        verb = "Going on with" if self.resume else "Training"
+        network = f"EAGRNet ({model.backbone}, width {model.width:g}, {size} x {size})"
+        with self.drawing() as listener:
+            listener(Notice(f"{verb} {network} on {self.data}, on {where}, into {self.folder}"))
+            if not self.gpus and model.width >= 1:
+                slow = "At full width a step takes minutes on a CPU"
+                listener(Notice(f"{slow}; recipes that end in -small are made for CPUs."))
+
+
+def readers_for(gpus: bool, processes: int) -> int:
+    """Processes that read samples for each that trains: 0 on the CPU, else up to 8."""
+    return min(8, max(1, cores() // processes)) if gpus else 0
+
+
+def start_training(work: Work, places: Places | None) -> bool:
+    """Train, or go on training, in as many processes as there are to be.
+
+    Args:
+        work: what every process is told.
+        places: the processes to start; None where somebody else has started them, and this is one of them.
+
+    Returns:
+        Whether it came to its end; False where it was interrupted, and saved.
+
+    Raises:
+        EagrctlError: it cannot start or go on.
+    """
+    if places is None:
+        return _train_in_world(work)
+    if not work.resume:
+        # Here, where there is time for it: processes that train together wait for one another ten minutes at most.
+        with work.drawing() as listener:
+            pretrained_file(work.recipe, listener)
+    if places.processes * places.nodes > 1 or places.restarts:
+        return launch(_train_in_world, (work,), places)
+    return _train(work, World(work.device))
+
+
+def _train_in_world(work: Work) -> bool:
+    """Train in this process, one of several."""
+    with joined(work.gpus) as world:
+        return _train(work, world)
+
+
+def _train(work: Work, world: World) -> bool:
+    # Under torchrun, each process has named a run by its own clock.
+    work = replace(work, folder=Path(world.told(str(work.folder))), resume=world.told(work.resume))
+    run = Run(work.folder)
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and run.last.is_file()
+    with work.drawing() if world.first else undrawn() as listener:
+        return loop.train(
+            work.recipe,
+            ShardIndex.load(work.data),
+            run,
+            world,
+            work.workers,
+            work.micro_batch,
+            work.resume or again,
+            work.tensorboard,
+            listener,
+        )
