@@ -5,19 +5,33 @@ paths and workers are no science: they are flags of the command line.
 """
 
 import json
-import tomllib
-import types
-import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, Field
+
+from eagrctl.documents import Count, Flag, Number, Whole, Written, check, plain, read_toml, toml_table
 from eagrctl.errors import RecipeError, did_you_mean
 
 
+def _in_order(factors: tuple[float, float]) -> tuple[float, float]:
+    if factors[0] > factors[1]:
+        raise ValueError("must be [low, high]")
+    return factors
+
+
+AboveZero = Annotated[Number, Field(gt=0)]
+Weight = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+BelowOne = Annotated[Number, Field(ge=0, lt=1)]
+Channels = Annotated[Whole, Field(ge=1, le=4096)]
+Factors = Annotated[tuple[AboveZero, AboveZero], AfterValidator(_in_order)]
+
+
 @dataclass(frozen=True)
-class ModelRecipe:
+class ModelRecipe(Written):
     """The network (paper, section 4.2): see `eagrctl.network.eagrnet.EAGRNet`, which says what each switch leaves.
 
     Attributes:
@@ -39,28 +53,21 @@ class ModelRecipe:
     stride: str
     residual: str
     pretrained: str
-    width: float
-    edge: bool
-    graph: bool
-    reasoning: bool
-    sampling: bool
-    deployment: int
-    pooling: int
-    high_k: int
-    high_t: int
-    low_k: int
-    low_t: int
-
-    def __post_init__(self) -> None:
-        _require(0 < self.width <= 4, "model.width", "above 0 and at most 4", self.width)
-        _require(0 <= self.deployment <= 3, "model.deployment", "0, 1, 2 or 3 modules", self.deployment)
-        _require(3 <= self.pooling <= 32, "model.pooling", "from 3 to 32", self.pooling)
-        for name in ("high_k", "high_t", "low_k", "low_t"):
-            _require(getattr(self, name) >= 1, f"model.{name}", "at least 1", getattr(self, name))
+    width: Annotated[Number, Field(gt=0, le=4)]
+    edge: Flag
+    graph: Flag
+    reasoning: Flag
+    sampling: Flag
+    deployment: Annotated[Whole, Field(ge=0, le=3)]
+    pooling: Annotated[Whole, Field(ge=3, le=32)]
+    high_k: Channels
+    high_t: Channels
+    low_k: Channels
+    low_t: Channels
 
 
 @dataclass(frozen=True)
-class InputRecipe:
+class InputRecipe(Written):
     """What the network is shown.
 
     Attributes:
@@ -68,17 +75,13 @@ class InputRecipe:
         mean, std: channel statistics, in RGB order, of pixels scaled to 0..1.
     """
 
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        _require(33 <= self.size <= 4096, "input.size", "from 33 to 4096", self.size)
-        _require(min(self.std) > 0, "input.std", "above 0", self.std)
+    size: Annotated[Whole, Field(ge=33, le=4096)]
+    mean: tuple[Number, Number, Number]
+    std: tuple[AboveZero, AboveZero, AboveZero]
 
 
 @dataclass(frozen=True)
-class AugmentRecipe:
+class AugmentRecipe(Written):
     """Augmentation (paper, section 4.1): see `eagrctl.data.augment.Augmentation`.
 
     Attributes:
@@ -91,36 +94,24 @@ class AugmentRecipe:
         colour: brightness, contrast and saturation change by factors in 1 - colour .. 1 + colour. Not in the paper.
     """
 
-    distribution: str
-    rotation: float
-    rotated: float
-    scale: tuple[float, float]
-    mirror: bool
-    colour: float
-
-    def __post_init__(self) -> None:
-        laws = ("uniform", "normal")
-        _require(self.distribution in laws, "augment.distribution", " or ".join(map(repr, laws)), self.distribution)
-        _require(0 <= self.rotation <= 180, "augment.rotation", "from 0 to 180 degrees", self.rotation)
-        _require(0 <= self.rotated <= 1, "augment.rotated", "from 0 to 1", self.rotated)
-        _require(0 < self.scale[0] <= self.scale[1], "augment.scale", "[low, high] with 0 < low <= high", self.scale)
-        _require(0 <= self.colour < 1, "augment.colour", "from 0 to below 1", self.colour)
+    distribution: Literal["uniform", "normal"]
+    rotation: Annotated[Number, Field(ge=0, le=180)]
+    rotated: Share
+    scale: Factors
+    mirror: Flag
+    colour: BelowOne
 
 
 @dataclass(frozen=True)
-class LossRecipe:
+class LossRecipe(Written):
     """The weights of Eq. 7: `edge` is lambda_1, `ba_loss` is lambda_2. 0 switches a term off, as Table 1 does."""
 
-    edge: float
-    ba_loss: float
-
-    def __post_init__(self) -> None:
-        for name in ("edge", "ba_loss"):
-            _require(getattr(self, name) >= 0, f"loss.{name}", "0 or more", getattr(self, name))
+    edge: Weight
+    ba_loss: Weight
 
 
 @dataclass(frozen=True)
-class TrainRecipe:
+class TrainRecipe(Written):
     """SGD with polynomial decay (paper, section 4.2).
 
     Attributes:
@@ -138,36 +129,23 @@ class TrainRecipe:
         checkpointing: keep fewer activations and compute them again, which saves memory and changes nothing else.
     """
 
-    seed: int
-    epochs: int
-    batch: int
-    rate: float
-    momentum: float
-    weight_decay: float
-    power: float
-    warm_up: int
-    average: float
-    precision: str
-    compile: bool
-    checkpointing: bool
-
-    def __post_init__(self) -> None:
-        _require(self.seed >= 0, "train.seed", "0 or more", self.seed)
-        _require(self.epochs >= 1, "train.epochs", "at least 1", self.epochs)
-        # The pyramid's 1 x 1 level has one value per image and channel: batch norm has no variance over one image.
-        _require(self.batch >= 2, "train.batch", "at least 2 (batch norm needs two images)", self.batch)
-        _require(self.rate > 0, "train.rate", "above 0", self.rate)
-        _require(0 <= self.momentum < 1, "train.momentum", "from 0 to below 1", self.momentum)
-        _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
-        _require(self.power >= 0, "train.power", "0 or more", self.power)
-        _require(self.warm_up >= 0, "train.warm_up", "0 steps or more", self.warm_up)
-        _require(0 <= self.average < 1, "train.average", "from 0 to below 1", self.average)
-        kinds = ("float32", "tf32", "bf16")
-        _require(self.precision in kinds, "train.precision", " or ".join(map(repr, kinds)), self.precision)
+    seed: Count
+    epochs: Annotated[Whole, Field(ge=1)]
+    # The pyramid's 1 x 1 level has one value per image and channel: batch norm has no variance over one image.
+    batch: Annotated[Whole, Field(ge=2, description="batch norm needs two images")]
+    rate: AboveZero
+    momentum: BelowOne
+    weight_decay: Weight
+    power: Weight
+    warm_up: Count
+    average: BelowOne
+    precision: Literal["float32", "tf32", "bf16"]
+    compile: Flag
+    checkpointing: Flag
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Written):
     """A whole run.
 
     Attributes:
@@ -213,20 +191,12 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         RecipeError: unreadable or not TOML; a key that is unknown, missing or mistyped; a value out of range.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"cannot read recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path} is not TOML: {error}") from error
+    table = read_toml(path, dict[str, Any], RecipeError)
+    remedy = (
+        "write it as key=value, such as train.rate=2e-3 or model.backbone='\"resnet50\"' (strings keep their quotes)"
+    )
     for override in overrides:
-        try:
-            _merge(table, tomllib.loads(override))
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(
-                f"--set {override!r} is not TOML: write it as key=value, such as train.rate=2e-3 "
-                f"or model.backbone='\"resnet50\"' (strings keep their quotes)"
-            ) from error
+        _merge(table, toml_table(override, f"--set {override}", RecipeError, remedy))
     return recipe_from_dict(table, source=str(path))
 
 
@@ -236,18 +206,19 @@ def recipe_from_dict(table: Mapping[str, Any], source: str) -> Recipe:
     Raises:
         RecipeError: a key that is unknown, missing or mistyped; a value out of range.
     """
-    recipe: Recipe = _build(Recipe, table, source, prefix="")
-    return recipe
+    return check(table, Recipe, source, RecipeError)
+
+
+def changed(recipe: Recipe, **values: Any) -> Recipe:
+    """The recipe with other values, such as `train={"batch": 8}`, which are checked like a file's; RecipeError."""
+    table = plain(recipe)
+    _merge(table, values)
+    return recipe_from_dict(table, "the recipe")
 
 
 def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as nested dictionaries of plain values: what a checkpoint holds."""
-    return {
-        name: {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}
-        if isinstance(value, dict)
-        else value
-        for name, value in asdict(recipe).items()
-    }
+    return plain(recipe)
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
@@ -266,50 +237,6 @@ def _shipped() -> Path:
     package = Path(__file__).parent
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
-
-
-def _build(kind: Any, table: Mapping[str, Any], source: str, prefix: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    for key in table:
-        if key not in names:
-            raise RecipeError(f"{source}: unknown key '{prefix}{key}'{did_you_mean(key, names)}")
-    values: dict[str, Any] = {}
-    for name in names:
-        key, hint = f"{prefix}{name}", hints[name]
-        if name not in table:
-            what = "section" if is_dataclass(hint) else "key"
-            raise RecipeError(f"{source}: missing {what} '{key}'; a recipe is whole, so add it")
-        if is_dataclass(hint):
-            if not isinstance(table[name], Mapping):
-                raise RecipeError(f"{source}: '{key}' must be a section, [{key}]")
-            values[name] = _build(hint, table[name], source, f"{key}.")
-        else:
-            values[name] = _value(table[name], hint, key, source)
-    try:
-        return kind(**values)
-    except RecipeError as error:
-        raise RecipeError(f"{source}: {error}") from None
-
-
-def _value(value: Any, hint: Any, key: str, source: str) -> Any:
-    if isinstance(hint, types.GenericAlias):
-        parts = typing.get_args(hint)
-        if isinstance(value, list | tuple) and len(value) == len(parts):
-            return tuple(_value(item, part, key, source) for item, part in zip(value, parts, strict=True))
-        raise RecipeError(f"{source}: '{key}' must be a list of {len(parts)} numbers, not {value!r}")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    # In Python True is an integer; in a recipe it is a mistake.
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        wanted = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[hint]
-        raise RecipeError(f"{source}: '{key}' must be {wanted}, not {value!r}")
-    return value
-
-
-def _require(holds: bool, key: str, rule: str, value: object) -> None:
-    if not holds:
-        raise RecipeError(f"'{key}' must be {rule}, not {value}")
 
 
 def _merge(table: dict[str, Any], override: Mapping[str, Any]) -> None:

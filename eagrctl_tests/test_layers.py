@@ -14,6 +14,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors __init__",
         "arrays events files workers",
+        "documents",
         "tensorfile",
         "recipe",
         "network faces",

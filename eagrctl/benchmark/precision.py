@@ -4,7 +4,6 @@ import gc
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
@@ -15,7 +14,7 @@ from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.paper.complexity import count_flops
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, changed
 from eagrctl.training.world import World
 
 
@@ -31,7 +30,7 @@ def precisions(
     """Training in this process, plainly first, then in each precision, each with a fresh network."""
 
     def variant(precision: str, compile: bool = False) -> Recipe:  # noqa: A002  # the recipe's name for it
-        return replace(recipe, train=replace(recipe.train, precision=precision, compile=compile))
+        return changed(recipe, train={"precision": precision, "compile": compile})
 
     ways = {"float32, plain": variant("float32"), "tf32": variant("tf32"), "bf16": variant("bf16")}
     if compiled:
@@ -40,9 +39,8 @@ def precisions(
     for name, way in ways.items():
 
         def measure(batch: int, name: str = name, way: Recipe = way) -> Timing:
-            smaller = replace(way, train=replace(way.train, batch=batch))
             return time_steps(
-                smaller,
+                changed(way, train={"batch": batch}),
                 index,
                 World(device),
                 steps,

@@ -16,7 +16,7 @@ from eagrctl.benchmark.steps import Speed, Timing, time_steps
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, Progress, ignore
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, changed
 from eagrctl.training.interrupts import interrupts
 from eagrctl.training.launch import Places, launch
 from eagrctl.training.world import World, joined
@@ -123,7 +123,7 @@ def _timed(trial: Trial, folder: Path, listener: Listener) -> Timing:
         torch.cuda.set_device(local)
     world = World(torch.device("cuda", local) if trial.gpus else torch.device("cpu"))
     batch = len(replace(world, rank=rank, size=size).share(range(trial.recipe.train.batch)))
-    recipe = replace(trial.recipe, train=replace(trial.recipe.train, batch=batch))
+    recipe = changed(trial.recipe, train={"batch": batch})
     return timed(recipe, world=world, meet=partial(_meet, folder, rank, size, listener))
 
 

@@ -16,7 +16,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +36,7 @@ from eagrctl.export.exported import OnnxNetwork, TorchNetwork
 from eagrctl.files import replacing
 from eagrctl.inference.predict import Segmenter
 from eagrctl.network.norm import resize
-from eagrctl.recipe import InputRecipe
+from eagrctl.recipe import InputRecipe, changed
 
 Kind = Literal["onnx", "torch"]
 ENDINGS: Mapping[Kind, str] = {"onnx": ".onnx", "torch": ".pt2"}
@@ -94,7 +93,7 @@ def export_checkpoint(
         EagrctlError: the file would differ too much, or cannot be written.
     """
     checkpoint = load_checkpoint(source)
-    recipe = replace(checkpoint.recipe.input, size=size or checkpoint.recipe.input.size)
+    recipe = changed(checkpoint.recipe, input={"size": size or checkpoint.recipe.input.size}).input
     if recipe != checkpoint.recipe.input:
         trained = checkpoint.recipe.input.size
         listener(Notice(f"The network was trained at {trained} x {trained}: how good it is at another size is unknown"))

@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.paper.memory import TrainingMemory, inference_memory, training_memory
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, changed
 
 # What FLOPs are told apart by, and where each is in `EAGRNet`; together they are the whole network.
 MODULES = {
@@ -109,7 +109,7 @@ def figure_4(recipe: Recipe) -> dict[str, Recipe]:
     """The four models of Fig. 4, by their names there; the last is the recipe's own network ("Ours")."""
 
     def without(**switches: Any) -> Recipe:
-        return replace(recipe, model=replace(recipe.model, **switches))
+        return changed(recipe, model=switches)
 
     return {
         "Baseline": without(edge=False, graph=False),
@@ -167,7 +167,7 @@ def measure(
         done += 1
 
     def build(checkpointing: bool = False) -> EAGRNet:
-        return build_network(replace(recipe, train=replace(recipe.train, checkpointing=checkpointing)), classes)
+        return build_network(changed(recipe, train={"checkpointing": checkpointing}), classes)
 
     advance()
     with torch.device("meta"):

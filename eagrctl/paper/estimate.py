@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -12,7 +12,7 @@ from eagrctl.data.dataset import FaceDataset
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.paper.complexity import count_flops, describe
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, changed
 from eagrctl.training.step import Stepper
 from eagrctl.training.world import World
 
@@ -84,7 +84,7 @@ def time_steps(
         while share // math.ceil(share / micro_batch) < 2:
             micro_batch += 1
     # Compiling takes minutes, which is not what is asked; a step is then faster than this estimate.
-    recipe = replace(recipe, train=replace(recipe.train, batch=share, compile=False))
+    recipe = changed(recipe, train={"batch": share, "compile": False})
     network = build_network(recipe, len(index.classes)).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     stepper = Stepper(recipe, network, index.labels, World(device), steps + 1, micro_batch)

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from eagrctl.errors import RecipeError
-from eagrctl.recipe import Recipe, load_recipe, recipe_to_dict
+from eagrctl.recipe import Recipe, changed, load_recipe, recipe_to_dict
 from eagrctl.scoring.published_ablations import (
     BA_LOSS,
     COMPONENTS,
@@ -219,11 +220,9 @@ def recipe_changes(base: Recipe, other: Recipe) -> tuple[str, ...]:
 
 def _essence(recipe: Recipe) -> Recipe:
     """The recipe with every switch at rest that its network takes no notice of: equal essences train alike."""
-    model, loss = recipe.model, recipe.loss
-    if not model.graph or not model.deployment:
-        model = replace(model, graph=False, deployment=0, sampling=True, reasoning=False, pooling=3)
-    elif not model.sampling:
-        model = replace(model, reasoning=False, pooling=3)
-    if not model.edge:
-        loss = replace(loss, edge=0.0)
-    return replace(recipe, model=model, loss=loss)
+    model: dict[str, Any] = {}
+    if not recipe.model.graph or not recipe.model.deployment:
+        model = {"graph": False, "deployment": 0, "sampling": True, "reasoning": False, "pooling": 3}
+    elif not recipe.model.sampling:
+        model = {"reasoning": False, "pooling": 3}
+    return changed(recipe, model=model, loss={} if recipe.model.edge else {"edge": 0.0})

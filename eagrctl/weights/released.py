@@ -10,13 +10,12 @@ What differs, and how it is made equal (facts, section 1):
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 
 from eagrctl.checkpoint import build_network
 from eagrctl.errors import CheckpointError
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, changed
 from eagrctl.weights.conversion import Conversion, Entry, convert, layer, norm
 from eagrctl.weights.resnet import backbone_name, resnet_entries
 
@@ -50,28 +49,27 @@ def from_released(state: Mapping[str, torch.Tensor], base: Recipe, source: str) 
         return int(state[key].shape[0])
 
     mean, deviation = BLUE_GREEN_RED
-    recipe = replace(
+    recipe = changed(
         base,
-        model=replace(
-            base.model,
-            backbone=backbone_name(state, source),
-            stem="deep",
-            stride="3x3",
-            residual="activated",
-            pretrained="none",
-            width=1.0,
-            edge=True,
-            graph=True,
-            reasoning=True,
-            sampling=True,
-            deployment=2,
-            pooling=_pooling(outputs("block1.gcn.conv1.weight"), source),
-            high_k=outputs("block1.conv_state.weight"),
-            high_t=outputs("block1.conv_proj.weight"),
-            low_k=outputs("block2.conv_state.weight"),
-            low_t=outputs("block2.conv_proj.weight"),
-        ),
-        input=replace(base.input, size=473, mean=mean[::-1], std=deviation[::-1]),
+        model={
+            "backbone": backbone_name(state, source),
+            "stem": "deep",
+            "stride": "3x3",
+            "residual": "activated",
+            "pretrained": "none",
+            "width": 1.0,
+            "edge": True,
+            "graph": True,
+            "reasoning": True,
+            "sampling": True,
+            "deployment": 2,
+            "pooling": _pooling(outputs("block1.gcn.conv1.weight"), source),
+            "high_k": outputs("block1.conv_state.weight"),
+            "high_t": outputs("block1.conv_proj.weight"),
+            "low_k": outputs("block2.conv_state.weight"),
+            "low_t": outputs("block2.conv_proj.weight"),
+        },
+        input={"size": 473, "mean": mean[::-1], "std": deviation[::-1]},
     )
     classes = outputs("layer6.conv4.weight")
     with torch.device("meta"):
