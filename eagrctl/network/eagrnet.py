@@ -6,11 +6,8 @@ import torch
 from torch import nn
 
 from eagrctl.network.backbone import Backbone, Form
-from eagrctl.network.decoder import Decoder
-from eagrctl.network.deployment import Deployment
-from eagrctl.network.edge import EdgePerceiving
+from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling
 from eagrctl.network.norm import narrow
-from eagrctl.network.pyramid import PyramidPooling
 from eagrctl.network.reasoning import EAGR, NonLocal
 
 

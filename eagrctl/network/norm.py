@@ -4,12 +4,13 @@ The paper normalises with In-Place Activated Batch Norm [37]: batch norm, then a
 same function from torch's own pieces. What the original is known for, memory, comes from `eagrctl.network.recompute`.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
-
-from eagrctl.network.shared_statistics import normalise_over_processes
+from torch.func import functional_call
 
 LEAKY_SLOPE = 0.01
 
@@ -17,9 +18,9 @@ LEAKY_SLOPE = 0.01
 class ActivatedBatchNorm(nn.BatchNorm2d):
     """Batch norm followed by a leaky ReLU, (B, C, H, W) -> (B, C, H, W).
 
-    Where training runs in several processes, the statistics are those of all their images: on GPUs by the forward pass
-    of torch's `SyncBatchNorm`, on CPUs, which it refuses, by `normalise_over_processes`. This is no `SyncBatchNorm`
-    itself, because torch's distributed training refuses networks on CPUs that have one.
+    Where training runs in several processes, the statistics are those of all their images. Every process of the default
+    group then has to call it, with batches that may differ in size. GPUs use torch's `SyncBatchNorm`, which refuses
+    CPUs, as torch's distributed training does any network on CPUs that has one.
 
     Args:
         channels: C.
@@ -33,38 +34,92 @@ class ActivatedBatchNorm(nn.BatchNorm2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's name for it
         """Normalise, then activate."""
-        normalised = self._normalise(input)
+        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        normalise = self._over_processes if self.training and several else super().forward
+        normalised = normalise(input)
         if self.slope == 1:
             return normalised
         # In place: batch norm keeps its input for the backward pass, so its output is free to be overwritten.
         return F.leaky_relu(normalised, self.slope, inplace=True)
 
-    # What the forward pass of `SyncBatchNorm` asks of its module beside what every batch norm has.
-    process_group = None
-    _check_non_zero_input_channels = nn.SyncBatchNorm._check_non_zero_input_channels
-
-    def _normalise(self, features: torch.Tensor) -> torch.Tensor:
-        if not (self.training and _several_processes()):
-            alone: torch.Tensor = super().forward(features)
-            return alone
+    def _over_processes(self, features: torch.Tensor) -> torch.Tensor:
         if features.device.type != "cpu":
-            return nn.SyncBatchNorm.forward(self, features)  # type: ignore[arg-type]
-        normalised, mean, variance, count = normalise_over_processes(features, self.weight, self.bias, self.eps)
-        if self.track_running_stats:
-            assert self.running_mean is not None
-            assert self.running_var is not None
-            assert self.num_batches_tracked is not None
-            assert self.momentum is not None
-            with torch.no_grad():
-                self.num_batches_tracked.add_(1)
-                self.running_mean.lerp_(mean, self.momentum)
-                # As torch's own: the running variance is the unbiased one.
-                self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), self.momentum)
+            synchronised = nn.SyncBatchNorm(self.num_features, self.eps, self.momentum, device="meta")
+            state = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+            found: torch.Tensor = functional_call(synchronised, state, (features,))
+            return found
+        normalised: torch.Tensor
+        normalised, mean, variance, count = _SharedNorm.apply(  # type: ignore[no-untyped-call]  # as torch's stub has it
+            features, self.weight, self.bias, self.eps
+        )
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            # As torch's own: the running variance is the unbiased one.
+            self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), self.momentum)
         return normalised
 
 
-def _several_processes() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+class _SharedNorm(torch.autograd.Function):
+    """Batch norm over the images of all processes, on CPUs.
+
+    Takes features, (B, C, H, W), scale and shift, (C,), and what is added to the variance. Gives the normalised
+    features; mean and biased variance, (C,); the number of values behind each, (). Gradients flow through the first
+    alone. Those of scale and shift are of this process's images: averaging over processes is left to whoever averages
+    all gradients.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float
+    ) -> tuple[torch.Tensor, ...]:
+        own = torch.batch_norm_update_stats(features, None, None, 0.0)
+        rows = _of_all(torch.cat([*own, own[0].new_tensor([features.numel() // features.shape[1]])]))
+        means, variances = rows[:, :-1].chunk(2, dim=1)
+        counts = rows[:, -1:]
+        count = counts.sum()
+        mean = (means * counts).sum(0) / count
+        # Squared distances from the common mean, not a mean of squares less the squared mean, which loses digits.
+        variance = ((variances + (means - mean).square()) * counts).sum(0) / count
+        ctx.save_for_backward(features, weight, mean, variance, count)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance, count)
+        # By given statistics, in one pass over memory: norms are bound by it on a CPU.
+        return F.batch_norm(features, mean, variance, weight, bias, eps=eps), mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        gradient = gradients[0]
+        features, weight, mean, variance, count = ctx.saved_tensors
+        # With statistics taken as given, these two are the sums over this process's images.
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, features, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
+        )
+        sums = _of_all(torch.cat([of_weight, of_bias])).sum(0).view(2, -1)
+        scale = weight * (variance + ctx.eps).rsqrt()
+        stretch, shift = sums * (-scale / count)
+        pulled = F.batch_norm(features, mean, variance, stretch, shift, eps=ctx.eps)
+        return pulled.addcmul_(gradient, scale.view(1, -1, 1, 1)), of_weight, of_bias, None
+
+
+def _of_all(row: torch.Tensor) -> torch.Tensor:
+    """The rows that all processes have, (processes, length).
+
+    A step has dozens of norms, and at each of them processes wait for one another. Messages from each to each take half
+    the time of a collective operation, which passes through more threads.
+    """
+    rank, size = dist.get_rank(), dist.get_world_size()
+    rows = row.expand(size, -1).contiguous()
+    others = [other for other in range(size) if other != rank]
+    pending = [dist.irecv(rows[other], other) for other in others] + [dist.isend(row, other) for other in others]
+    for work in pending:
+        assert work is not None
+        work.wait()
+    return rows
 
 
 def convolution(

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from eagrctl.inference.rewrite.folding import FoldedConvolution, folded
-from eagrctl.network.decoder import Decoder
+from eagrctl.network.blocks import Decoder
 from eagrctl.network.norm import resize
 
 

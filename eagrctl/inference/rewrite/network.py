@@ -14,11 +14,8 @@ from eagrctl.inference.rewrite.reasoning import VertexEAGR
 from eagrctl.inference.rewrite.residual import FoldedBlock
 from eagrctl.inference.rewrite.winograd import fastest
 from eagrctl.network.backbone import Backbone, BasicBlock, Bottleneck
-from eagrctl.network.decoder import Decoder
-from eagrctl.network.deployment import Deployment
+from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling
 from eagrctl.network.eagrnet import EAGRNet, Logits
-from eagrctl.network.edge import EdgePerceiving
-from eagrctl.network.pyramid import PyramidPooling
 from eagrctl.network.reasoning import EAGR
 
 # What has a faster form.

@@ -6,7 +6,7 @@ from torch import nn
 from eagrctl.inference.rewrite.folding import FoldedConvolution, folded
 from eagrctl.inference.rewrite.grids import kept, pooling, resizing, shifted
 from eagrctl.inference.rewrite.winograd import fastest
-from eagrctl.network.pyramid import FACTORS, PyramidPooling
+from eagrctl.network.blocks import FACTORS, PyramidPooling
 
 TAPS = 3  # along each side of the bottleneck's kernel
 

@@ -11,8 +11,7 @@ from eagrctl.inference.rewrite.pyramid import SplitPyramid
 from eagrctl.inference.rewrite.reasoning import VertexEAGR
 from eagrctl.inference.rewrite.residual import FoldedBlock
 from eagrctl.network.backbone import RESIDUALS, STRIDES, BasicBlock, Block, Bottleneck, Form
-from eagrctl.network.decoder import Decoder
-from eagrctl.network.pyramid import PyramidPooling
+from eagrctl.network.blocks import Decoder, PyramidPooling
 from eagrctl.network.reasoning import EAGR
 from eagrctl_tests.inference.rewrite.conftest import ROUNDING, assert_equal, lived
 

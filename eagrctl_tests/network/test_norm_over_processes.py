@@ -55,14 +55,14 @@ class Plain(nn.BatchNorm2d):
         return F.leaky_relu(super().forward(features), self.slope)
 
 
-def case(name: str) -> nn.Module:
+def case(name: str, device: str = "cpu") -> nn.Module:
     torch.manual_seed(1)
     module = CASES[name]().double()
     for norm in module.modules():
         if isinstance(norm, ActivatedBatchNorm):
             nn.init.uniform_(norm.weight, -1, 1)
             nn.init.uniform_(norm.bias, -1, 1)
-    return module
+    return module.to(device)
 
 
 def plain(module: nn.Module) -> nn.Module:
@@ -86,43 +86,48 @@ def images(process: int, step: int) -> torch.Tensor:
 def trained(module: nn.Module, batches: list[torch.Tensor]) -> Results:
     """Outputs, gradients and buffers; the loss is a sum over images, so that no process's images weigh more."""
     results: Results = {}
+    device = next(module.parameters()).device
     for step, batch in enumerate(batches):
-        features = batch.clone().requires_grad_()
+        features = batch.to(device, copy=True).requires_grad_()
         output = last(module(features))
-        pull = torch.linspace(-1, 1, output[0].numel(), dtype=output.dtype).view(output[0].shape) / output[0].numel()
+        pull = (
+            torch.linspace(-1, 1, output[0].numel(), dtype=output.dtype).view(output[0].shape).to(device)
+            / output[0].numel()
+        )
         (output.square() * pull).sum().backward()
         results |= {f"output {step}": output.detach(), f"image gradient {step}": features.grad}
     results |= {f"gradient {name}": parameter.grad for name, parameter in module.named_parameters()}
-    return results | {f"buffer {name}": buffer for name, buffer in module.named_buffers()}
+    results |= {f"buffer {name}": buffer for name, buffer in module.named_buffers()}
+    return {name: result.cpu() for name, result in results.items()}
 
 
 def last(output: torch.Tensor | Features) -> torch.Tensor:
     return output.conv5 if isinstance(output, Features) else output
 
 
-def work(process: int, folder: Path) -> None:
+def work(process: int, folder: Path, device: str) -> None:
     """What one process does."""
     torch.set_num_threads(1)
     timeout = timedelta(seconds=PATIENCE / 2)
     store = f"file://{folder / 'store'}"
     dist.init_process_group("gloo", init_method=store, rank=process, world_size=len(BATCHES), timeout=timeout)
     for name in CASES:
-        results = trained(case(name), [images(process, step) for step in range(STEPS)])
+        results = trained(case(name, device), [images(process, step) for step in range(STEPS)])
         torch.save(results, folder / f"{name} {process}.pt")
     if process == 0:
         # The other process takes no part in these: if they needed it, this one would wait for it until it gives up.
-        norm = case("leaky")
-        torch.save(norm.eval()(images(0, 0)).detach(), folder / "evaluated.pt")
+        norm = case("leaky", device)
+        torch.save(norm.eval()(images(0, 0).to(device)).detach().cpu(), folder / "evaluated.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where both processes have left what they found."""
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both processes, on one GPU where it is a GPU, have left what they found."""
     folder = tmp_path_factory.mktemp("processes")
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work, args=(number, folder)) for number in range(len(BATCHES))]
+    processes = [context.Process(target=work, args=(number, folder, request.param)) for number in range(len(BATCHES))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         for process in processes:

@@ -3,8 +3,49 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eagrctl.network.deployment import Deployment
+from eagrctl.network.backbone import Features
+from eagrctl.network.blocks import FACTORS, Deployment, EdgePerceiving, PyramidPooling
 from eagrctl.network.reasoning import EAGR
+
+
+def test_pooled_maps_stand_before_the_input_in_the_order_of_their_factors() -> None:
+    pyramid = PyramidPooling(32, 8).eval()
+    features = torch.randn(2, 32, 13, 13)
+    seen: list[torch.Tensor] = []
+    pyramid.bottleneck.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    output = pyramid(features)
+    assert output.shape == (2, 8, 13, 13)
+    (stacked,) = seen
+    assert stacked.shape[1] == 4 * 8 + 32
+    assert torch.equal(stacked[:, 32:], features)
+    for number, (factor, level) in enumerate(zip(FACTORS, pyramid.levels, strict=True)):
+        pooled = level[1](F.adaptive_avg_pool2d(features, factor))
+        grown = F.interpolate(pooled, size=(13, 13), mode="bilinear", align_corners=True)
+        assert torch.allclose(stacked[:, 8 * number : 8 * number + 8], grown, atol=1e-6)
+
+
+def test_the_coarsest_level_says_the_same_everywhere() -> None:
+    pyramid = PyramidPooling(16, 8).eval()
+    whole = pyramid.levels[0](torch.randn(1, 16, 9, 9))
+    assert whole.shape == (1, 4, 1, 1)
+
+
+def test_three_maps_of_one_shared_convolution_are_fused_at_the_first_ones_size() -> None:
+    module = EdgePerceiving((8, 16, 24), middle=8).eval()
+    features = Features(torch.randn(2, 8, 13, 13), torch.randn(2, 16, 7, 7), torch.randn(2, 24, 7, 7), torch.empty(0))
+    maps = [module.predict(reduce(stage)) for reduce, stage in zip(module.reduce, features[:3], strict=True)]
+    grown = [F.interpolate(each, size=(13, 13), mode="bilinear", align_corners=True) for each in maps]
+    expected = torch.einsum("oc,bchw->bohw", module.fuse.weight[:, :, 0, 0], torch.cat(grown, 1))
+    expected = expected + module.fuse.bias.view(1, 2, 1, 1)
+    assert module(features).shape == (2, 2, 13, 13)
+    assert torch.allclose(module(features), expected, atol=1e-5)
+
+
+def test_conv5_plays_no_part() -> None:
+    module = EdgePerceiving((8, 8, 8), middle=8).eval()
+    stages = [torch.randn(1, 8, 5, 5) for _ in range(3)]
+    one = module(Features(*stages, torch.zeros(1, 8, 5, 5)))
+    assert torch.equal(one, module(Features(*stages, torch.ones(1, 8, 5, 5))))
 
 
 class Refiner(nn.Module):
