@@ -1,5 +1,6 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and telling them apart."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,3 +32,9 @@ def require_writable(path: Path, suffix: str) -> None:
         raise EagrctlError(f"cannot write {path}: give a name that ends in {suffix}")
     if path.is_dir() or not path.parent.is_dir():
         raise EagrctlError(f"cannot write {path}: it is a folder, or its folder does not exist")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

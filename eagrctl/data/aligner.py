@@ -1,4 +1,4 @@
-"""Sample -> aligned sample: which points decide, and what happens where there are none."""
+"""Sample -> aligned sample: which landmarks decide, and what happens where there are none."""
 
 import hashlib
 import json
@@ -18,13 +18,14 @@ from eagrctl.data.align import (
     invert,
     resize_matrix,
     stretch_matrix,
+    transform,
     warp_image,
     warp_labels,
 )
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.sample import AlignedSample, Sample
-from eagrctl.data.shards import digest
 from eagrctl.errors import AlignmentError, DataError, NoFaceError
+from eagrctl.files import sha256_of
 
 if TYPE_CHECKING:
     from eagrctl.faces.landmarks import DlibLandmarks
@@ -34,7 +35,7 @@ Fallback = Literal["centre", "skip"]
 class LandmarkSource(Protocol):
     """Where landmarks come from; pickled to worker processes.
 
-    A label map is never asked: points that follow from the labels of a test face would leak the answer.
+    A label map is never asked: landmarks derived from the labels of a test face would leak the answer.
     """
 
     @property
@@ -74,8 +75,8 @@ class Listed:
     @property
     def identity(self) -> str:
         """See `LandmarkSource.identity`."""
-        points = {name: five.tolist() for name, five in sorted(self.landmarks.items())}
-        return hashlib.sha256(json.dumps(points).encode()).hexdigest()
+        listed = {name: five.tolist() for name, five in sorted(self.landmarks.items())}
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
     def find(self, sample: Sample) -> Landmarks | None:
         """See `LandmarkSource.find`."""
@@ -96,14 +97,14 @@ class Detected:
     @property
     def identity(self) -> str:
         """See `LandmarkSource.identity`."""
-        return digest(self.finder.path)
+        return sha256_of(self.finder.path)
 
     def find(self, sample: Sample) -> Landmarks | None:
         """See `LandmarkSource.find`."""
         to_source = photo_to_source(sample)
-        near = None if sample.landmarks is None else _move(sample.landmarks, invert(to_source))
+        near = None if sample.landmarks is None else transform(invert(to_source), sample.landmarks)
         found = self.finder.find(sample.image, near)
-        return None if found is None else _move(found, to_source)
+        return None if found is None else transform(to_source, found)
 
 
 def landmark_source(name: str, predictor: Path | None = None) -> LandmarkSource:
@@ -196,7 +197,3 @@ def photo_to_source(sample: Sample) -> Matrix:
     """The matrix from a sample's photo, which may be larger, to its source frame: both show the same field of view."""
     height, width = sample.labels.shape
     return stretch_matrix(sample.image.shape[:2], (height, width))
-
-
-def _move(points: Landmarks, matrix: Matrix) -> Landmarks:
-    return points @ matrix[:, :2].T + matrix[:, 2]

@@ -5,7 +5,7 @@ It is written last, into a folder that holds a finished set: a dataset without a
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -15,11 +15,11 @@ import h5py
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.shards import Stored, digest, read_names, read_row, read_source_labels
+from eagrctl.data.shards import Stored, read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, Progress, ignore
-from eagrctl.files import replacing
+from eagrctl.files import replacing, sha256_of
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -39,7 +39,7 @@ class Shard:
     @classmethod
     def of(cls, path: Path, count: int) -> Self:
         """Describe a finished shard."""
-        return cls(path.name, count, path.stat().st_size, digest(path))
+        return cls(path.name, count, path.stat().st_size, sha256_of(path))
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,15 @@ class Split:
     shards: tuple[Shard, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     centred: tuple[str, ...] = ()
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """One split of all its parts, in the order of names, which does not tell how many parts there were."""
+        return cls(
+            tuple(sorted((shard for part in parts for shard in part.shards), key=lambda shard: shard.file)),
+            tuple(sorted(skipped for part in parts for skipped in part.skipped)),
+            tuple(sorted(name for part in parts for name in part.centred)),
+        )
 
     @property
     def count(self) -> int:
@@ -200,7 +209,7 @@ class ShardIndex:
             path = self.root / shard.file
             if not path.is_file():
                 raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")
-            if path.stat().st_size != shard.bytes or digest(path) != shard.sha256:
+            if path.stat().st_size != shard.bytes or sha256_of(path) != shard.sha256:
                 raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
         listener(Progress(task, len(shards), len(shards)))
 

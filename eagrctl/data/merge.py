@@ -42,7 +42,7 @@ def merge(parts: Sequence[Path], output: Path, force: bool = False, listener: Li
             for shard in chain.from_iterable(split.shards for split in index.splits.values()):
                 _bring(index.root / shard.file, unfinished / shard.file)
         splits = {
-            name: _join(found)
+            name: Split.join(found)
             for name in SPLITS
             if (found := [index.splits[name] for index in indexes if name in index.splits])
         }
@@ -75,15 +75,6 @@ def _complete(indexes: list[ShardIndex]) -> list[ShardIndex]:
         what = f"part {', '.join(missing)} of {total} is missing" if missing else "a part was given twice"
         raise ShardError(f"cannot join {len(indexes)} folders: {what}")
     return sorted(indexes, key=lambda index: index.part or (0, 0))
-
-
-def _join(splits: Sequence[Split]) -> Split:
-    """One split of all its parts, in the order that an undivided preparation has."""
-    return Split(
-        tuple(sorted(chain.from_iterable(split.shards for split in splits), key=lambda shard: shard.file)),
-        tuple(sorted(chain.from_iterable(split.skipped for split in splits))),
-        tuple(sorted(chain.from_iterable(split.centred for split in splits))),
-    )
 
 
 def _bring(source: Path, target: Path) -> None:

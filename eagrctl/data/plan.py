@@ -1,8 +1,8 @@
 """What there is to prepare, cut into shards, and how far an unfinished preparation has come.
 
-A dataset is cut by its list of names alone, so every shard is a piece of work of its own. What decides the bytes of all
-shards is written down as a *plan* beside them: an unfinished folder of another plan is refused, and parts join only
-under one plan. What became of a piece is noted beside its shard, until the index takes it over.
+A dataset is cut by its list of names alone, so every shard is a separate piece of work. Beside the shards of an
+unfinished preparation stand its *plan*, which holds everything that decides their bytes, and a *note* on each finished
+piece, until the index takes over. A folder of another plan is refused, and parts join only under one plan.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from typing import Any
 
 from eagrctl import __version__
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.index import Shard
-from eagrctl.data.shards import SAMPLES_PER_SHARD, digest
+from eagrctl.data.index import Shard, Split
+from eagrctl.data.shards import SAMPLES_PER_SHARD
 from eagrctl.data.source import Source
 from eagrctl.errors import DataError, ShardError
-from eagrctl.files import replacing
+from eagrctl.files import replacing, sha256_of
 
 PLAN = "plan.json"
-OURS = {".h5", ".json", ".part"}  # what an unfinished preparation leaves in its folder
+OURS = {".h5", ".json", ".part"}  # suffixes of what an unfinished preparation leaves in its folder
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,6 @@ class Piece:
     def file(self) -> str:
         """The shard's name."""
         return f"{self.split}-{self.number:05d}.h5"
-
-
-@dataclass(frozen=True)
-class Written:
-    """What became of a piece; kept beside the shard until the index is written."""
-
-    shard: Shard | None
-    skipped: tuple[tuple[str, str], ...]
-    centred: tuple[str, ...]
 
 
 def cut(source: Source, part: tuple[int, int] | None = None) -> list[Piece]:
@@ -68,8 +59,9 @@ def cut(source: Source, part: tuple[int, int] | None = None) -> list[Piece]:
 
 
 def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any]:
-    """Everything that decides the bytes of a dataset, but for its photos; plain JSON values."""
+    """Everything that decides the bytes of a dataset, except its photos; plain JSON values."""
     provenance = source.provenance
+    names = json.dumps({split: list(names) for split, names in source.splits.items()})
     plan = {
         "eagrctl": __version__,
         "dataset": provenance.dataset,
@@ -81,9 +73,7 @@ def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any
         "landmarks": aligner.identity,
         "unusable samples": "listed" if keep_going else "refused",
         "classes": asdict(source.labels),
-        "names": hashlib.sha256(
-            json.dumps({split: list(names) for split, names in source.splits.items()}).encode()
-        ).hexdigest(),
+        "names": hashlib.sha256(names.encode()).hexdigest(),
     }
     # As it reads when it comes back from a file: a tuple would differ from its list.
     plain: dict[str, Any] = json.loads(json.dumps(plan))
@@ -135,25 +125,21 @@ def notes(folder: Path) -> list[Path]:
     return list(folder.glob("*-[0-9]*.json"))
 
 
-def note(folder: Path, piece: Piece, written: Written) -> None:
+def note(folder: Path, piece: Piece, written: Split) -> None:
     """Note that a piece is done, and what became of it."""
-    table = {
-        "shard": written.shard and vars(written.shard),
-        "skipped": written.skipped,
-        "centred": written.centred,
-    }
     with replacing((folder / piece.file).with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(table), encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(written)), encoding="utf-8")
 
 
-def done(folder: Path, piece: Piece) -> Written | None:
+def done(folder: Path, piece: Piece) -> Split | None:
     """What an earlier run wrote of a piece; None where its shard or note is missing, or not what the note says."""
     path = folder / piece.file
     try:
         table = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        shard = table["shard"] and Shard(**table["shard"])
-        if shard is not None and digest(path) != shard.sha256:
+        shards = tuple(Shard(**shard) for shard in table["shards"])
+        skipped = tuple((name, reason) for name, reason in table["skipped"])
+        if any(sha256_of(path) != shard.sha256 for shard in shards):
             return None
-        return Written(shard, tuple((name, reason) for name, reason in table["skipped"]), tuple(table["centred"]))
+        return Split(shards, skipped, tuple(table["centred"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

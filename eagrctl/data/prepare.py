@@ -1,7 +1,7 @@
 """Source -> aligned samples -> shards -> index, over worker processes.
 
-Preparation resumes: what was killed goes on at the first shard that is missing. It divides: one machine may prepare
-every n-th shard, and `eagrctl.data.merge` joins the parts. What comes out is the same to the last byte each way.
+Preparation resumes: a run that was killed continues at the first shard that is missing. It divides: one machine may
+prepare every n-th shard, and `eagrctl.data.merge` joins the parts. The result is the same to the last byte each way.
 """
 
 import errno
@@ -11,12 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import INDEX, Shard, ShardIndex, Split
-from eagrctl.data.plan import PLAN, Piece, Written, begin, cut, done, note, notes, plan_digest, plan_of
+from eagrctl.data.plan import PLAN, Piece, begin, cut, done, note, notes, plan_digest, plan_of
 from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import ShardWriter
 from eagrctl.data.source import Source
@@ -37,9 +38,8 @@ def prepare(
 ) -> ShardIndex:
     """Turn a source into a prepared dataset.
 
-    Everything is written into `OUTPUT.partial`, which becomes `output` when all of it is there. What stood at `output`
-    before stands until then. A run that is cut short leaves its finished shards in `OUTPUT.partial`, and the same call
-    continues from them.
+    Everything is written into `OUTPUT.partial`, which replaces `output` once it is complete. A run that is cut short
+    leaves its finished shards there, and the same call continues from them.
 
     Args:
         source: what to read.
@@ -72,14 +72,19 @@ def prepare(
         listener(Notice(f"Continuing in {unfinished}: {finished} of {len(pieces)} shards are done"))
     try:
         with Workers(workers, partial(_align, source, aligner)) as pool:
-            written = {piece: _write(piece, unfinished, aligner.size, pool, keep_going, listener) for piece in pieces}
+            written = [_write(piece, unfinished, aligner.size, pool, keep_going, listener) for piece in pieces]
+        splits = {
+            name: Split.join([part for piece, part in zip(pieces, written, strict=True) if piece.split == name])
+            for name in dict.fromkeys(piece.split for piece in pieces)
+        }
+        _check_usable(splits, aligner)
         ShardIndex(
             root=unfinished,
             provenance=source.provenance,
             labels=source.labels,
             size=aligner.size,
             alignment=aligner.description,
-            splits=_gather(written, aligner),
+            splits=splits,
             part=part,
             plan=plan_digest(plan),
         ).save()
@@ -91,7 +96,12 @@ def prepare(
     except BrokenProcessPool:
         raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
     finally:
-        _tidy(unfinished, output, had_parent, listener)
+        # Finished shards are worth keeping; everything else goes.
+        if kept := len(notes(unfinished)):
+            listener(Notice(f"{kept} finished shards are kept in {unfinished}: the same command continues from them"))
+        else:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _drop_empty_parent(output, had_parent)
     return ShardIndex.load(output, partial=True)
 
 
@@ -103,6 +113,14 @@ class _Unusable:
     agreed: bool = False
 
 
+def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> AlignedSample | _Unusable:
+    """The aligned sample of a (split, name), or the reason why there is none."""
+    try:
+        return aligner.align(source.read(*task))
+    except (SourceError, NoFaceError) as error:
+        return _Unusable(str(error), agreed=isinstance(error, NoFaceError))
+
+
 def _write(
     piece: Piece,
     folder: Path,
@@ -110,7 +128,8 @@ def _write(
     pool: Workers[tuple[str, str], AlignedSample | _Unusable],
     keep_going: bool,
     listener: Listener,
-) -> Written:
+) -> Split:
+    """Write the shard of a piece, unless an earlier run did; without a usable sample there is none."""
     task = f"preparing {piece.split}"
     if (earlier := done(folder, piece)) is not None:
         listener(Progress(task, piece.start + len(piece.names), piece.total))
@@ -134,62 +153,30 @@ def _write(
             listener(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
 
     samples = usable()
-    shard = None
+    shards: tuple[Shard, ...] = ()
     if (first := next(samples, None)) is not None:
         with ShardWriter(folder / piece.file, size) as writer:
-            writer.append(first)
-            for sample in samples:
+            for sample in chain([first], samples):
                 writer.append(sample)
-        shard = Shard.of(folder / piece.file, writer.count)
-    written = Written(shard, tuple(skipped), tuple(centred))
+        shards = (Shard.of(folder / piece.file, writer.count),)
+    written = Split(shards, tuple(skipped), tuple(centred))
     note(folder, piece, written)
     return written
 
 
-def _gather(done: dict[Piece, Written], aligner: Aligner) -> dict[str, Split]:
-    splits: dict[str, Split] = {}
-    for piece, written in done.items():
-        before = splits.get(piece.split, Split(()))
-        splits[piece.split] = Split(
-            before.shards if written.shard is None else (*before.shards, written.shard),
-            # In the order of names, which does not tell in how many parts a dataset was prepared.
-            tuple(sorted(before.skipped + written.skipped)),
-            tuple(sorted(before.centred + written.centred)),
-        )
+def _check_usable(splits: dict[str, Split], aligner: Aligner) -> None:
     for name, split in splits.items():
         if not split.shards:
-            total = len(split.skipped)
             raise SourceError(
-                f"not one of the {total} samples of split {name} can be used; the first: {split.skipped[0][1]}"
+                f"not one of the {len(split.skipped)} samples of split {name} can be used; the first: "
+                f"{split.skipped[0][1]}"
             )
-    # A small split may well have no face that is found; a whole dataset has the wrong landmarks.
+    # A small split may well have no face that is found; a whole dataset without any has the wrong landmarks.
     if aligner.landmarks is not None and all(len(split.centred) == split.count for split in splits.values()):
         raise SourceError(
             f"not one face of split {next(iter(splits))}, nor of any other, has landmarks "
             f"{aligner.landmarks.description}: choose others with --landmarks, or --no-align"
         )
-    return splits
-
-
-def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> "AlignedSample | _Unusable":
-    """The aligned sample of a (split, name), or the reason why there is none."""
-    split, name = task
-    try:
-        return aligner.align(source.read(split, name))
-    except SourceError as error:
-        return _Unusable(str(error))
-    except NoFaceError as error:
-        return _Unusable(str(error), agreed=True)
-
-
-def _tidy(unfinished: Path, output: Path, had_parent: bool, listener: Listener) -> None:
-    """Take away what is not worth continuing; finished shards are."""
-    kept = len(notes(unfinished))
-    if kept:
-        listener(Notice(f"{kept} finished shards are kept in {unfinished}: the same command continues from them"))
-        return
-    shutil.rmtree(unfinished, ignore_errors=True)
-    _drop_empty_parent(output, had_parent)
 
 
 def _drop_empty_parent(output: Path, had_parent: bool) -> None:
@@ -201,9 +188,7 @@ def _drop_empty_parent(output: Path, had_parent: bool) -> None:
 
 def check_output(output: Path, force: bool) -> None:
     """Refuse a folder that holds something else, or, without `force`, a prepared dataset; ShardError."""
-    if not output.exists():
-        return
-    if output.is_dir() and not any(output.iterdir()):
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / INDEX).is_file():
         raise ShardError(f"{output} exists and is no prepared dataset: name another folder with --output")
@@ -214,9 +199,7 @@ def check_output(output: Path, force: bool) -> None:
 def _check_space(output: Path, count: int, size: int) -> None:
     """Refuse at once what cannot fit: photos are stored plain, so their size is known beforehand."""
     needed = count * size * size * 3
-    place = output.absolute()
-    while not place.exists():
-        place = place.parent
+    place = next(folder for folder in (output.absolute(), *output.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
         raise ShardError(
@@ -230,7 +213,7 @@ def move_into_place(finished: Path, output: Path) -> None:
     if not output.exists():
         finished.replace(output)
         return
-    # A name of its own: NAME.old may be somebody's backup.
+    # Under a name that nobody has: NAME.old may be somebody's backup.
     old = Path(mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     output.replace(old / output.name)
     finished.replace(output)

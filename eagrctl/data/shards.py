@@ -9,7 +9,6 @@ An HDF5 file abandoned half way reopens as if it were sound. So a shard is writt
 reads one that no index names (`eagrctl.data.index`).
 """
 
-import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,9 +177,3 @@ def encode_labels(labels: Pixels) -> bytes:
 def decode_labels(data: bytes) -> Pixels:
     """The labels that `encode_labels` was given."""
     return np.array(Image.open(io.BytesIO(data)))
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, as an index records it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

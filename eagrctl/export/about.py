@@ -1,6 +1,5 @@
 """What an exported network says about itself, for those who have the file and nothing else."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from eagrctl import __version__
 from eagrctl.checkpoint import Checkpoint
 from eagrctl.data.align import TEMPLATE, WEIGHTS
 from eagrctl.data.labels import label_set_of
+from eagrctl.files import sha256_of
 from eagrctl.recipe import InputRecipe
 
 # Where a program of torch's keeps it.
@@ -30,15 +30,13 @@ def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> d
         source: the checkpoint's file.
         recipe: the input that it is exported for.
     """
-    with source.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size, grid = recipe.size, -(-recipe.size // 4)
     colours = label_set_of(checkpoint.dataset, checkpoint.classes).colours
     about = {
         "description": "Face parsing: EAGRNet (Te et al., ECCV 2020), exported by eagrctl",
         "eagrctl": __version__,
         "checkpoint": source.name,
-        "checkpoint_sha256": sha256,
+        "checkpoint_sha256": sha256_of(source),
         "dataset": checkpoint.dataset,
         "classes": list(checkpoint.classes),
         "colours": [list(colour) for colour in colours],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eagrctl.arrays import Matrix, Pixels
-from eagrctl.data.align import align_matrix, invert, resize_matrix, warp_image
+from eagrctl.data.align import align_matrix, centre_matrix, invert, resize_matrix, warp_image
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.landmarks import DlibLandmarks, FoundFace, find_predictor
 from eagrctl.parsing.parsed import Placement, Window
@@ -68,7 +68,7 @@ class Placer:
             return [_placed(photo, resize_matrix(frame, size), size, "crop")]
         faces = [self._place(photo, face) for face in self._find(photo)]
         if not faces and self.finding == "whole":
-            return [_placed(photo, fitting_matrix(frame, size), size, "whole")]
+            return [_placed(photo, centre_matrix(frame, size, whole=True), size, "whole")]
         return faces
 
     def _place(self, photo: Pixels, face: FoundFace) -> Placed:
@@ -105,13 +105,6 @@ def box_matrix(box: NDArray[np.float64], size: int) -> Matrix:
     scale = BOX_SIDE * size / max(1.0, float((lower - upper + 1).mean()))
     shift = BOX_MIDDLE * size - 0.5 - scale * 0.5 * (upper + lower)
     return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
-
-
-def fitting_matrix(frame: tuple[int, int], size: int) -> Matrix:
-    """The matrix that fits a whole frame of (height, width) into the middle of a size x size square, undistorted."""
-    scale = size / max(frame)
-    down, across = (0.5 * (size - 1) - scale * 0.5 * (side - 1) for side in frame)
-    return np.array([[scale, 0.0, across], [0.0, scale, down]])
 
 
 def window_of(matrix: Matrix, size: int, frame: tuple[int, int]) -> Window:

@@ -7,7 +7,6 @@ own `shares` of the photo; `settings`, which decide the result; `input`, the sid
 names relative to the folder of the results.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from eagrctl.files import sha256_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
 
@@ -96,12 +96,6 @@ class Stamp:
         """Whether a record is of the same file, which it has under `key`."""
         file = record.get(key, {})
         return (file.get("bytes"), file.get("modified")) == (self.bytes, self.modified)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def record_of(

@@ -1,6 +1,5 @@
 """Published ImageNet weights: fetched once, checked, and kept in a cache."""
 
-import hashlib
 import os
 import urllib.error
 import urllib.request
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Listener, Notice, Progress, ignore
-from eagrctl.files import replacing
+from eagrctl.files import replacing, sha256_of
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20
@@ -111,8 +110,7 @@ def _wrong(path: Path, published: Published) -> str:
     if not least <= size <= most:
         return f"{size:,} bytes, not {least:,}" if least == most else f"{size:,} bytes, not {least:,} to {most:,}"
     if published.sha256:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
         if not found.startswith(published.sha256):
             return f"its SHA-256 begins with {found[: len(published.sha256)]}, not {published.sha256}"
     return ""

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from eagrctl.data.aligner import Aligner, Listed
+from eagrctl.data.index import Split
 from eagrctl.data.plan import PLAN, begin, cut, done, note, plan_digest, plan_of
-from eagrctl.data.plan import Written as WrittenPiece
 from eagrctl.errors import DataError, ShardError
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.readers.synthetic.source import SyntheticSource
@@ -71,11 +71,11 @@ def test_a_folder_without_a_plan_is_begun_anew(tmp_path: Path) -> None:
 def test_a_piece_is_done_when_its_shard_is_what_its_note_says(tmp_path: Path) -> None:
     piece = cut(MANY)[0]
     assert done(tmp_path, piece) is None
-    nothing = WrittenPiece(None, (("train-00003", "torn"),), ("train-00004",))
+    nothing = Split((), (("train-00003", "torn"),), ("train-00004",))
     note(tmp_path, piece, nothing)
     assert done(tmp_path, piece) == nothing
     table = json.loads((tmp_path / "train-00000.json").read_text())
-    table["shard"] = {"file": piece.file, "count": 3, "bytes": 5, "sha256": "0" * 64}
+    table["shards"] = [{"file": piece.file, "count": 3, "bytes": 5, "sha256": "0" * 64}]
     (tmp_path / "train-00000.json").write_text(json.dumps(table))
     assert done(tmp_path, piece) is None
     (tmp_path / piece.file).write_text("other")

@@ -11,7 +11,7 @@ from skimage.data import astronaut
 from torch import nn
 
 from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
-from eagrctl.data.align import align_matrix
+from eagrctl.data.align import align_matrix, centre_matrix
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.sample import Sample
@@ -21,7 +21,7 @@ from eagrctl.parsing import parser as module
 from eagrctl.parsing.combine import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
 from eagrctl.parsing.parser import FaceParser
-from eagrctl.parsing.placing import cut_out, fitting_matrix
+from eagrctl.parsing.placing import cut_out
 from eagrctl.readers.images import read_photo
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.weights import shipped
@@ -208,7 +208,7 @@ def test_without_a_face_all_is_background_or_the_photo_is_parsed_whole(finder: F
     parsed = whole.parse(photo)
     (only,) = parsed.faces
     assert only.placed == "whole"
-    assert np.array_equal(only.matrix, fitting_matrix((45, 80), SIZE))
+    assert np.array_equal(only.matrix, centre_matrix((45, 80), SIZE, whole=True))
     assert parsed.labels.any()
     assert [each.placed for each in whole.parse(astronaut()).faces] == ["landmarks"]
 

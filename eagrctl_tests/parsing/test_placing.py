@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
-from eagrctl.data.align import TEMPLATE, align_matrix, invert, resize_matrix, warp_image
+from eagrctl.data.align import TEMPLATE, align_matrix, centre_matrix, invert, resize_matrix, warp_image
 from eagrctl.faces.landmarks import FoundFace
 from eagrctl.parsing import placing as module
 from eagrctl.parsing.placing import (
@@ -18,7 +18,6 @@ from eagrctl.parsing.placing import (
     Placer,
     box_matrix,
     cut_out,
-    fitting_matrix,
     shifted,
     window_of,
 )
@@ -120,7 +119,7 @@ def test_a_box_lands_where_boxes_of_aligned_faces_lie() -> None:
 
 @pytest.mark.parametrize("frame", [(100, 400), (400, 100), (7, 7), (1, 1), (1, 5000)])
 def test_a_whole_photo_fits_into_the_middle_of_the_square(frame: tuple[int, int]) -> None:
-    matrix = fitting_matrix(frame, SIZE)
+    matrix = centre_matrix(frame, SIZE, whole=True)
     height, width = frame
     corners = matrix @ np.array([[-0.5, width - 0.5], [-0.5, height - 0.5], [1, 1]])
     assert (corners > -0.5 - 1e-9).all()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eagrctl.arrays import Landmarks
-from eagrctl.data.align import TEMPLATE, align_matrix
+from eagrctl.data.align import TEMPLATE, align_matrix, transform
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
 from eagrctl.events import Listener, Progress, ignore
@@ -119,7 +119,7 @@ def _errors(
     aligned = []
     for truth, found in pairs:
         matrix = align_matrix(found, 1)
-        aligned.append(np.linalg.norm(truth[:2] @ matrix[:, :2].T + matrix[:, 2] - (TEMPLATE[:2] - 0.5), axis=1))
+        aligned.append(np.linalg.norm(transform(matrix, truth[:2]) - (TEMPLATE[:2] - 0.5), axis=1))
     mouth = off[:, 3:]
     return LandmarkErrors(
         predictor=finder.description,
