@@ -1,23 +1,23 @@
-"""Which photos are meant: files, folders, patterns, a list; and what each is called."""
+"""Which photos and videos are meant by files, folders, patterns and lists; and what the results of each are called."""
 
 import glob
 import os
+import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+import unicodedata
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from itertools import chain
 from pathlib import Path
 
 from eagrctl.errors import SourceError, did_you_mean
-from eagrctl.events import Listener, ignore
-from eagrctl.faces.photo import printable
-from eagrctl.parsing.photo_folders import VIDEO_SUFFIXES, Found, in_folder, matching, split_pattern
-from eagrctl.parsing.photo_names import unique_names
+from eagrctl.events import Listener, Notice, ignore
+from eagrctl.faces.photo import photo_suffixes, printable
 
-# Among more names than this, looking for the one that was nearly written takes too long.
-NEIGHBOURS = 2000
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Photo:
 
     Attributes:
         path: the file.
-        name: where its results go: relative, posix, without suffix, unlike all others whatever a file system makes of
-            case. It may hold dots: put endings behind it, and never replace what looks like one.
+        name: where its results go: relative, posix, without suffix, and unique even where a file system ignores case.
+            It may hold dots: append endings to it, and never replace what looks like one.
     """
 
     path: Path
@@ -36,45 +36,44 @@ class Photo:
     @property
     def video(self) -> bool:
         """Whether it is a video, by its suffix."""
-        return is_video(self.path)
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def is_video(path: Path) -> bool:
-    """Whether a file is a video, by its suffix."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that was found; plain strings, for there may be very many."""
+
+    path: str  # as it is opened
+    wanted: str  # relative and posix, the path by which its results would best be called
+    real: str  # its path without links, which tells whether two paths lead to one file
 
 
 def find_photos(
-    arguments: Sequence[str],
-    listed: Path | None = None,
-    *,
-    without: Collection[Path] = (),
-    listener: Listener = ignore,
+    arguments: Sequence[str], listed: Path | None = None, *, without: Collection[Path] = (), listener: Listener = ignore
 ) -> list[Photo]:
     """Find the photos and videos that are meant, each file once, in the order of the arguments.
 
     A file counts whatever its suffix. A folder stands for all photos and videos in it and in its subfolders, by their
-    suffixes, in natural order; names that begin with a dot are left out, and links are followed. A pattern stands for
-    what it matches, `**` for any folders; unless it ends in a plain suffix, suffixes count as in folders. Results of
-    what lies in a folder mirror its tree; those of a file that is named go by its name.
+    suffixes, in natural order; hidden names are left out, and links are followed. A pattern stands for what it matches,
+    `**` for any folders; unless it ends in a plain suffix, suffixes count as in folders. Results of what lies in a
+    folder mirror its tree.
 
     Args:
         arguments: files, folders and patterns.
-        listed: a file with more of these, one a line, relative to its folder; blank lines and those that begin with #
-            are left out. From a pipe, or standard input, which is `-`, paths are relative to the working directory.
-        without: folders to pass by where they lie in others, such as that of the results.
+        listed: a file with more of these, one a line, relative to its folder; lines that begin with # are left out.
+            From a pipe, or standard input, which is `-`, paths are relative to the working directory.
+        without: subfolders to leave out, such as that of the results.
         listener: is told of subfolders that cannot be read.
 
     Raises:
-        SourceError: something is missing or cannot be read, a pattern matches nothing, a folder holds no photo, or
-            nothing is named at all.
+        SourceError: something is missing or cannot be read, or no photo is found where one is expected.
     """
-    passed_by = {os.path.realpath(folder) for folder in without}
-    found: dict[str, Found] = {}
+    left_out = {os.path.realpath(folder) for folder in without}
+    found: dict[str, _Found] = {}
     real_folder = cache(os.path.realpath)  # of this call alone: folders change
     for where, argument in chain((("", argument) for argument in arguments), _lines(listed) if listed else ()):
         try:
-            for file in _meant(argument, passed_by, listener, real_folder):
+            for file in _meant(argument, left_out, listener, real_folder):
                 found.setdefault(file.real, file)
         except SourceError as error:
             raise SourceError(f"{where}{error}") from None
@@ -88,35 +87,8 @@ def find_photos(
     return [Photo(Path(file.path), name) for file, name in zip(found.values(), names, strict=True)]
 
 
-def _meant(
-    argument: str, passed_by: Collection[str], listener: Listener, real_folder: Callable[[str], str]
-) -> Sequence[Found]:
-    """What one argument, or one line of a list, stands for."""
-    if not argument:
-        raise SourceError("a path is empty: name a photo or a folder (. is the working directory)")
-    path = Path(argument)
-    if path.is_dir():
-        files = in_folder(argument, passed_by, listener)
-        if not files:
-            raise SourceError(f"{printable(argument)} holds no photo{_endings(path)}")
-        return files
-    if os.path.lexists(argument):
-        real = (
-            os.path.realpath(argument) if path.is_symlink() else f"{real_folder(str(path.parent))}{os.sep}{path.name}"
-        )
-        return [Found(argument, path.name, real)]
-    if glob.has_magic(argument):
-        files = matching(argument, passed_by, listener)
-        if not files:
-            raise SourceError(f"no photo matches {printable(argument)}{_endings(split_pattern(argument)[0])}")
-        return files
-    if "://" in argument:
-        raise SourceError(f"{printable(argument)} is an address: download the photo, and give its file")
-    raise SourceError(f"{printable(argument)} is missing{_remedy(path)}")
-
-
 def _lines(listed: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a list that name something, behind where they stand, for messages."""
+    """The lines of a list that name something, each behind its place in the file, for messages."""
     try:
         data = sys.stdin.buffer.read() if str(listed) == "-" else listed.read_bytes()
     except FileNotFoundError:
@@ -132,12 +104,118 @@ def _lines(listed: Path) -> Iterator[tuple[str, str]]:
             yield f"{printable(listed)}, line {number}: ", str(folder / text)
 
 
+def _meant(
+    argument: str, left_out: Collection[str], listener: Listener, real_folder: Callable[[str], str]
+) -> Sequence[_Found]:
+    """The files that one argument, or one line of a list, stands for."""
+    if not argument:
+        raise SourceError("a path is empty: name a photo or a folder (. is the working directory)")
+    path = Path(argument)
+    if path.is_dir():
+        files = _in_folder(argument, left_out, listener)
+        if files:
+            return files
+        raise SourceError(f"{printable(argument)} holds no photo{_endings(path)}")
+    if os.path.lexists(argument):
+        parent = f"{real_folder(str(path.parent))}{os.sep}{path.name}"
+        return [_Found(argument, path.name, os.path.realpath(argument) if path.is_symlink() else parent)]
+    if glob.has_magic(argument):
+        parts = path.parts
+        first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+        folder = Path(*parts[:first])
+        files = _matching(folder, parts[first:], left_out, listener) if folder.is_dir() else []
+        if files:
+            return files
+        raise SourceError(f"no photo matches {printable(argument)}{_endings(folder)}")
+    if "://" in argument:
+        raise SourceError(f"{printable(argument)} is an address: download the photo, and give its file")
+    raise SourceError(f"{printable(argument)} is missing{_remedy(path)}")
+
+
+def _is_photo_or_video(path: str) -> bool:
+    suffix = f".{path.rpartition('.')[2].lower()}"
+    return suffix in photo_suffixes() or suffix in VIDEO_SUFFIXES
+
+
+def _in_folder(
+    folder: str,
+    left_out: Collection[str],
+    listener: Listener,
+    take: Callable[[str], bool] = _is_photo_or_video,
+    enter: Callable[[str], bool] = bool,
+) -> list[_Found]:
+    """The files of a folder and its subfolders that `take` says, in natural order, found without opening them.
+
+    Links are followed last, so that a file goes by its own name where it has one here. No folder is entered twice.
+    `take` and `enter`, which subfolders are entered, get a posix path in `folder`.
+    """
+    plain, links = list[_Found](), list[_Found]()
+    root = os.path.realpath(folder)
+    seen = set(left_out) - {root}
+    waiting, linked = deque([(folder, "", root)]), deque[tuple[str, str, str]]()
+    while waiting or linked:
+        here, inside, real = waiting.pop() if waiting else linked.popleft()
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            # Sorted: of two links to one folder the first counts, and file systems list them in any order.
+            with os.scandir(here) as entries:
+                visible = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+        except OSError as error:
+            if not inside:
+                raise SourceError(
+                    f"cannot read the folder {printable(folder)} ({error.strerror}): make it readable"
+                ) from None
+            listener(Notice(f"Left out the folder {printable(here)}: {error.strerror}", warning=True))
+            continue
+        for entry in visible:
+            wanted = f"{inside}/{entry.name}" if inside else entry.name
+            link = entry.is_symlink()
+            target = os.path.realpath(entry.path) if link else f"{real}{os.sep}{entry.name}"
+            if Path(target).is_dir() if link else entry.is_dir():
+                if enter(wanted):
+                    (linked if link else waiting).append((entry.path, wanted, target))
+            elif take(wanted):
+                (links if link else plain).append(_Found(entry.path, wanted, target))
+    files: dict[str, _Found] = {}
+    for file in plain + links:
+        files.setdefault(file.real, file)
+    return sorted(files.values(), key=lambda file: natural(file.wanted))
+
+
+def _matching(folder: Path, pattern: Sequence[str], left_out: Collection[str], listener: Listener) -> list[_Found]:
+    """The files in a folder that match the parts of a pattern, and those in subfolders that do."""
+    suffix = Path(pattern[-1]).suffix
+    plain = bool(suffix) and not glob.has_magic(suffix)
+
+    def take(wanted: str) -> bool:
+        return (_is_photo_or_video(wanted) or (plain and wanted.endswith(suffix))) and fits(wanted)
+
+    def fits(wanted: str, leads: bool = False) -> bool:
+        return _fits(wanted.split("/"), pattern, leads)
+
+    return _in_folder(str(folder), left_out, listener, take, lambda inside: fits(inside, leads=True))
+
+
+def _fits(names: Sequence[str], pattern: Sequence[str], leads: bool = False) -> bool:
+    """Whether a path, or a folder that it lies in, fits a pattern; with `leads`, also whether something in it might."""
+    if not pattern:
+        return True
+    if not names:
+        return leads
+    if pattern[0] == "**":
+        return leads or len(pattern) == 1 or any(_fits(names[skip:], pattern[1:]) for skip in range(len(names)))
+    return fnmatchcase(names[0], pattern[0]) and _fits(names[1:], pattern[1:], leads)
+
+
 def _remedy(missing: Path) -> str:
-    """For a message about a path that is missing: what was probably meant, or where the path ends."""
+    """For a message about a path that is missing: a name that is nearly the same, or where the path ends."""
     if not missing.parent.is_dir():
         return f": there is no folder {printable(missing.parent)}"
     names = _names(missing.parent)
-    meant = did_you_mean(missing.name, names) if len(names) <= NEIGHBOURS else ""
+    # Among more names, looking for one that is nearly the same takes too long.
+    meant = did_you_mean(missing.name, names) if len(names) <= 2000 else ""
     return f"{printable(meant)}: check its name"
 
 
@@ -147,7 +225,7 @@ def _endings(folder: Path) -> str:
         return f": there is no folder {printable(folder)}"
     names = _names(folder)
     if not names:
-        return f": {printable(folder)} is empty" if str(folder) != "." else ": the working directory is empty"
+        return f": {'the working directory' if str(folder) == '.' else printable(folder)} is empty"
     common = [printable(ending) for ending, _ in Counter(Path(name).suffix for name in names).most_common(3) if ending]
     found = f" (names in {printable(folder)} end in {', '.join(common)})" if common else ""
     return f"{found}: give photos, such as .jpg or .png"
@@ -158,3 +236,65 @@ def _names(folder: Path) -> list[str]:
         return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError:
         return []
+
+
+def natural(path: str) -> tuple[list[list[str | int]], str]:
+    """A sort key by which 2.jpg comes before 10.jpg, folder by folder, whatever the case."""
+    pieces = [re.split(r"([0-9]+)", part) for part in path.casefold().split("/")]
+    return [[int(piece) if place % 2 else piece for place, piece in enumerate(part)] for part in pieces], path
+
+
+def unique_names(photos: Sequence[tuple[str, str]]) -> list[str]:
+    """A name for each photo: relative, posix, never leaving its folder, unique even where case is ignored.
+
+    Of each photo given are the path by which it is opened, and the last part of that, which is wanted: posix, without
+    `..`. Its name is the path that is wanted, without the suffix. Photos that would share one keep their suffixes where
+    that tells them apart; otherwise as many of their folders as it takes stand in front; the rest is numbered.
+    """
+    names = [_without_suffix(wanted) for _, wanted in photos]
+    for group in _alike(names):
+        for number, name in zip(group, _told_apart([photos[number] for number in group]), strict=True):
+            names[number] = name
+    taken = {_folded(name) for name in names}
+    for group in _alike(names):
+        for number in group[1:]:
+            count = 2
+            while _folded(f"{names[number]}-{count}") in taken:
+                count += 1
+            names[number] += f"-{count}"
+            taken.add(_folded(names[number]))
+    return names
+
+
+def _told_apart(photos: Sequence[tuple[str, str]]) -> list[str]:
+    """Names for photos that would share one; alike still where case is all that tells their paths apart."""
+    folders = []
+    for path, wanted in photos:
+        whole = Path(os.path.normpath(Path(path).absolute()))
+        parts = whole.relative_to(whole.anchor).parts
+        folders.append(parts[: max(0, len(parts) - 1 - wanted.count("/"))])
+    for depth in range(1 + max(map(len, folders))):
+        fronts = [above[max(0, len(above) - depth) :] for above in folders]
+        full = ["/".join((*front, wanted)) for front, (_, wanted) in zip(fronts, photos, strict=True)]
+        for names in ([_without_suffix(path) for path in full], full):
+            if len({_folded(name) for name in names}) == len(names):
+                return names
+    return [_without_suffix(wanted) for _, wanted in photos]
+
+
+def _without_suffix(path: str) -> str:
+    stem, _, suffix = path.rpartition(".")
+    # A name such as ..jpg is left whole: in front of its suffix stands a folder, not a name.
+    return stem if stem.rpartition("/")[2].strip(".") and "/" not in suffix else path
+
+
+def _alike(names: Iterable[str]) -> list[list[int]]:
+    """The numbers of names that some file system takes for one, a list for each."""
+    groups = defaultdict(list)
+    for number, name in enumerate(names):
+        groups[_folded(name)].append(number)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _folded(name: str) -> str:
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eagrctl.parsing.photo_names import natural, unique_names
+from eagrctl.parsing.photos import natural, unique_names
 
 part = st.text(string.ascii_letters[:4] + "AB.-12é", min_size=1, max_size=4).filter(lambda text: text.strip("."))
 paths = st.lists(part, min_size=1, max_size=3).map("/".join)
