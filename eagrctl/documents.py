@@ -67,7 +67,7 @@ class Versioned:
     marks: ClassVar[Mapping[str, str | int]] = {}
 
 
-def read_toml(path: Path, kind: type[T], error: type[EagrctlError], remedy: str = "") -> T:
+def read_toml(path: Path, kind: type[T], error: type[EagrctlError], remedy: str = "", missing: str = "") -> T:
     """Read a TOML file.
 
     Args:
@@ -75,13 +75,15 @@ def read_toml(path: Path, kind: type[T], error: type[EagrctlError], remedy: str 
         kind: a dataclass that describes it.
         error: to raise.
         remedy: what to do about a file that is wrong, for the end of the line.
+        missing: what to say where there is none.
     """
-    return check(toml_table(_text(path, error, remedy), str(path), error, remedy), kind, str(path), error, remedy)
+    text = _text(path, error, remedy, missing)
+    return check(toml_table(text, str(path), error, remedy), kind, str(path), error, remedy)
 
 
-def read_json(path: Path, kind: type[T], error: type[EagrctlError], remedy: str = "") -> T:
+def read_json(path: Path, kind: type[T], error: type[EagrctlError], remedy: str = "", missing: str = "") -> T:
     """Read a JSON file; arguments as for `read_toml`."""
-    return json_in(_text(path, error, remedy), kind, str(path), error, remedy)
+    return json_in(_text(path, error, remedy, missing), kind, str(path), error, remedy)
 
 
 def json_in(text: str, kind: type[T], source: str, error: type[EagrctlError], remedy: str = "") -> T:
@@ -136,10 +138,12 @@ def plain(document: Any) -> dict[str, Any]:
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
-def _text(path: Path, error: type[EagrctlError], remedy: str) -> str:
+def _text(path: Path, error: type[EagrctlError], remedy: str, missing: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as failed:
+        if missing and isinstance(failed, FileNotFoundError | NotADirectoryError):
+            raise error(missing) from None
         raise error(_line(f"cannot read {path} ({failed.strerror or failed})", remedy)) from None
     except UnicodeDecodeError as failed:
         raise error(_line(f"{path} is not text in UTF-8 ({failed.reason} at byte {failed.start})", remedy)) from None
@@ -176,10 +180,8 @@ def _complaint(failed: ValidationError, kind: type) -> str:
     errors = failed.errors(include_url=False)
     first = next((each for each in errors if each["type"] == _UNKNOWN), errors[0])
     what, place, value = first["type"], first["loc"], first["input"]
-    key, section = (
-        _key(place),
-        "a section" if hasattr(kind, "__pydantic_config__") and issubclass(kind, Written) else "an object",
-    )
+    key = _key(place)
+    section = "a section" if isinstance(kind, type) and issubclass(kind, Written) else "an object"
     if what == _UNKNOWN:
         names = [field.name for field in dataclasses.fields(_bare(_described(kind, place[:-1])))]
         return f"unknown key {key}{did_you_mean(str(place[-1]), names)}"
@@ -195,7 +197,7 @@ def _complaint(failed: ValidationError, kind: type) -> str:
             length = first["ctx"]["max_length"]
         return f"{key} must be a list of {length} values, not {_shown(value)}"
     if what == "value_error":
-        return f"{key} {first['ctx']['error']}, not {_shown(value)}"
+        return f"{key} {first['ctx']['error']}" + (f", not {_shown(value)}" if place else "")
     if what == "literal_error":
         return f"{key} must be {first['ctx']['expected']}, not {_shown(value)}"
     if what in _BOUNDS:

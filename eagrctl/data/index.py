@@ -8,15 +8,17 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import h5py
+from pydantic import Field
 
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
 from eagrctl.data.shards import Stored, read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
+from eagrctl.documents import Count, FileName, Versioned, Whole, plain, read_json
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.files import replacing, sha256_of
@@ -28,12 +30,12 @@ Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
-class Shard:
+class Shard(Versioned):
     """One line of the index."""
 
-    file: str
-    count: int
-    bytes: int
+    file: FileName
+    count: Count
+    bytes: Count
     sha256: str
 
     @classmethod
@@ -42,18 +44,26 @@ class Shard:
         return cls(path.name, count, path.stat().st_size, sha256_of(path))
 
 
+@dataclass(frozen=True, order=True)
+class Skipped(Versioned):
+    """A sample that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True)
-class Split:
+class Split(Versioned):
     """One split of a prepared dataset.
 
     Attributes:
         shards: in order.
-        skipped: the samples that could not be used: (name, reason).
+        skipped: the samples that could not be used.
         centred: names of samples without landmarks, which alignment could only centre.
     """
 
     shards: tuple[Shard, ...]
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     centred: tuple[str, ...] = ()
 
     @classmethod
@@ -69,6 +79,35 @@ class Split:
     def count(self) -> int:
         """Samples in the split."""
         return sum(shard.count for shard in self.shards)
+
+
+Byte = Annotated[Whole, Field(ge=0, le=255)]
+
+
+@dataclass(frozen=True)
+class _Contents(Versioned):
+    """What stands in the file; see `ShardIndex`, `Provenance` and `LabelSet`."""
+
+    marks: ClassVar[Mapping[str, str | int]] = {"schema": SCHEMA}
+
+    dataset: str
+    variant: str
+    split_rule: str
+    settings: dict[str, str]
+    alignment: str
+    size: Annotated[Whole, Field(ge=1, le=65535)]
+    classes: tuple[str, ...]
+    colours: tuple[tuple[Byte, Byte, Byte], ...]
+    mirrored: tuple[tuple[Byte, Byte], ...]
+    regions: dict[str, tuple[Byte, ...]]
+    part: tuple[Count, Count] | None
+    plan: str
+    splits: dict[str, Split]
+
+    def __post_init__(self) -> None:
+        ids = [label for group in (*self.mirrored, *self.regions.values()) for label in group]
+        if len(self.colours) != len(self.classes) or any(label >= len(self.classes) for label in ids):
+            raise ValueError("must have a colour for each class, and no id beyond them")
 
 
 @dataclass(frozen=True)
@@ -109,42 +148,19 @@ class ShardIndex:
         Raises:
             ShardError: no index, one that cannot be read, or a part.
         """
-        path = root / INDEX
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise ShardError(f"no prepared dataset at {root} (no {INDEX}): run eagrctl prepare first") from None
-        except (OSError, ValueError) as error:
-            raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from None
-        try:
-            if table["schema"] != SCHEMA:
-                raise ShardError(
-                    f"{path} has schema {table['schema']}, this eagrctl reads {SCHEMA}: prepare again with --force"
-                )
-            index = cls(
-                root=root,
-                provenance=Provenance(table["dataset"], table["variant"], table["split_rule"], table["settings"]),
-                labels=LabelSet(
-                    names=tuple(table["classes"]),
-                    colours=tuple((red, green, blue) for red, green, blue in table["colours"]),
-                    mirrored=tuple((one, other) for one, other in table["mirrored"]),
-                    regions={name: tuple(ids) for name, ids in table["regions"].items()},
-                ),
-                size=table["size"],
-                alignment=table["alignment"],
-                splits={
-                    name: Split(
-                        tuple(Shard(**shard) for shard in split["shards"]),
-                        tuple((skipped["name"], skipped["reason"]) for skipped in split["skipped"]),
-                        tuple(split["centred"]),
-                    )
-                    for name, split in table["splits"].items()
-                },
-                part=None if table["part"] is None else (table["part"][0], table["part"][1]),
-                plan=table["plan"],
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ShardError(f"{path} is no index of eagrctl ({error}): prepare again with --force") from None
+        path, remedy = root / INDEX, "prepare the dataset again with --force"
+        missing = f"no prepared dataset at {root} (no {INDEX}): run eagrctl prepare first"
+        found = read_json(path, _Contents, ShardError, remedy, missing)
+        index = cls(
+            root=root,
+            provenance=Provenance(found.dataset, found.variant, found.split_rule, found.settings),
+            labels=LabelSet(found.classes, found.colours, found.mirrored, found.regions),
+            size=found.size,
+            alignment=found.alignment,
+            splits=found.splits,
+            part=found.part,
+            plan=found.plan,
+        )
         if index.part is not None and not partial:
             raise ShardError(
                 f"{root} is part {index.part[0]} of {index.part[1]} of a dataset: "
@@ -154,37 +170,25 @@ class ShardIndex:
 
     def save(self) -> Path:
         """Write the index into `root`, last of all its files, and name it."""
+        contents = _Contents(
+            **vars(self.provenance),
+            alignment=self.alignment,
+            size=self.size,
+            classes=self.labels.names,
+            colours=self.labels.colours,
+            mirrored=self.labels.mirrored,
+            regions=dict(self.labels.regions),
+            part=self.part,
+            plan=self.plan,
+            splits=dict(self.splits),
+        )
+        table = {"schema": SCHEMA, "eagrctl": __version__, **plain(contents)}
+        for name, split in self.splits.items():
+            table["splits"][name] = {"count": split.count, **table["splits"][name]}
         path = self.root / INDEX
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(self._table(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
-
-    def _table(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "eagrctl": __version__,
-            "dataset": self.provenance.dataset,
-            "variant": self.provenance.variant,
-            "split_rule": self.provenance.split_rule,
-            "settings": dict(self.provenance.settings),
-            "alignment": self.alignment,
-            "size": self.size,
-            "classes": self.labels.names,
-            "colours": self.labels.colours,
-            "mirrored": self.labels.mirrored,
-            "regions": self.labels.regions,
-            "part": self.part,
-            "plan": self.plan,
-            "splits": {
-                name: {
-                    "count": split.count,
-                    "shards": [vars(shard) for shard in split.shards],
-                    "skipped": [{"name": skipped, "reason": reason} for skipped, reason in split.skipped],
-                    "centred": split.centred,
-                }
-                for name, split in self.splits.items()
-            },
-        }
 
     @property
     def classes(self) -> tuple[str, ...]:

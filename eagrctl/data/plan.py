@@ -14,9 +14,10 @@ from typing import Any
 
 from eagrctl import __version__
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.index import Shard, Split
+from eagrctl.data.index import Split
 from eagrctl.data.shards import SAMPLES_PER_SHARD
 from eagrctl.data.source import Source
+from eagrctl.documents import plain, read_json_or_none
 from eagrctl.errors import DataError, ShardError
 from eagrctl.files import replacing, sha256_of
 
@@ -62,7 +63,7 @@ def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any
     """Everything that decides the bytes of a dataset, except its photos; plain JSON values."""
     provenance = source.provenance
     names = json.dumps({split: list(names) for split, names in source.splits.items()})
-    plan = {
+    return {
         "eagrctl": __version__,
         "dataset": provenance.dataset,
         "variant": provenance.variant,
@@ -75,9 +76,6 @@ def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any
         "classes": asdict(source.labels),
         "names": hashlib.sha256(names.encode()).hexdigest(),
     }
-    # As it reads when it comes back from a file: a tuple would differ from its list.
-    plain: dict[str, Any] = json.loads(json.dumps(plan))
-    return plain
 
 
 def plan_digest(plan: dict[str, Any]) -> str:
@@ -107,11 +105,12 @@ def begin(folder: Path, plan: dict[str, Any], force: bool) -> int:
             folder.rmdir()
             raise
         return 0
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        begun = {}
-    changed = [f"{key} was {begun.get(key)} and is {plan[key]}" for key in plan if begun.get(key) != plan[key]]
+    begun = read_json_or_none(path, dict[str, Any]) or {}
+    changed = [
+        f"{key} was {begun.get(key)} and is {value}"
+        for key, value in plan.items()
+        if json.dumps(begun.get(key)) != json.dumps(value)  # a tuple reads as a list
+    ]
     if changed:
         raise ShardError(
             f"{folder} holds an unfinished preparation with other options ({'; '.join(changed)}): "
@@ -128,18 +127,15 @@ def notes(folder: Path) -> list[Path]:
 def note(folder: Path, piece: Piece, written: Split) -> None:
     """Note that a piece is done, and what became of it."""
     with replacing((folder / piece.file).with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(asdict(written)), encoding="utf-8")
+        temporary.write_text(json.dumps(plain(written)), encoding="utf-8")
 
 
 def done(folder: Path, piece: Piece) -> Split | None:
     """What an earlier run wrote of a piece; None where its shard or note is missing, or not what the note says."""
     path = folder / piece.file
+    written = read_json_or_none(path.with_suffix(".json"), Split)
     try:
-        table = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        shards = tuple(Shard(**shard) for shard in table["shards"])
-        skipped = tuple((name, reason) for name, reason in table["skipped"])
-        if any(sha256_of(path) != shard.sha256 for shard in shards):
-            return None
-        return Split(shards, skipped, tuple(table["centred"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        same = written is not None and all(sha256_of(path) == shard.sha256 for shard in written.shards)
+    except OSError:
         return None
+    return written if same else None

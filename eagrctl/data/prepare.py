@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.index import INDEX, Shard, ShardIndex, Split
+from eagrctl.data.index import INDEX, Shard, ShardIndex, Skipped, Split
 from eagrctl.data.plan import PLAN, Piece, begin, cut, done, note, notes, plan_digest, plan_of
 from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import ShardWriter
@@ -134,7 +134,7 @@ def _write(
     if (earlier := done(folder, piece)) is not None:
         listener(Progress(task, piece.start + len(piece.names), piece.total))
         return earlier
-    skipped: list[tuple[str, str]] = []
+    skipped: list[Skipped] = []
     centred: list[str] = []
 
     def usable() -> Iterator[AlignedSample]:
@@ -146,7 +146,7 @@ def _write(
                     centred.append(name)
                 yield result
             elif keep_going or result.agreed:
-                skipped.append((name, result.reason))
+                skipped.append(Skipped(name, result.reason))
                 listener(Notice(f"skipped {piece.split} {name}: {result.reason}", warning=True))
             else:
                 raise SourceError(f"{result.reason}; or add --partial to skip such samples and list them")
@@ -169,7 +169,7 @@ def _check_usable(splits: dict[str, Split], aligner: Aligner) -> None:
         if not split.shards:
             raise SourceError(
                 f"not one of the {len(split.skipped)} samples of split {name} can be used; the first: "
-                f"{split.skipped[0][1]}"
+                f"{split.skipped[0].reason}"
             )
     # A small split may well have no face that is found; a whole dataset without any has the wrong landmarks.
     if aligner.landmarks is not None and all(len(split.centred) == split.count for split in splits.values()):

@@ -130,8 +130,8 @@ def test_landmarks_may_come_from_a_file_and_faces_without_are_counted(eagrctl: I
     result = eagrctl(*arguments, "--fallback", "skip", "--output", "skipped")  # agreed to, whatever else is refused
     assert result.exit_code == 0, result.stderr
     (skipped,) = ShardIndex.load(Path("skipped")).split("test").skipped
-    assert skipped[0] == "5_1"
-    assert "no face found in 5_1 (landmarks from points.txt)" in skipped[1]
+    assert skipped.name == "5_1"
+    assert "no face found in 5_1 (landmarks from points.txt)" in skipped.reason
 
 
 def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def test_joined_parts_are_what_one_machine_prepares_to_the_last_byte(
     whole = prepare(open_celebamask_hq(merged), tmp_path / "whole", Aligner(49), keep_going=True)
     assert files(tmp_path / "joined") == files(tmp_path / "whole")
     assert joined.split("train").count == whole.split("train").count == 11
-    assert joined.split("train").skipped[0][0] == "5"
+    assert joined.split("train").skipped[0].name == "5"
     assert all(folder.is_dir() for folder in parts)
 
 

@@ -93,9 +93,9 @@ def test_with_partial_an_unusable_sample_is_listed_and_counted(merged: Path, tmp
     Image.fromarray(np.full((64, 64), 19, np.uint8)).save(merged / "labels" / "7.png")
     events: list[Progress | Notice] = []
     index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), keep_going=True, listener=events.append)
-    ((name, reason),) = index.split("train").skipped
-    assert name == "7"
-    assert "label 19" in reason
+    (skipped,) = index.split("train").skipped
+    assert skipped.name == "7"
+    assert "label 19" in skipped.reason
     assert index.split("train").count == 11
     assert ShardIndex.load(tmp_path / "data").split("train").skipped == index.split("train").skipped
     assert any(isinstance(event, Notice) and event.warning and "skipped train 7" in event.text for event in events)
@@ -263,9 +263,9 @@ def test_faces_without_landmarks_are_left_out_and_listed_when_that_was_asked_for
     aligner = Aligner(49, Listed(known, "from a file"), "skip")
     index = prepare(open_celebamask_hq(merged), tmp_path / "data", aligner)
     assert index.split("train").count == 11
-    ((name, reason),) = index.split("train").skipped
-    assert name == "3"
-    assert "no face found in 3 (landmarks from a file)" in reason
+    (skipped,) = index.split("train").skipped
+    assert skipped.name == "3"
+    assert "no face found in 3 (landmarks from a file)" in skipped.reason
 
 
 def test_landmarks_that_no_face_has_are_refused(merged: Path, tmp_path: Path) -> None:

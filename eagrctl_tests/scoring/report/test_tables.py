@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eagrctl.data.index import Shard, ShardIndex, Split
+from eagrctl.data.index import Shard, ShardIndex, Skipped, Split
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.data.source import Provenance
 from eagrctl.scoring.evaluate import Evaluation
@@ -42,7 +42,7 @@ def evaluation_of(counts: np.ndarray, labels: object) -> Evaluation:
 def index_of(dataset: str, root: Path, skipped: int = 0) -> ShardIndex:
     labels = CELEBAMASK_HQ if dataset == "celebamask-hq" else HELEN
     provenance = Provenance(dataset, "merged", "the lists", {"paint order": "official"})
-    missing = tuple((str(number), "torn") for number in range(skipped))
+    missing = tuple(Skipped(str(number), "torn") for number in range(skipped))
     return ShardIndex(root, provenance, labels, 473, "none", {"val": Split((Shard("a", 3, 0, ""),), missing)})
 
 
