@@ -13,11 +13,11 @@ from eagrctl.events import Listener, Progress, ignore
 from eagrctl.faces.landmarks import FoundFace
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.clock import Clock
-from eagrctl.inference.predict import Segmenter, labels_in_source
-from eagrctl.parsing.combine import merge_faces
-from eagrctl.parsing.parsed import Failed, ParsedFace
+from eagrctl.inference.predict import Segmenter
+from eagrctl.parsing.labelling import label_face, merge_faces
+from eagrctl.parsing.parsed import Failed
 from eagrctl.parsing.parser import FaceParser
-from eagrctl.parsing.placing import Placed, Placer, shifted
+from eagrctl.parsing.placing import Placer
 
 READ, FIND, ALIGN, NETWORK, MAP = "read", "find faces", "align", "network", "map back"
 PARTS = (READ, FIND, ALIGN, NETWORK, MAP)
@@ -106,8 +106,8 @@ def measure_photos(
             with clock.part(NETWORK):
                 logits = predictor.logits([face.pixels for face in placed])
             with clock.part(MAP):
-                faces = [_mapped(face, scores, parser.size) for face, scores in zip(placed, logits, strict=True)]
-                merge_faces(faces, (photo.shape[0], photo.shape[1]), parser.size)
+                faces = [label_face(*each, parser.size) for each in zip(placed, logits, strict=True)]
+                merge_faces(faces, photo.shape[:2], parser.size)
         count += len(placed)
         listener(Progress("photos, part by part", number + 1, len(photos)))
     clock.seconds[ALIGN] -= clock.seconds[FIND]  # which is within it
@@ -116,9 +116,3 @@ def measure_photos(
         if isinstance(parsed, Failed):
             raise parsed.error
     return PhotoSpeed(len(photos), count, clock.seconds, time.perf_counter() - start)
-
-
-def _mapped(face: Placed, logits: torch.Tensor, size: int) -> ParsedFace:
-    top, left, bottom, right = face.window
-    labels = labels_in_source(logits, shifted(face.matrix, face.window), size, (bottom - top, right - left))
-    return ParsedFace(face.matrix, face.window, labels, face.placed)

@@ -48,7 +48,7 @@ class ParsedFace:
         """Whether the face stands where the network expects it, by landmarks or by the detector's box."""
         return self.placed in ("landmarks", "box")
 
-    def in_photo(self, size: tuple[int, int]) -> Pixels:
+    def in_photo(self, size: tuple[int, ...]) -> Pixels:
         """This face's labels in the whole photo of (height, width), uint8; background outside the window."""
         labels = np.zeros(size, np.uint8)
         top, left, bottom, right = self.window

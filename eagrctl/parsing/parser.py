@@ -1,26 +1,22 @@
-"""Photos -> faces -> labels: what `eagrctl parse` does, for Python."""
+"""Photo -> faces -> squares -> logits -> labels in the photo: what `eagrctl parse` does, for Python."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL.Image import Image
 
-from eagrctl.arrays import Matrix, Pixels
+from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.errors import CheckpointError, EagrctlError, SourceError
 from eagrctl.faces.photo import as_photo
-from eagrctl.inference.predict import Segmenter, labels_in_source
-from eagrctl.parsing.combine import merge_faces
-from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto, Window
-from eagrctl.parsing.pipeline import Pipeline, Seen
-from eagrctl.parsing.placing import Finding, Placed, Placer, shifted
+from eagrctl.inference.predict import Segmenter
+from eagrctl.parsing.labelling import label_faces, merge_faces
+from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
+from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
+from eagrctl.parsing.placing import Finding, Placer, Square
 from eagrctl.weights import shipped
-
-# Pixels that are mapped back at once.
-BAND = 1 << 20
 
 AnyImage = Pixels | Image | Path | str
 
@@ -39,7 +35,7 @@ class FaceParser:
         for face in parsed.faces:
             print(face.box, face.landmarks)
 
-    A parser may be shared by threads: each call works on its own.
+    Threads may share a parser.
 
     Args:
         weights: a checkpoint; None, or "shipped" where no file is called so, is the network that comes with eagrctl.
@@ -73,7 +69,7 @@ class FaceParser:
             raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
         checkpoint = load_checkpoint(_weights(weights))
         self._dataset, self._classes = checkpoint.dataset, checkpoint.classes
-        self._predictor = Segmenter.of(checkpoint, _device(device))
+        self._segmenter = Segmenter.of(checkpoint, _device(device))
         self._placer = Placer(self.size, finding, None if predictor is None else Path(predictor))
         self._probabilities, self._batch = probabilities, batch
 
@@ -90,7 +86,7 @@ class FaceParser:
     @property
     def size(self) -> int:
         """Side of the network's square input, in pixels."""
-        return self._predictor.recipe.size
+        return self._segmenter.recipe.size
 
     def parse(self, image: AnyImage) -> ParsedPhoto:
         """Find the faces of one photo and parse them.
@@ -105,18 +101,18 @@ class FaceParser:
             SourceError: a photo that cannot be read.
             ValueError: an array of another shape or type.
         """
-        seen = self._look(image)
-        batches = (seen.faces[start : start + self._batch] for start in range(0, len(seen.faces), self._batch))
-        return self._finished(seen.photo, [face for batch in batches for face in self._parse(batch)])
+        photo = as_photo(image)
+        squares = self._placer.place(photo)
+        batches = (squares[start : start + self._batch] for start in range(0, len(squares), self._batch))
+        return self._merge(photo, [face for batch in batches for face in self._label(batch)])
 
     def parse_many(
         self, images: Iterable[AnyImage], *, workers: int | None = None
     ) -> Generator[ParsedPhoto | Failed, None, None]:
         """Parse photos one after the other, several times as fast as one by one.
 
-        Faces of several photos go through the network together, and beside it the next photos are read and searched
-        for faces. `images` is read ahead by some photos only, so that it may be endless. Ending the iteration early
-        ends the work.
+        Faces of several photos go through the network together, while the next photos are read and searched for faces.
+        `images` is read ahead by some photos only, so it may be endless. Ending the iteration early ends the work.
 
         Args:
             images: as for `parse`; files in a generator, for one.
@@ -140,9 +136,9 @@ class FaceParser:
             # Threads gain nothing for a single photo, and one that is not in a thread has all cores.
             yield from map(self._parse_or_tell, first)
             return
-        pipeline = Pipeline(self._look_or_tell, self._parse, self._batch, self._predictor.device, workers)
-        for seen, faces in pipeline.run(chain(first, images)):
-            yield seen if isinstance(seen, Failed) else self._finished(seen.photo, faces)
+        pipeline = Pipeline(self._place_or_tell, self._label, self._batch, self._segmenter.device, workers)
+        for placed, faces in pipeline.run(chain(first, images)):
+            yield placed if isinstance(placed, Failed) else self._merge(placed.photo, faces)
 
     def _parse_or_tell(self, image: AnyImage) -> ParsedPhoto | Failed:
         try:
@@ -150,49 +146,21 @@ class FaceParser:
         except EagrctlError as error:
             return Failed(error)
 
-    def _look_or_tell(self, image: AnyImage) -> Seen | Failed:
+    def _place_or_tell(self, image: AnyImage) -> PlacedPhoto | Failed:
         try:
-            return self._look(image)
+            photo = as_photo(image)
+            return PlacedPhoto(photo, self._placer.place(photo))
         except EagrctlError as error:
             return Failed(error)
         except MemoryError:
             return Failed(SourceError("a photo is too large for this memory: scale it down, or take fewer workers"))
 
-    def _look(self, image: AnyImage) -> Seen:
-        photo = as_photo(image)
-        return Seen(photo, self._placer.place(photo))
+    def _label(self, squares: Sequence[Square]) -> list[ParsedFace]:
+        return label_faces(self._segmenter, squares, self._probabilities)
 
-    @torch.inference_mode()
-    def _parse(self, faces: Sequence[Placed]) -> list[ParsedFace]:
-        """Faces of one or several photos, together."""
-        logits = self._predictor.logits([face.pixels for face in faces])
-        probabilities = logits.float().softmax(dim=1).cpu().numpy() if self._probabilities else [None] * len(faces)
-        return [
-            ParsedFace(
-                matrix=face.matrix,
-                window=face.window,
-                labels=_labels(scores, face.matrix, face.window, self.size),
-                placed=face.placed,
-                box=face.box,
-                confidence=face.confidence,
-                landmarks=face.landmarks,
-                probabilities=each,
-            )
-            for face, scores, each in zip(faces, logits, probabilities, strict=True)
-        ]
-
-    def _finished(self, photo: Pixels, faces: Sequence[ParsedFace]) -> ParsedPhoto:
-        labels = merge_faces(faces, (photo.shape[0], photo.shape[1]), self.size)
+    def _merge(self, photo: Pixels, faces: Sequence[ParsedFace]) -> ParsedPhoto:
+        labels = merge_faces(faces, photo.shape[:2], self.size)
         return ParsedPhoto(photo, labels, self.classes, tuple(faces))
-
-
-def _labels(logits: torch.Tensor, matrix: Matrix, window: Window, size: int) -> Pixels:
-    """What one face's logits say of its window, band by band: large ones fit into no cache, and take twice as long."""
-    top, left, bottom, right = window
-    rows = max(1, BAND // max(1, right - left))
-    bands = [(start, left, min(start + rows, bottom), right) for start in range(top, bottom, rows)]
-    maps = [labels_in_source(logits, shifted(matrix, band), size, (band[2] - band[0], right - left)) for band in bands]
-    return maps[0] if len(maps) == 1 else np.concatenate(maps)
 
 
 def _weights(given: Path | str | None) -> Path:

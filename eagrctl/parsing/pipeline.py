@@ -1,4 +1,4 @@
-"""Many photos at once: reading and finding beside the network, faces of several photos together, results in order.
+"""Many photos at once: faces are found beside the network, and labelled several photos together; results in order.
 
 Everything happens in threads: decoding, resampling, dlib's detector and torch all let other threads run meanwhile, and
 nothing has to be sent from process to process. On a CPU, each thread runs the network on one core: torch's way of
@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from eagrctl.arrays import Pixels
 from eagrctl.parsing.parsed import Failed, ParsedFace
-from eagrctl.parsing.placing import Placed
+from eagrctl.parsing.placing import Square
 from eagrctl.workers import cores
 
 Image = TypeVar("Image")
@@ -30,23 +30,23 @@ MEMORY, TYPICAL = 512 << 20, 36_000_000
 # More threads would wait for one another, because Python runs in one of them at a time.
 MOST_THREADS = 16
 
-# Faces that one core parses together: more are no faster, and leave other cores without work at the end.
+# Faces that one core labels together: more are no faster, and leave other cores without work at the end.
 FACES_PER_CORE = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """A photo, (H, W, 3) uint8, and its faces, ready for the network."""
+class PlacedPhoto:
+    """A photo, (H, W, 3) uint8, and a square for each of its faces, ready for the network."""
 
     photo: Pixels
-    faces: Sequence[Placed]
+    squares: Sequence[Square]
 
 
 @dataclass(eq=False)
 class _Batch:
     """Faces that go through the network together; `parsed` once they are on their way."""
 
-    faces: list[Placed] = field(default_factory=list)
+    squares: list[Square] = field(default_factory=list)
     parsed: Future[list[ParsedFace]] | None = None
 
     @property
@@ -60,47 +60,47 @@ class _Batch:
 
 @dataclass(eq=False)
 class _Photo:
-    """A photo whose faces are being parsed, each in a batch, and at a place in it."""
+    """A photo whose faces are being parsed, each at a place in a batch."""
 
-    seen: Seen | Failed
-    places: list[tuple[_Batch, int]] = field(default_factory=list)
+    placed: PlacedPhoto | Failed
+    slots: list[tuple[_Batch, int]] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:
-        return self.seen.photo.nbytes if isinstance(self.seen, Seen) else 0
+        return self.placed.photo.nbytes if isinstance(self.placed, PlacedPhoto) else 0
 
     @property
     def sent(self) -> bool:
-        return all(batch.parsed is not None for batch, _ in self.places)
+        return all(batch.parsed is not None for batch, _ in self.slots)
 
     @property
     def done(self) -> bool:
-        return all(batch.done for batch, _ in self.places)
+        return all(batch.done for batch, _ in self.slots)
 
     def faces(self) -> list[ParsedFace]:
-        return [batch.result()[place] for batch, place in self.places]
+        return [batch.result()[slot] for batch, slot in self.slots]
 
 
 class Pipeline(Generic[Image]):
-    """Looks at photos and parses their faces, in threads.
+    """Places the faces of photos and labels them, in threads.
 
     Args:
-        look: an image -> the photo and its faces, or why there is none; called in several threads at once.
-        parse: faces -> parsed faces; called in several threads at once on a CPU.
-        batch: the most faces that are parsed together.
+        place: an image -> the photo and its squares, or why there is none; called in several threads at once.
+        label: squares -> parsed faces; called in several threads at once on a CPU.
+        batch: the most faces that are labelled together.
         device: where the network runs.
         workers: threads; None is one for each core that torch may use, or for each core on a GPU's machine.
     """
 
     def __init__(
         self,
-        look: Callable[[Image], Seen | Failed],
-        parse: Callable[[list[Placed]], list[ParsedFace]],
+        place: Callable[[Image], PlacedPhoto | Failed],
+        label: Callable[[list[Square]], list[ParsedFace]],
         batch: int,
         device: torch.device,
         workers: int | None = None,
     ) -> None:
-        self._look, self._parse = look, parse
+        self._place, self._label = place, label
         self._stopped = Event()
         self._on_cpu = device.type == "cpu"
         self._batch = min(batch, FACES_PER_CORE) if self._on_cpu else batch
@@ -108,8 +108,8 @@ class Pipeline(Generic[Image]):
         self._workers = workers or min(available, MOST_THREADS)
         self._cores = max(1, available // self._workers) if self._on_cpu else torch.get_num_threads()
 
-    def run(self, images: Iterator[Image]) -> Iterator[tuple[Seen | Failed, list[ParsedFace]]]:
-        """What was seen in each image, in order, with its parsed faces."""
+    def run(self, images: Iterator[Image]) -> Iterator[tuple[PlacedPhoto | Failed, list[ParsedFace]]]:
+        """Each photo as it was placed, in order, with its parsed faces."""
         with ExitStack() as stack:
             threads = stack.enter_context(_threads(self._workers, self._cores))
             # A GPU does one thing after the other.
@@ -120,48 +120,48 @@ class Pipeline(Generic[Image]):
 
     def _run(
         self, images: Iterator[Image], threads: Executor, network: Executor
-    ) -> Iterator[tuple[Seen | Failed, list[ParsedFace]]]:
-        looking: deque[Future[Seen | Failed]] = deque()
+    ) -> Iterator[tuple[PlacedPhoto | Failed, list[ParsedFace]]]:
+        placing: deque[Future[PlacedPhoto | Failed]] = deque()
         parsing: deque[_Photo] = deque()
         gathering = _Batch()
         held, typical, more = 0, TYPICAL, True
         most = 2 * self._batch * self._workers
-        while more or looking or parsing:
-            while more and len(looking) < 2 * self._workers and len(parsing) < most:
-                if (looking or parsing) and held + (len(looking) + 1) * typical > MEMORY:
+        while more or placing or parsing:
+            while more and len(placing) < 2 * self._workers and len(parsing) < most:
+                if (placing or parsing) and held + (len(placing) + 1) * typical > MEMORY:
                     break
                 following = list(islice(images, 1))
-                looking.extend(threads.submit(self._look, image) for image in following)
+                placing.extend(threads.submit(self._place, image) for image in following)
                 more = bool(following)
-            if looking:
-                photo = _Photo(looking.popleft().result())
+            if placing:
+                photo = _Photo(placing.popleft().result())
                 parsing.append(photo)
                 held += photo.bytes
                 typical = photo.bytes or typical
-                for face in photo.seen.faces if isinstance(photo.seen, Seen) else ():
-                    photo.places.append((gathering, len(gathering.faces)))
-                    gathering.faces.append(face)
-                    if len(gathering.faces) == self._batch:
+                for square in photo.placed.squares if isinstance(photo.placed, PlacedPhoto) else ():
+                    photo.slots.append((gathering, len(gathering.squares)))
+                    gathering.squares.append(square)
+                    if len(gathering.squares) == self._batch:
                         gathering = self._send(gathering, network)
             elif parsing:
-                if gathering.faces and not (more and parsing[0].sent):
+                if gathering.squares and not (more and parsing[0].sent):
                     # The last batch; or one that will not fill, because its photos leave no memory for others.
                     gathering = self._send(gathering, network)
                 photo = parsing.popleft()
                 held -= photo.bytes
-                yield photo.seen, photo.faces()
+                yield photo.placed, photo.faces()
             while parsing and parsing[0].done:
                 photo = parsing.popleft()
                 held -= photo.bytes
-                yield photo.seen, photo.faces()
+                yield photo.placed, photo.faces()
 
     def _send(self, batch: _Batch, network: Executor) -> _Batch:
-        batch.parsed = network.submit(self._parse_here, batch.faces)
+        batch.parsed = network.submit(self._label_here, batch.squares)
         return _Batch()
 
-    def _parse_here(self, faces: list[Placed]) -> list[ParsedFace]:
+    def _label_here(self, squares: list[Square]) -> list[ParsedFace]:
         with _Stoppable(self._stopped):
-            return self._parse(faces)
+            return self._label(squares)
 
 
 class _Stoppable(TorchFunctionMode):

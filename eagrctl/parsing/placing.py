@@ -1,5 +1,6 @@
-"""A photo -> its faces, each in the square that the network sees."""
+"""Photo -> faces -> squares, each of which shows one face as the network expects it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
@@ -25,8 +26,8 @@ _MARGIN = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """One face, ready for the network; attributes as in `ParsedFace`.
+class Square:
+    """One face, ready for the network; other attributes as in `ParsedFace`.
 
     Attributes:
         pixels: (S, S, 3) uint8, what the network sees; black where the photo ends.
@@ -42,12 +43,12 @@ class Placed:
 
 
 class Placer:
-    """Finds the faces of a photo and puts each in its place. Threads may share one.
+    """Finds the faces of a photo and cuts a square out for each. Threads may share one.
 
     Args:
         size: S, the side of the network's input.
         finding: as in `FaceParser`.
-        predictor: dlib's landmark predictor; None looks for one. Not read where nothing is to be found.
+        predictor: dlib's landmark predictor; None looks for one. Not read where no face is looked for.
 
     Raises:
         AlignmentError: there is no such predictor.
@@ -55,38 +56,32 @@ class Placer:
 
     def __init__(self, size: int, finding: Finding, predictor: Path | None = None) -> None:
         self.size, self.finding = size, finding
-        # A detector keeps the photo that it looks at, so that each thread needs one of its own while it looks.
+        # A detector keeps the photo that it looks at, so each thread needs another one while it looks.
         self._idle: list[DlibLandmarks] = []
         if finding != "crop":
             self._path = find_predictor(predictor, shipped_first=True)
             self._idle.append(DlibLandmarks(self._path))
 
-    def place(self, photo: Pixels) -> list[Placed]:
+    def place(self, photo: Pixels) -> list[Square]:
         """The faces of a photo, (H, W, 3) uint8, largest first; the whole photo where the finding says so."""
-        size, frame = self.size, (photo.shape[0], photo.shape[1])
+        size, frame = self.size, photo.shape[:2]
         if self.finding == "crop":
-            return [_placed(photo, resize_matrix(frame, size), size, "crop")]
+            return [_cut(photo, resize_matrix(frame, size), size, "crop")]
         faces = [self._place(photo, face) for face in self._find(photo)]
         if not faces and self.finding == "whole":
-            return [_placed(photo, centre_matrix(frame, size, whole=True), size, "whole")]
+            return [_cut(photo, centre_matrix(frame, size, whole=True), size, "whole")]
         return faces
 
-    def _place(self, photo: Pixels, face: FoundFace) -> Placed:
+    def _place(self, photo: Pixels, face: FoundFace) -> Square:
         left, top, right, bottom = (float(edge) for edge in face.box)
-        box = left, top, right, bottom
-        matrix, placement = self._matrix(face, (photo.shape[0], photo.shape[1]))
-        return _placed(photo, matrix, self.size, placement, box, face.confidence, face.landmarks)
-
-    def _matrix(self, face: FoundFace, frame: tuple[int, int]) -> tuple[Matrix, Placement]:
-        try:
+        found = (left, top, right, bottom), face.confidence, face.landmarks
+        # Landmarks that a predictor misplaces may put a face out of sight, where nothing is to be parsed.
+        with suppress(AlignmentError):
             matrix = align_matrix(face.landmarks, self.size)
-        except AlignmentError:
-            return box_matrix(face.box, self.size), "box"
-        # Points that a predictor loses may put a face out of sight, where nothing is to be parsed.
-        top, left, bottom, right = window_of(matrix, self.size, frame)
-        if top < bottom and left < right:
-            return matrix, "landmarks"
-        return box_matrix(face.box, self.size), "box"
+            window = window_of(matrix, self.size, photo.shape)
+            if window[0] < window[2] and window[1] < window[3]:
+                return _cut(photo, matrix, self.size, "landmarks", *found)
+        return _cut(photo, box_matrix(face.box, self.size), self.size, "box", *found)
 
     def _find(self, photo: Pixels) -> list[FoundFace]:
         try:
@@ -107,7 +102,7 @@ def box_matrix(box: NDArray[np.float64], size: int) -> Matrix:
     return np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
 
 
-def window_of(matrix: Matrix, size: int, frame: tuple[int, int]) -> Window:
+def window_of(matrix: Matrix, size: int, frame: tuple[int, ...]) -> Window:
     """The part of a frame of (height, width) that a size x size square shows: top, left, bottom and right.
 
     All pixels whose middle the square shows lie in it. Empty where the square shows none of the frame.
@@ -129,8 +124,7 @@ def shifted(matrix: Matrix, window: Window) -> Matrix:
 
 def cut_out(photo: Pixels, matrix: Matrix, size: int) -> Pixels:
     """`warp_image`, at a cost that depends on the part of the photo that is seen, not on the photo."""
-    frame = photo.shape[0], photo.shape[1]
-    window = window_of(matrix, size, frame)
+    frame, window = photo.shape, window_of(matrix, size, photo.shape)
     scale = min(1.0, float(np.hypot(*matrix[:, :2]).min()))
     margin = ceil(_MARGIN / scale)
     top, left = max(0, window[0] - margin), max(0, window[1] - margin)
@@ -140,7 +134,7 @@ def cut_out(photo: Pixels, matrix: Matrix, size: int) -> Pixels:
     return warp_image(photo[top:bottom, left:right], shifted(matrix, (top, left, bottom, right)), size)
 
 
-def _placed(
+def _cut(
     photo: Pixels,
     matrix: Matrix,
     size: int,
@@ -148,6 +142,6 @@ def _placed(
     box: tuple[float, float, float, float] | None = None,
     confidence: float | None = None,
     landmarks: NDArray[np.float64] | None = None,
-) -> Placed:
-    window = window_of(matrix, size, (photo.shape[0], photo.shape[1]))
-    return Placed(np.array(cut_out(photo, matrix, size)), matrix, window, placement, box, confidence, landmarks)
+) -> Square:
+    window = window_of(matrix, size, photo.shape)
+    return Square(np.array(cut_out(photo, matrix, size)), matrix, window, placement, box, confidence, landmarks)

@@ -17,8 +17,9 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.sample import Sample
 from eagrctl.errors import AlignmentError, CheckpointError, EagrctlError, SourceError
 from eagrctl.inference.predict import Segmenter
+from eagrctl.parsing import labelling
 from eagrctl.parsing import parser as module
-from eagrctl.parsing.combine import merge_faces
+from eagrctl.parsing.labelling import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.placing import cut_out
@@ -232,7 +233,7 @@ def test_labels_of_large_windows_are_mapped_back_in_bands(
     cropped: FaceParser, finder: FaceParser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight, turned = cropped.parse(painted(5)).labels, finder.parse(astronaut()).labels
-    monkeypatch.setattr(module, "BAND", 1000)
+    monkeypatch.setattr(labelling, "BAND", 1000)
     assert np.array_equal(cropped.parse(painted(5)).labels, straight)
     assert np.array_equal(finder.parse(astronaut()).labels, turned)
 

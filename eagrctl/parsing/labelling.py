@@ -1,9 +1,9 @@
-"""The labels of several faces -> one label map.
+"""Squares -> logits -> labels of each face in the photo -> one label map.
 
-Faces that stand close see one another: each one's window holds parts of its neighbours, and what the network says of
-them is a guess, because it was trained to parse the one face in the middle. So
+Faces that stand close see one another: each one's window holds parts of its neighbours, and the network only guesses
+at these, because it was trained to parse the one face in the middle. So
 
-* a class beats the background: that one face ends somewhere says nothing about its neighbour;
+* a class beats the background: where one face ends says nothing about its neighbour;
 * of two classes, the one whose face is nearer wins. Distance is measured in the network's frame, from where alignment
   puts the middle of a face: there all faces are of one size, so that a large face reaches farther than a small one, as
   it does in the photo. At equal distances the smaller id wins.
@@ -16,20 +16,57 @@ from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.labels import BACKGROUND
+from eagrctl.inference.predict import Segmenter, labels_in_source
 from eagrctl.parsing.parsed import ParsedFace, Window
+from eagrctl.parsing.placing import Square, shifted
 
 # Where alignment puts the middle of a face, as x and y in fractions of the frame's side.
 MIDDLE = TEMPLATE.mean(axis=0)
 
+# So many pixels are mapped back at once: more fit into no cache, and take twice as long.
+BAND = 1 << 20
+
 Item = TypeVar("Item", np.uint8, np.bool_)
 
 
-def merge_faces(faces: Sequence[ParsedFace], photo_size: tuple[int, int], size: int) -> Pixels:
+@torch.inference_mode()
+def label_faces(segmenter: Segmenter, squares: Sequence[Square], probabilities: bool = False) -> list[ParsedFace]:
+    """Label the faces of one or several photos, each in the window of its photo.
+
+    Args:
+        segmenter: the network, through which they go together.
+        squares: one for each face.
+        probabilities: whether faces carry the probabilities of all classes.
+    """
+    logits = segmenter.logits([square.pixels for square in squares])
+    given = logits.float().softmax(dim=1).cpu().numpy() if probabilities else [None] * len(squares)
+    size = segmenter.recipe.size
+    return [label_face(square, scores, size, each) for square, scores, each in zip(squares, logits, given, strict=True)]
+
+
+def label_face(
+    square: Square, logits: torch.Tensor, size: int, probabilities: NDArray[np.float32] | None = None
+) -> ParsedFace:
+    """The face whose square, of size x size pixels, has these logits, (N, h, w)."""
+    top, left, bottom, right = square.window
+    rows = max(1, BAND // max(1, right - left))
+    bands = [(start, left, min(start + rows, bottom), right) for start in range(top, bottom, rows)]
+    maps = [
+        labels_in_source(logits, shifted(square.matrix, band), size, (band[2] - band[0], right - left))
+        for band in bands
+    ]
+    labels = maps[0] if len(maps) == 1 else np.concatenate(maps)
+    placed = square.placed, square.box, square.confidence, square.landmarks
+    return ParsedFace(square.matrix, square.window, labels, *placed, probabilities)
+
+
+def merge_faces(faces: Sequence[ParsedFace], photo_size: tuple[int, ...], size: int) -> Pixels:
     """One label map of all faces.
 
     Beyond the map itself, time and memory depend on the faces' windows, not on the photo.

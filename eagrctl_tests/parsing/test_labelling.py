@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eagrctl.data.align import TEMPLATE
-from eagrctl.parsing.combine import merge_faces
+from eagrctl.parsing.labelling import merge_faces
 from eagrctl.parsing.parsed import ParsedFace
 
 SIZE = 33
