@@ -23,17 +23,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import save as safetensors_bytes
 
+from eagrctl.documents import Count, NumberOrNaN, Versioned, check, json_in, plain
 from eagrctl.errors import CheckpointError, RecipeError
 from eagrctl.files import replacing
 from eagrctl.network.backbone import Form
 from eagrctl.network.eagrnet import EAGRNet
-from eagrctl.recipe import Recipe, recipe_from_dict, recipe_to_dict
-from eagrctl.tensorfile import TensorFile, metadata_json, read_tensors
+from eagrctl.recipe import Recipe
+from eagrctl.tensorfile import TensorFile, read_tensors
 
 FORMAT = "eagrctl checkpoint"
 VERSION = 2
@@ -41,16 +42,18 @@ SAFETENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Versioned):
     """The contents of a checkpoint; the module's docstring says what each is."""
+
+    marks: ClassVar[Mapping[str, str | int]] = {"version": VERSION}
 
     recipe: Recipe
     dataset: str
     classes: tuple[str, ...]
     network: Mapping[str, torch.Tensor]
-    scores: Mapping[str, float] = field(default_factory=dict)
-    epoch: int = 0
-    step: int = 0
+    scores: Mapping[str, NumberOrNaN] = field(default_factory=dict)
+    epoch: Count = 0
+    step: Count = 0
     origin: str = ""
     card: str = ""
     training: Mapping[str, Any] | None = None
@@ -105,16 +108,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    about = {
-        "recipe": recipe_to_dict(checkpoint.recipe),
-        "dataset": checkpoint.dataset,
-        "classes": list(checkpoint.classes),
-        "scores": dict(checkpoint.scores),
-        "epoch": checkpoint.epoch,
-        "step": checkpoint.step,
-        "origin": checkpoint.origin,
-        "card": checkpoint.card,
-    }
+    about = plain(replace(checkpoint, network={}, training=None))
+    del about["network"], about["training"]
     network = dict(checkpoint.network)
     training = None if checkpoint.training is None else dict(checkpoint.training)
     try:
@@ -159,37 +154,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def checkpoint_in(file: TensorFile, path: Path) -> Checkpoint:
     """The checkpoint in a file that was read; `path` is for messages. Errors as in `load_checkpoint`."""
-    contents = file.contents
+    contents, remedy = file.contents, "use another, or the eagrctl that wrote it"
     if file.metadata.get("format") == FORMAT:
-        about = metadata_json(file.metadata, "checkpoint", path)
+        about = json_in(
+            file.metadata.get("checkpoint", "null"), dict[str, Any], f"the metadata of {path}", CheckpointError, remedy
+        )
         version = file.metadata.get("version", "")
-        contents = {**about, "network": contents, "training": None, "format": FORMAT}
-        contents["version"] = int(version) if version.isdigit() else version
+        contents = {**about, "network": contents, "format": FORMAT}
+        contents["version"] = int(version) if version == str(VERSION) else version
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} holds no eagrctl checkpoint: give a file that eagrctl train wrote, or make it one with "
             "eagrctl weights import"
         )
-    if contents.get("version") != VERSION:
-        raise CheckpointError(
-            f"{path} is a checkpoint of version {contents.get('version')}, this eagrctl reads {VERSION}: "
-            "use the eagrctl that wrote it"
-        )
-    try:
-        return Checkpoint(
-            recipe=recipe_from_dict(contents["recipe"], source=str(path)),
-            dataset=contents["dataset"],
-            classes=tuple(contents["classes"]),
-            network=contents["network"],
-            scores=contents["scores"],
-            epoch=contents["epoch"],
-            step=contents["step"],
-            origin=contents["origin"],
-            card=contents.get("card", ""),
-            training=contents["training"],
-        )
-    except (KeyError, TypeError, RecipeError) as error:
-        raise CheckpointError(f"{path} is a damaged checkpoint ({error}): use another") from None
+    return check(contents, Checkpoint, str(path), CheckpointError, remedy)
 
 
 def _flat(error: Exception) -> str:

@@ -63,7 +63,7 @@ class Versioned:
         marks: keys that tell its kind and version, and the values that this eagrctl reads.
     """
 
-    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)
+    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
     marks: ClassVar[Mapping[str, str | int]] = {}
 
 
@@ -105,6 +105,15 @@ def read_json_or_none(path: Path, kind: type[T]) -> T | None:
         return read_json(path, kind, EagrctlError)
     except EagrctlError:
         return None
+
+
+def valid_lines(path: Path, kind: type[T]) -> list[tuple[str, T]]:
+    """The lines of a file that are valid documents of JSON, each as it stands and as read; no file is no lines."""
+    try:
+        lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return [(line, document) for line in lines if (document := json_or_none(line, kind)) is not None]
 
 
 def toml_table(text: str, source: str, error: type[EagrctlError], remedy: str = "") -> dict[str, Any]:

@@ -5,7 +5,6 @@ which is how many published weights still come. The last two hold a pickle, of w
 takes tensors and plain types, and nothing else.
 """
 
-import json
 import pickle
 import warnings
 import zipfile
@@ -75,18 +74,3 @@ def _is_safetensors(path: Path) -> bool:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(HEADER), "little")
         return file.read(1) == b"{" and length < path.stat().st_size
-
-
-def metadata_json(metadata: Mapping[str, str], key: str, path: Path) -> dict[str, Any]:
-    """A JSON object that stands in a safetensors file's metadata.
-
-    Raises:
-        CheckpointError: it is missing, or something else.
-    """
-    try:
-        value = json.loads(metadata[key])
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({key} is missing or no JSON): use another") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is damaged ({key} is no JSON object): use another")
-    return value

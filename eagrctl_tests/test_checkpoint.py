@@ -85,7 +85,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_a_later_version_asks_for_an_update(tmp_path: Path) -> None:
     path = tmp_path / "later.pt"
     torch.save({"format": "eagrctl checkpoint", "version": 99}, path)
-    with pytest.raises(CheckpointError, match=r"version 99.*use the eagrctl that wrote it"):
+    with pytest.raises(
+        CheckpointError, match="has version 99, this eagrctl reads 2; use another, or the eagrctl that wrote it"
+    ):
         load_checkpoint(path)
 
 
@@ -118,5 +120,5 @@ def test_as_safetensors_it_is_the_same_checkpoint_without_training(checkpoint: C
 def test_safetensors_with_other_metadata_are_refused(metadata: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "odd.safetensors"
     save_file({"a": torch.zeros(1)}, path, {"format": "eagrctl checkpoint", "version": "2", **metadata})
-    with pytest.raises(CheckpointError, match=r"odd\.safetensors is (a )?damaged"):
+    with pytest.raises(CheckpointError, match=r"odd\.safetensors.*; use another"):
         load_checkpoint(path)

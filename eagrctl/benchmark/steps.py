@@ -13,10 +13,9 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.recipe import Recipe
-from eagrctl.training.batches import read_batches, steps_of
+from eagrctl.training.batches import Batches, read_batches, steps_of
 from eagrctl.training.loop import READ_EVERY
-from eagrctl.training.pace import peak_memory
-from eagrctl.training.schedule import Batches
+from eagrctl.training.progression import peak_memory
 from eagrctl.training.step import Stepper
 from eagrctl.training.world import World
 

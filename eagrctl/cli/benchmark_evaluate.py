@@ -44,7 +44,8 @@ def evaluate(
     from eagrctl.inference.predict import Segmenter
     from eagrctl.scoring.evaluate import check_classes
     from eagrctl.scoring.report.tables import write_report
-    from eagrctl.training.run import Run, find_checkpoint
+    from eagrctl.training.run import Run
+    from eagrctl.training.runs import find_checkpoint
 
     if figures is not None:
         require_writable(figures, ".json")

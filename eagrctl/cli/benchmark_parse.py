@@ -85,7 +85,7 @@ def parse(
     from eagrctl.inference.predict import Segmenter as Network
     from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.photos import find_photos
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import shipped
 
     device = choose_device(gpus)
@@ -142,7 +142,7 @@ def _full(named: str) -> Measured:
     from eagrctl.checkpoint import build_network, load_checkpoint, restore_network
     from eagrctl.data.labels import CELEBAMASK_HQ
     from eagrctl.recipe import find_recipe, load_recipe
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.runs import find_checkpoint
 
     path = Path(named)
     if path.suffix in (".pt", ".safetensors") or (path / "best.pt").is_file():

@@ -90,7 +90,8 @@ def evaluate(
     from eagrctl.scoring.prediction_files import PredictionFolder
     from eagrctl.scoring.report.contents import Report
     from eagrctl.scoring.report.formats import Watch, require_formats, write_reports
-    from eagrctl.training.run import Run, find_checkpoint
+    from eagrctl.training.run import Run
+    from eagrctl.training.runs import find_checkpoint
 
     reports = report or []
     require_formats(reports)
@@ -164,9 +165,8 @@ def show(scores: "Scores", title: str) -> None:
 def _curves(run: "Run") -> tuple["Plot", ...]:
     """The curves of the run that a checkpoint lies in; none where it lies in none."""
     from eagrctl.drawing.curves import Curve, Plot
-    from eagrctl.training.history import read_epochs
 
-    epochs = read_epochs(run.metrics)
+    epochs = run.epochs()
     if not epochs:
         return ()
     places = tuple(epoch.epoch for epoch in epochs)

@@ -66,7 +66,7 @@ def export(
     """
     from eagrctl.export.network import ENDINGS, OPSET, export_checkpoint, require_onnx
     from eagrctl.files import require_writable
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import shipped
 
     if kind is Format.ONNX:

@@ -133,7 +133,7 @@ def _ready(
     from eagrctl.parsing.files import ResultFolder
     from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.record import Settings
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import shipped
 
     path = find_checkpoint(weights or Path(shipped.NAME), RUNS)

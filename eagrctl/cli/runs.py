@@ -14,7 +14,7 @@ from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
     from eagrctl.drawing.curves import Plot
-    from eagrctl.training.history import Epoch, History
+    from eagrctl.training.run import Epoch, History
 
 LATEST = 8  # epochs in the table of `show`
 
@@ -43,9 +43,10 @@ def runs(
     context.obj = folder
     if context.invoked_subcommand:
         return
-    from eagrctl.training.history import histories_in
+    from eagrctl.training.run import read_history
+    from eagrctl.training.runs import runs_in
 
-    histories = histories_in(folder)
+    histories = [read_history(run) for run in runs_in(folder)]
     if not histories:
         console.message(f"No run in {folder}/: train one with eagrctl train, or name another folder with --folder")
         return
@@ -93,11 +94,12 @@ def show(
     from eagrctl.drawing.curves import curves_picture
     from eagrctl.drawing.pictures import save_picture
     from eagrctl.drawing.terminal_chart import terminal_chart
-    from eagrctl.training.history import find_history
+    from eagrctl.training.run import read_history
+    from eagrctl.training.runs import find_run
 
     if picture is not None:
         require_writable(picture, ".png")
-    history = find_history(run, context.obj)
+    history = read_history(find_run(run, context.obj))
     folder = history.run.folder
     if not history.epochs:
         raise TrainingError(

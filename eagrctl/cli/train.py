@@ -189,7 +189,8 @@ def _begun(
     options: Options, pretrained: Path | None, output: Path | None
 ) -> tuple["recipes.Recipe", Path, "Run", bool]:
     """Recipe, data and run; and whether the run is an unfinished one of the same recipe and data, to be continued."""
-    from eagrctl.training.run import Run, same_unfinished
+    from eagrctl.training.run import Run
+    from eagrctl.training.runs import same_unfinished
 
     weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
     named, chosen, index = chosen_recipe(options, options.overrides + weights)
@@ -205,7 +206,7 @@ def _begun(
 
 def _continued(options: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run"]:
     from eagrctl.recipe import load_recipe
-    from eagrctl.training.run import unfinished_run
+    from eagrctl.training.runs import unfinished_run
 
     if options.recipe or options.overrides or pretrained:
         raise TrainingError(

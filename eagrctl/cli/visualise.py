@@ -68,7 +68,7 @@ def visualise(
     from eagrctl.inference.predict import Segmenter
     from eagrctl.paper.response_figure import SIDE, response_figure
     from eagrctl.paper.responses import find_module, respond
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.runs import find_checkpoint
 
     require_writable(output, ".png")
     path = find_checkpoint(checkpoint, RUNS)

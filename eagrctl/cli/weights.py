@@ -105,11 +105,11 @@ def info(
     eagrctl weights info resnet50.safetensors
     ```
     """
-    from eagrctl.training.run import find_checkpoint, runs_in
+    from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import shipped
     from eagrctl.weights.recognise import recognise
 
-    path = find_checkpoint(file or (None if any(runs_in(RUNS)) else Path(shipped.NAME)), RUNS)
+    path = find_checkpoint(file, RUNS, Path(shipped.NAME))
     found = recognise(path)
     console.result(f"{path}: {found.kind}{'' if found.conversion is None else ', not yet imported'}")
     _describe(found.weights)
@@ -150,7 +150,7 @@ def export(
     from dataclasses import replace
 
     from eagrctl.checkpoint import halved, load_checkpoint, save_checkpoint
-    from eagrctl.training.run import find_checkpoint
+    from eagrctl.training.runs import find_checkpoint
 
     about = _text(card) if card else None
     path = find_checkpoint(checkpoint, RUNS)

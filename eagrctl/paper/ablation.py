@@ -17,6 +17,7 @@ from eagrctl import __version__
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
+from eagrctl.documents import Count, Versioned, read_json_or_none
 from eagrctl.drawing.pictures import in_columns
 from eagrctl.errors import RecipeError, TrainingError
 from eagrctl.events import Listener, Progress, ignore
@@ -27,8 +28,15 @@ from eagrctl.recipe import load_recipe
 from eagrctl.scoring.evaluate import check_classes, evaluate
 from eagrctl.scoring.scores import Scores, score
 from eagrctl.training.batches import steps_of
-from eagrctl.training.history import read_epochs
 from eagrctl.training.run import Run
+
+
+@dataclass(frozen=True)
+class _Scored(Versioned):
+    """What is read of scores.json: on which faces, and the confusion matrix."""
+
+    faces: dict[str, Any]
+    confusion: tuple[tuple[Count, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Ablation:
 
     def steps_left(self, training: Training) -> int:
         """Steps that a training still has to take, counted from its last validation."""
-        logged = read_epochs(self.run(training).metrics)
+        logged = self.run(training).epochs()
         return steps_of(training.recipe, self.index) - (logged[-1].step if logged else 0)
 
     def scores(self, training: Training) -> Scores | None:
@@ -97,13 +105,12 @@ class Ablation:
         run = self.run(training)
         if not run.finished():
             return None
-        try:
-            table = json.loads(self._scores_file(training).read_text(encoding="utf-8"))
-            if table["faces"] != self._faces():
-                return None
-            return score(np.array(table["confusion"], np.int64), self.index.labels)
-        except (OSError, ValueError, KeyError, TypeError):
+        found, count = read_json_or_none(self._scores_file(training), _Scored), len(self.index.labels)
+        if found is None or found.faces != self._faces():
             return None
+        if {len(found.confusion), *map(len, found.confusion)} != {count}:
+            return None
+        return score(np.array(found.confusion, np.int64), self.index.labels)
 
     def evaluate(self, training: Training, device: torch.device, listener: Listener = ignore) -> Scores:
         """Score a finished training's best checkpoint on the split, and write down what it scored.

@@ -1,5 +1,8 @@
-"""The training samples, batch by batch."""
+"""The training samples, batch by batch, and the rate of each: both follow from the recipe and the step alone."""
 
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -8,7 +11,6 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.recipe import Recipe
 from eagrctl.training.interrupts import leave_signals_to_the_parent
-from eagrctl.training.schedule import Batches
 from eagrctl.training.world import World
 
 
@@ -25,6 +27,64 @@ def steps_of(recipe: Recipe, index: ShardIndex) -> int:
             "prepare more, or lower it with --set train.batch=..."
         )
     return count // recipe.train.batch * recipe.train.epochs
+
+
+def rate_at(step: int, steps: int, rate: float, power: float, warm_up: int = 0) -> float:
+    """Polynomial decay: rate * (1 - step / steps) ** power, for step 0 .. steps - 1.
+
+    Over the first `warm_up` steps, the rate grows in equal parts to what the decay gives.
+    """
+    return float(rate * (1 - step / steps) ** power * min(1.0, (step + 1) / (warm_up + 1)))
+
+
+class Batches:
+    """The positions of every batch of a run, from a given step to the last.
+
+    Each epoch is a fresh order of the whole split; a last batch that is not full is left out, because batch norm
+    would weigh it like the others.
+
+    Args:
+        count: samples in the split.
+        batch: samples a step.
+        epochs: of the run.
+        seed: of the run.
+        start: the step to begin at.
+        share: what of a batch this process takes; all of it, by default.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch: int,
+        epochs: int,
+        seed: int,
+        start: int = 0,
+        share: Callable[[Sequence[int]], Sequence[int]] = list,
+    ) -> None:
+        self.count, self.batch, self.epochs, self.seed, self.start = count, batch, epochs, seed, start
+        self.per_epoch = count // batch
+        self.share = share
+
+    def __len__(self) -> int:
+        return self.per_epoch * self.epochs - self.start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if not self.per_epoch:
+            return
+        for epoch in range(self.start // self.per_epoch, self.epochs):
+            order = self._order(epoch)
+            first = max(0, self.start - epoch * self.per_epoch)
+            for number in range(first, self.per_epoch):
+                yield list(self.share(order[number * self.batch : (number + 1) * self.batch]))
+
+    def at(self, step: int) -> list[int]:
+        """The whole batch of a step, all processes' shares."""
+        epoch, number = divmod(step, self.per_epoch)
+        return self._order(epoch)[number * self.batch : (number + 1) * self.batch]
+
+    def _order(self, epoch: int) -> list[int]:
+        order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(self.count).tolist()
+        return order
 
 
 def read_batches(

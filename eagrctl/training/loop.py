@@ -16,12 +16,10 @@ from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
-from eagrctl.training.batches import read_batches, steps_of
+from eagrctl.training.batches import Batches, rate_at, read_batches, steps_of
 from eagrctl.training.interrupts import interrupts
-from eagrctl.training.pace import Pace
-from eagrctl.training.progression import Progression, resumed
+from eagrctl.training.progression import Pace, Progression, resumed
 from eagrctl.training.run import Run
-from eagrctl.training.schedule import Batches, rate_at
 from eagrctl.training.step import Stepper
 from eagrctl.training.tensorboard import TensorBoardLog, tensorboard_log
 from eagrctl.training.validation import validate

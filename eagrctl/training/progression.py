@@ -1,5 +1,6 @@
-"""How far a run has come: what its last checkpoint holds beside the network."""
+"""How far a run has come, which its last checkpoint holds beside the network; and how fast it goes."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -7,15 +8,23 @@ from typing import Any, Self
 import torch
 
 from eagrctl.checkpoint import Checkpoint, load_checkpoint
+from eagrctl.documents import Count, Number, Versioned, check
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Listener, Notice, ignore
 from eagrctl.recipe import Recipe
 from eagrctl.training.run import Run
 from eagrctl.training.step import Stepper
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+WINDOW = 10.0  # seconds that a rate is an average over, at least
+
 
 @dataclass
-class Progression:
+class Progression(Versioned):
     """How far a run has come; all of it is in its last checkpoint.
 
     No random state is among it: whatever is drawn follows from seed, epoch and sample.
@@ -29,11 +38,11 @@ class Progression:
         terms: sums of total, parsing, edge and boundary loss over the current epoch's steps, float64.
     """
 
-    step: int = 0
-    validated: int = 0
-    best: float = -1.0
-    seconds: float = 0.0
-    waited: float = 0.0
+    step: Count = 0
+    validated: Count = 0
+    best: Number = -1.0
+    seconds: Number = 0.0
+    waited: Number = 0.0
     terms: torch.Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.float64))
 
     def as_dict(self, stepper: Stepper) -> dict[str, Any]:
@@ -41,12 +50,7 @@ class Progression:
         return {
             "optimiser": stepper.optimiser.state_dict(),
             "average": None if stepper.average is None else stepper.average.state_dict(),
-            "step": self.step,
-            "validated": self.validated,
-            "best": self.best,
-            "seconds": self.seconds,
-            "waited": self.waited,
-            "terms": self.terms,
+            **vars(self),
         }
 
     @classmethod
@@ -56,20 +60,15 @@ class Progression:
         Raises:
             CheckpointError: something else.
         """
+        remedy = "start a new run"
+        state = check(training, cls, "the checkpoint's training", CheckpointError, remedy)
         try:
             stepper.optimiser.load_state_dict(training["optimiser"])
             if stepper.average is not None:
                 stepper.average.load_state_dict(training["average"])
-            return cls(
-                step=training["step"],
-                validated=training["validated"],
-                best=training["best"],
-                seconds=training["seconds"],
-                waited=training["waited"],
-                terms=training["terms"],
-            )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise CheckpointError(f"the checkpoint cannot be resumed from ({error}): start a new run") from None
+            raise CheckpointError(f"the checkpoint cannot be resumed from ({error}): {remedy}") from None
+        return state
 
 
 def resumed(
@@ -99,3 +98,38 @@ def _last(run: Run, listener: Listener) -> Checkpoint:
         checkpoint = load_checkpoint(run.previous)
         listener(Notice(f"{error}. Going on from {run.previous}, step {checkpoint.step:,}.", warning=True))
         return checkpoint
+
+
+class Pace:
+    """Tells images a second and the share of the time spent waiting for data, over the last while.
+
+    Args:
+        state: how far the run has come.
+        batch: images a step.
+        device: whose memory is told.
+    """
+
+    def __init__(self, state: Progression, batch: int, device: torch.device) -> None:
+        self._state, self._batch, self._device = state, batch, device
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on: something else than steps took time."""
+        self._since = time.monotonic(), self._state.step, self._state.waited
+
+    def told(self) -> str:
+        """In words, such as "31.4 images/s, 2% waiting, 1.2 GB"; every ten seconds or so, a new while begins."""
+        then, step, waited = self._since
+        seconds = max(time.monotonic() - then, 1e-9)
+        images = (self._state.step - step) * self._batch / seconds
+        waiting = (self._state.waited - waited) / seconds
+        if seconds > WINDOW:
+            self.restart()
+        return f"{images:.1f} images/s, {waiting:.0%} waiting, {peak_memory(self._device) / 1e9:.1f} GB"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory this process has had, in bytes: of its GPU, or of the machine. 0 where nobody tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

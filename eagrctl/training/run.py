@@ -1,25 +1,61 @@
-"""A run's folder: what stands in it, and how runs are found."""
+"""A run's folder: what stands in it, written down and read back.
+
+Reading a run's history never fails: it may be in the middle of a line, come from another version, or have lost a file.
+"""
 
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from eagrctl.checkpoint import Checkpoint, save_checkpoint
+from eagrctl.documents import Count, NumberOrNaN, Versioned, read_json, read_json_or_none, valid_lines
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.files import replacing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
-from eagrctl.weights import shipped
 
 try:
     import fcntl
 except ImportError:
     fcntl = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Epoch(Versioned):
+    """What a run logged when an epoch was validated.
+
+    Attributes:
+        epoch, step: how many were done then.
+        rate: learning rate of the last step; NaN where it was not logged.
+        loss: mean over the epoch's steps: `total`, `parsing`, `edge` and `boundary`.
+        val: scores on the validation split, 0..1: `mean_f1`, `miou` and others.
+        seconds: spent training until then, over all sittings; NaN where it was not logged.
+    """
+
+    epoch: Count
+    step: Count
+    rate: NumberOrNaN = math.nan
+    loss: Mapping[str, NumberOrNaN] = field(default_factory=dict)
+    val: Mapping[str, NumberOrNaN] = field(default_factory=dict)
+    seconds: NumberOrNaN = math.nan
+
+    @property
+    def mean_f1(self) -> float:
+        """The score that chooses the best checkpoint; NaN where it was not logged."""
+        return self.val.get("mean_f1", math.nan)
+
+
+@dataclass(frozen=True)
+class _About(Versioned):
+    """What stands in run.json."""
+
+    data: str
+    began: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +90,16 @@ class Run:
         return self.folder / "best.pt"
 
     @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint to use: the best; where there is none, the last; None where there is neither."""
+        return next((path for path in (self.best, self.last) if path.is_file()), None)
+
+    @property
+    def about(self) -> Path:
+        """Which data it trains on, and when it began: what makes a folder a run."""
+        return self.folder / "run.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object per epoch."""
         return self.folder / "metrics.jsonl"
@@ -83,7 +129,7 @@ class Run:
         if fcntl is None:  # Windows
             yield
             return
-        with self._about.open("rb") as file:
+        with self.about.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -101,30 +147,29 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.recipe.write_text(recipe_to_toml(recipe), encoding="utf-8")
             about = {"data": str(data.absolute()), "began": datetime.now().astimezone().isoformat(timespec="seconds")}
-            self._about.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            self.about.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
     def data(self) -> Path:
         """The dataset it trains on; TrainingError where the folder does not tell."""
-        try:
-            return Path(json.loads(self._about.read_text(encoding="utf-8"))["data"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"{self._about} does not tell the run's data ({error}): give --data") from None
+        return Path(read_json(self.about, _About, TrainingError, "give --data").data)
 
     def began(self) -> datetime | None:
         """When it was created; None where the folder does not tell."""
-        try:
-            return datetime.fromisoformat(json.loads(self._about.read_text(encoding="utf-8"))["began"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        about = read_json_or_none(self.about, _About)
+        return None if about is None else about.began
+
+    def epochs(self) -> tuple[Epoch, ...]:
+        """What was logged; lines that are damaged are passed over."""
+        return tuple(epoch for _, epoch in valid_lines(self.metrics, Epoch))
 
     def finished(self) -> bool:
         """Whether every epoch of its recipe is logged."""
+        epochs = self.epochs()
         try:
-            last = json.loads(self.metrics.read_text(encoding="utf-8").splitlines()[-1])
-            return bool(last["epoch"] >= load_recipe(self.recipe).train.epochs)
-        except (OSError, ValueError, IndexError, KeyError, TypeError, RecipeError):
+            return bool(epochs) and epochs[-1].epoch >= load_recipe(self.recipe).train.epochs
+        except RecipeError:
             return False
 
     def log(self, line: dict[str, Any]) -> None:
@@ -152,15 +197,14 @@ class Run:
 
     def discard_unless_saved(self) -> None:
         """Take the folder away again if it holds no checkpoint."""
-        if not (self.last.is_file() or self.best.is_file()):
+        if self.checkpoint is None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def forget_after(self, step: int) -> None:
         """Drop metrics of steps that a resumed run will take again."""
         if not self.metrics.is_file():
             return
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if _step_of(line) <= step]
+        kept = [line for line, epoch in valid_lines(self.metrics, Epoch) if epoch.step <= step]
         with replacing(self.metrics) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
@@ -173,92 +217,42 @@ class Run:
         except OSError:  # somebody else's folder
             return False
 
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a run.
+
+    Attributes:
+        run: its folder.
+        state: "running", "finished" or "interrupted".
+        recipe: what it trains; None where that cannot be read, or by this version no more.
+        data: the dataset it trains on, or None.
+        began: when, or None.
+        epochs: those validated so far, in order.
+    """
+
+    run: Run
+    state: str
+    recipe: Recipe | None
+    data: Path | None
+    began: datetime | None
+    epochs: tuple[Epoch, ...]
+
     @property
-    def _about(self) -> Path:
-        return self.folder / "run.json"
+    def best(self) -> Epoch | None:
+        """The first of the epochs with the highest mean F1, whose checkpoint is `best.pt`; None before any."""
+        scored = [epoch for epoch in self.epochs if math.isfinite(epoch.mean_f1)]
+        return max(scored, key=lambda epoch: epoch.mean_f1, default=None)
 
 
-def _step_of(line: str) -> float:
-    """The step of a line of metrics; infinite where it is damaged, as a full disk leaves its last line."""
+def read_history(run: Run) -> History:
+    """All that a run's folder tells, without its checkpoints."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
-
-
-def runs_in(folder: Path) -> Iterator[Run]:
-    """The runs in a folder that have a checkpoint, newest first."""
-    if not folder.is_dir():
-        return
-    runs = [Run(path) for path in folder.iterdir() if (path / "last.pt").is_file()]
-    yield from sorted(runs, key=lambda run: run.last.stat().st_mtime, reverse=True)
-
-
-def unfinished_run(given: Path | None, runs: Path) -> Run:
-    """The run to resume: the one given, or the newest one in `runs` that has epochs left.
-
-    Raises:
-        TrainingError: there is none.
-    """
-    if given is None:
-        run = next((run for run in runs_in(runs) if not run.finished()), None)
-        if run is None:
-            raise TrainingError(f"no unfinished run in {runs}/: name one with --output, or start one without --resume")
-        return run
-    run = Run(given)
-    if not run.last.is_file():
-        raise TrainingError(f"{given} holds no run to resume (no last.pt): start it without --resume")
-    if run.finished():
-        raise TrainingError(f"{given} is finished: evaluate it, or start another run with more epochs")
-    return run
-
-
-def same_unfinished(recipe: Recipe, data: Path, given: Path | None, runs: Path, name: str) -> Run | None:
-    """The run that the same command began and did not finish, if there is one; not one that is being trained.
-
-    Args:
-        recipe: resolved.
-        data: the prepared dataset.
-        given: the only folder to look at; None looks at all runs in `runs` called after the recipe.
-        runs: where runs are.
-        name: of the recipe.
-    """
-    candidates = [Run(given)] if given else [run for run in runs_in(runs) if run.folder.name.startswith(f"{name}-2")]
-    for run in candidates:
-        try:
-            if (
-                run.last.is_file()
-                and load_recipe(run.recipe) == recipe
-                and run.data() == data.absolute()
-                and run.state == "interrupted"
-            ):
-                return run
-        except (RecipeError, TrainingError):
-            continue
-    return None
-
-
-def find_checkpoint(given: Path | None, runs: Path) -> Path:
-    """The checkpoint to use: a file as given, the best one of a run, or of the newest run.
-
-    Where nothing is called `shipped`, that is the network that comes with eagrctl.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if given is None:
-        run = next(runs_in(runs), None)
-        if run is None:
-            raise CheckpointError(
-                f"no run in {runs}/: train one with eagrctl train, or name a run, a checkpoint, or the network that "
-                f"comes with eagrctl: {shipped.NAME}"
-            )
-        given = run.folder
-    given = shipped.meant(given)
-    if given.is_dir():
-        run = Run(given)
-        found = next((path for path in (run.best, run.last) if path.is_file()), None)
-        if found is None:
-            raise CheckpointError(f"{given} holds no checkpoint (best.pt or last.pt): name a run of eagrctl train")
-        return found
-    return given
+        recipe = load_recipe(run.recipe)
+    except RecipeError:
+        recipe = None
+    try:
+        data = run.data()
+    except TrainingError:
+        data = None
+    return History(run, run.state, recipe, data, run.began(), run.epochs())

@@ -22,7 +22,7 @@ from eagrctl.errors import TrainingError
 from eagrctl.network.eagrnet import EAGRNet, Logits
 from eagrctl.network.loss import Totals, losses, totals
 from eagrctl.recipe import Recipe
-from eagrctl.training.schedule import rate_at
+from eagrctl.training.batches import rate_at
 from eagrctl.training.world import World
 
 

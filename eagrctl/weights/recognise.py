@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as safetensors_bytes
@@ -11,10 +12,11 @@ from safetensors.torch import save as safetensors_bytes
 from eagrctl import checkpoint
 from eagrctl.checkpoint import Checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
+from eagrctl.documents import check, json_in, plain
 from eagrctl.errors import CheckpointError
 from eagrctl.files import replacing
 from eagrctl.recipe import find_recipe, load_recipe
-from eagrctl.tensorfile import TensorFile, metadata_json, read_tensors
+from eagrctl.tensorfile import TensorFile, read_tensors
 from eagrctl.weights.conversion import Conversion
 from eagrctl.weights.released import from_released, is_released
 from eagrctl.weights.resnet import BackboneWeights, from_resnet, is_resnet
@@ -87,14 +89,8 @@ def save_backbone(weights: BackboneWeights, path: Path) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    about = {
-        "backbone": weights.backbone,
-        "stem": weights.stem,
-        "stride": weights.stride,
-        "mean": weights.mean,
-        "std": weights.std,
-        "origin": weights.origin,
-    }
+    about = plain(replace(weights, tensors={}))
+    del about["tensors"]
     metadata = {"format": FORMAT, "version": str(VERSION), "backbone": json.dumps(about)}
     try:
         with replacing(path) as temporary:
@@ -106,22 +102,9 @@ def save_backbone(weights: BackboneWeights, path: Path) -> None:
 def _read_backbone(file: TensorFile, path: Path) -> BackboneWeights:
     if file.metadata.get("version") != str(VERSION):
         raise CheckpointError(f"{path} was written by another version of eagrctl: import the original again")
-    about = metadata_json(file.metadata, "backbone", path)
-    try:
-        mean, std = (tuple(float(value) for value in about[name]) for name in ("mean", "std"))
-        if len(mean) != 3 or len(std) != 3:
-            raise ValueError("three channels")
-        return BackboneWeights(
-            backbone=str(about["backbone"]),
-            stem=str(about["stem"]),
-            stride=str(about["stride"]),
-            mean=mean,
-            std=std,
-            tensors=file.contents,
-            origin=str(about["origin"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): import the original again") from None
+    source, remedy = f"the metadata of {path}", "import the original again"
+    about = json_in(file.metadata.get("backbone", "null"), dict[str, Any], source, CheckpointError, remedy)
+    return check({**about, "tensors": file.contents}, BackboneWeights, source, CheckpointError, remedy)
 
 
 def _state_dict(contents: object, path: Path) -> dict[str, torch.Tensor]:

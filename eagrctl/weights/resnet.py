@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from eagrctl.documents import Number, Versioned
 from eagrctl.errors import CheckpointError
 from eagrctl.network.backbone import BACKBONES, Backbone, Form
 from eagrctl.weights.conversion import Change, Conversion, Entry, convert, layer, norm
@@ -21,7 +22,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, in
 
 
 @dataclass(frozen=True)
-class BackboneWeights:
+class BackboneWeights(Versioned):
     """A trained ResNet.
 
     Attributes:
@@ -35,8 +36,8 @@ class BackboneWeights:
     backbone: str
     stem: str
     stride: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[Number, Number, Number]
+    std: tuple[Number, Number, Number]
     tensors: Mapping[str, torch.Tensor]
     origin: str
 

@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eagrctl.errors import TrainingError
 from eagrctl.recipe import Recipe
-from eagrctl.training.history import Epoch, find_history, histories_in, read_epochs, read_history
-from eagrctl.training.run import Run
+from eagrctl.training.run import Epoch, Run, read_history
 
 
 def line(epoch: int, mean_f1: float = 0.5) -> dict[str, Any]:
@@ -58,7 +56,7 @@ def test_a_file_that_ends_anywhere_gives_its_whole_lines(end: int) -> None:
         path.write_bytes(LINES[:end])
         breaks = [place for place, byte in enumerate(LINES) if byte == ord("\n")]
         whole = sum(place <= end for place in breaks)  # a line is whole without its break
-        assert [epoch.epoch for epoch in read_epochs(path)] == list(range(1, whole + 1))
+        assert [epoch.epoch for epoch in Run(path.parent).epochs()] == list(range(1, whole + 1))
 
 
 @pytest.mark.parametrize(
@@ -68,17 +66,17 @@ def test_a_line_that_is_no_epoch_is_passed_over(tmp_path: Path, damage: bytes) -
     path = tmp_path / "metrics.jsonl"
     one, *rest = LINES.splitlines(keepends=True)
     path.write_bytes(one + damage + b"\n" + b"".join(rest))
-    assert [epoch.epoch for epoch in read_epochs(path)] == [1, 2, 3]
+    assert [epoch.epoch for epoch in Run(path.parent).epochs()] == [1, 2, 3]
 
 
 def test_what_another_version_did_not_log_is_unknown(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"epoch": 1, "step": 5}\n')
-    (epoch,) = read_epochs(path)
+    (epoch,) = Run(path.parent).epochs()
     assert math.isnan(epoch.rate)
     assert math.isnan(epoch.seconds)
     assert math.isnan(epoch.mean_f1)
-    assert read_epochs(tmp_path / "missing.jsonl") == ()
+    assert Run(tmp_path / "missing").epochs() == ()
 
 
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, math.nan]), max_size=6))
@@ -109,27 +107,3 @@ def test_a_run_in_training_is_running(tmp_path: Path, tiny_recipe: Callable[...,
     with run.locked():
         assert read_history(run).state == "running"
     assert read_history(run).state == "interrupted"
-
-
-def test_runs_are_listed_by_their_last_writing_those_without_a_checkpoint_too(
-    tmp_path: Path, tiny_recipe: Callable[..., Recipe]
-) -> None:
-    make(tmp_path / "old", tiny_recipe(), 1, age=30)
-    make(tmp_path / "begun", tiny_recipe(), 0, age=10)
-    resumed = make(tmp_path / "resumed", tiny_recipe(), 1, age=50)
-    os.utime(resumed.last, (1e9 - 5, 1e9 - 5))
-    (tmp_path / "other").mkdir()
-    (tmp_path / "file").write_text("")
-    assert [history.run.folder.name for history in histories_in(tmp_path)] == ["resumed", "begun", "old"]
-    assert histories_in(tmp_path / "missing") == []
-
-
-def test_a_run_is_found_by_path_by_name_or_as_the_newest(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
-    old, new = (make(tmp_path / name, tiny_recipe(), 1, age) for name, age in (("old", 20), ("new", 10)))
-    assert find_history(None, tmp_path).run == new
-    assert find_history(old.folder, Path("elsewhere")).run == old
-    assert find_history(Path("old"), tmp_path).run == old
-    with pytest.raises(TrainingError, match="none is no run"):
-        find_history(Path("none"), tmp_path)
-    with pytest.raises(TrainingError, match="train one with eagrctl train"):
-        find_history(None, tmp_path / "missing")

@@ -18,9 +18,9 @@ from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.training import loop
+from eagrctl.training.batches import Batches
 from eagrctl.training.loop import train
 from eagrctl.training.run import Run
-from eagrctl.training.schedule import Batches
 from eagrctl.training.step import pieces_needed
 from eagrctl.training.world import World
 
@@ -148,7 +148,7 @@ def test_more_than_a_split_holds_in_a_batch_is_refused_before_anything_is_writte
 def test_a_shard_that_changed_is_refused_before_anything_is_written(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "digest", lambda path: "another")
+    monkeypatch.setattr(index_module, "sha256_of", lambda path: "another")
     with pytest.raises(ShardError, match="changed since it was indexed"):
         train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU)
     assert not list(tmp_path.iterdir())

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from eagrctl.errors import CheckpointError, TrainingError
+from eagrctl.errors import TrainingError
 from eagrctl.recipe import Recipe, load_recipe
-from eagrctl.training.run import Run, find_checkpoint, runs_in, unfinished_run
+from eagrctl.training.run import Run
 
 
 def make(folder: Path, recipe: Recipe, epochs_done: int, age: int) -> Run:
@@ -50,42 +50,3 @@ def test_a_last_line_that_was_cut_short_is_dropped(tmp_path: Path, tiny_recipe: 
     run.forget_after(30)
     run.log({"epoch": 3, "step": 30})
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [10, 20, 30]
-
-
-def test_runs_are_found_newest_first(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
-    for name, age in (("old", 30), ("new", 10), ("middle", 20)):
-        make(tmp_path / name, tiny_recipe(), 1, age)
-    (tmp_path / "empty").mkdir()
-    assert [run.folder.name for run in runs_in(tmp_path)] == ["new", "middle", "old"]
-    assert list(runs_in(tmp_path / "missing")) == []
-
-
-def test_the_newest_unfinished_run_is_resumed(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
-    make(tmp_path / "older", tiny_recipe(), 1, 30)
-    make(tmp_path / "unfinished", tiny_recipe(), 1, 20)
-    finished = make(tmp_path / "finished", tiny_recipe(), 2, 10)
-    assert unfinished_run(None, tmp_path).folder.name == "unfinished"
-    assert unfinished_run(tmp_path / "older", tmp_path).folder.name == "older"
-    with pytest.raises(TrainingError, match="is finished"):
-        unfinished_run(finished.folder, tmp_path)
-    with pytest.raises(TrainingError, match="holds no run to resume"):
-        unfinished_run(tmp_path, tmp_path)
-    with pytest.raises(TrainingError, match="no unfinished run"):
-        unfinished_run(None, tmp_path / "missing")
-
-
-def test_the_best_checkpoint_of_the_newest_run_is_used(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
-    make(tmp_path / "old", tiny_recipe(), 1, 30)
-    new = make(tmp_path / "new", tiny_recipe(), 1, 10)
-    assert find_checkpoint(None, tmp_path) == new.best
-    assert find_checkpoint(tmp_path / "old", tmp_path) == tmp_path / "old" / "best.pt"
-    assert find_checkpoint(new.last, tmp_path) == new.last
-    new.best.unlink()
-    assert find_checkpoint(None, tmp_path) == new.last
-
-
-def test_no_checkpoint_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="eagrctl train"):
-        find_checkpoint(None, tmp_path)
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        find_checkpoint(tmp_path, tmp_path)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eagrctl.training import pace as module
-from eagrctl.training.pace import Pace, peak_memory
-from eagrctl.training.progression import Progression
+from eagrctl.training import progression as module
+from eagrctl.training.progression import Pace, Progression, peak_memory
 
 
 def test_rate_and_waiting_are_those_since_the_last_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eagrctl.training.schedule import Batches, rate_at
+from eagrctl.training.batches import Batches, rate_at
 
 
 def test_the_rate_decays_from_its_start_towards_zero() -> None:
