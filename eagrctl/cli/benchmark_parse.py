@@ -98,7 +98,7 @@ def parse(
     speeds: dict[str, list[NetworkSpeed]] = {}
     with _photos(photos) as folder:
         with console.progress(quiet) as listener:
-            paths = [photo.path for photo in find_photos([str(folder)], listener=listener) if not photo.video]
+            paths = [photo.path for photo in find_photos([str(folder)], listener=listener) if photo.kind == "photo"]
             whole = measure_photos(parser, small, paths, predictor, listener)
         said = f"{len(paths)} photos of {photos}" if photos else f"scikit-image's astronaut, {COPIES} times"
         _show_photos(whole, said)

@@ -64,7 +64,7 @@ def parse(
     """Parse the faces in photos: which pixel is skin, hair, nose, an eye, a lip?
 
     Of photo NAME, writes NAME.png (class ids, with a palette), NAME.overlay.jpg (to look at) and NAME.json (faces, and
-    shares of classes). The same command again goes on where it was stopped, and passes by what is done.
+    shares of classes). The same command again continues where it was stopped, and skips what is done.
 
     ```text
     eagrctl parse photo.jpg
@@ -72,10 +72,9 @@ def parse(
     eagrctl parse clip.mp4 --every 2
     ```
     """
-    from eagrctl.parsing.batch import Tally, parse_photos
+    from eagrctl.parsing.batch import parse_files
     from eagrctl.parsing.files import Wanted
     from eagrctl.parsing.photos import find_photos
-    from eagrctl.parsing.video.parse import parse_video
 
     if no_detect and whole_image:
         raise typer.BadParameter(
@@ -87,27 +86,13 @@ def parse(
     wanted = Wanted(not no_overlay, per_face, probabilities)
     finding: Finding = "crop" if no_detect else "whole" if whole_image else "faces"
     parser, folder = _ready(weights, predictor, finding, wanted, batch, gpus, output)
-    photos, videos = [photo for photo in found if not photo.video], [photo for photo in found if photo.video]
-    tallies = {kind: Tally() for kind, files in (("photo", photos), ("video", videos)) if files}
     try:
         with console.progress(quiet) as progress:
-            if photos:
-                parse_photos(parser, photos, folder, tallies["photo"], force=force, workers=workers, listener=progress)
-            for video in videos:
-                parse_video(
-                    parser,
-                    video,
-                    folder,
-                    tallies["video"],
-                    every=every,
-                    force=force,
-                    workers=workers,
-                    listener=progress,
-                )
+            tallies = parse_files(parser, found, folder, every=every, force=force, workers=workers, listener=progress)
     except KeyboardInterrupt:
         console.message(f"What is in {output} is whole: the same command goes on from there")
         raise
-    show(tallies, folder, photos)
+    show(tallies, folder, [photo for photo in found if photo.kind == "photo"])
     if any(tally.failed for tally in tallies.values()):
         raise typer.Exit(1)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from eagrctl.cli import console
 
 if TYPE_CHECKING:
-    from eagrctl.parsing.batch import Tally
     from eagrctl.parsing.files import ResultFolder
+    from eagrctl.parsing.parsed import Tally
     from eagrctl.parsing.photos import Photo
 
 # So many photos without a face are named.
@@ -24,15 +24,14 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
         photos: those that were asked for.
     """
     from eagrctl.parsing.files import file_names
-    from eagrctl.parsing.record import read_record
 
     done = sum(tally.total - len(tally.failed) - tally.skipped for tally in tallies.values())
     skipped = sum(tally.skipped for tally in tallies.values())
     files: list[Path] = []
     alone = len(photos) == 1 and len(tallies) == 1 and done + skipped > 0
-    if len(photos) == 1 and done + skipped and (record := read_record(folder.result_of(photos[0]))) is not None:
+    if len(photos) == 1 and done + skipped and (record := folder.read(photos[0])) is not None:
         _show_photo(record)
-        files = [*(folder.path / name for name in file_names(record["files"])), folder.result_of(photos[0])]
+        files = [*(folder.path / name for name in file_names(record["files"])), folder.place(photos[0], ".json")]
     # Of a single photo, all is said.
     if not alone:
         console.table(

@@ -1,54 +1,62 @@
-"""Photos -> their results in a folder: what is there already is passed by, what cannot be parsed is listed."""
+"""Photos and videos -> their results in a folder: those that are done are skipped, those that fail are listed."""
 
 import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Progress, ignore
-from eagrctl.parsing.files import ResultFolder
-from eagrctl.parsing.parsed import Failed, ParsedPhoto
+from eagrctl.parsing.files import WRITERS, ResultFolder
+from eagrctl.parsing.parsed import Failed, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import Stamp
+from eagrctl.parsing.video.parse import parse_video
 
-# Threads that draw and write. Each holds a photo, and another one waits for each; after a photo of so many bytes, only
-# that one is written, because memory is short then, and time is not.
-WRITERS, LARGE = 2, 64 << 20
+# After a photo of so many bytes, only that one is written, because memory is short then, and time is not.
+LARGE = 64 << 20
 
 
-@dataclass
-class Tally:
-    """How it went.
+def parse_files(
+    parser: FaceParser,
+    files: Sequence[Photo],
+    folder: ResultFolder,
+    *,
+    every: int = 1,
+    force: bool = False,
+    workers: int | None = None,
+    listener: Listener = ignore,
+) -> dict[str, Tally]:
+    """Parse photos and videos, and write their results, unless they are there.
 
-    Attributes:
-        total: photos or videos that were asked for.
-        pictures: photos, or frames of videos, that were parsed now.
-        faces: that were parsed in them.
-        without: in which of them no face was found: photos, or a frame of a video for each.
-        failed: which could not be parsed, and why.
-        skipped: which were done already.
-        seconds: it took.
+    Args:
+        parser: made with the settings of `folder`.
+        files: that can be read, or cannot.
+        folder: of the results.
+        every: every how many frames of a video one is parsed.
+        force: parse again what is done, and replace results of other files.
+        workers: threads that read photos and find faces; see `FaceParser.parse_many`.
+        listener: hears of progress.
+
+    Returns:
+        How it went, by kind: "photo", "video", or both.
+
+    Raises:
+        EagrctlError: a result cannot be written. What is in the folder is whole all the same, and so it is after an
+            interrupt.
     """
-
-    total: int = 0
-    pictures: int = 0
-    faces: int = 0
-    without: list[Photo] = field(default_factory=list)
-    failed: list[tuple[Photo, str]] = field(default_factory=list)
-    skipped: int = 0
-    seconds: float = 0.0
-
-    def add(self, photo: Photo, parsed: ParsedPhoto) -> None:
-        """Count a photo or a frame that was parsed."""
-        self.pictures += 1
-        found = len(parsed.faces)
-        self.faces += found
-        if not found or parsed.faces[0].placed == "whole":
-            self.without.append(photo)
+    tallies: dict[str, Tally] = {}
+    photos = [file for file in files if file.kind == "photo"]
+    if photos:
+        tallies["photo"] = Tally()
+        parse_photos(parser, photos, folder, tallies["photo"], force=force, workers=workers, listener=listener)
+    for file in files:
+        if file.kind == "video":
+            tally = tallies.setdefault("video", Tally())
+            parse_video(parser, file, folder, tally, every=every, force=force, workers=workers, listener=listener)
+    return tallies
 
 
 def parse_photos(
@@ -61,21 +69,7 @@ def parse_photos(
     workers: int | None = None,
     listener: Listener = ignore,
 ) -> None:
-    """Parse photos and write their results, while the next ones are read.
-
-    Args:
-        parser: made with the settings of `folder`.
-        photos: files that can be read as photos, or cannot.
-        folder: of the results.
-        tally: counts them.
-        force: parse again what is done, and replace results of other photos.
-        workers: threads that read photos and find faces; see `FaceParser.parse_many`.
-        listener: hears of progress.
-
-    Raises:
-        EagrctlError: a result cannot be written. What is in the folder is whole all the same, and so it is after an
-            interrupt.
-    """
+    """Parse photos and write their results, while the next ones are read; arguments as for `parse_files`."""
     started = time.perf_counter()
     tally.total += len(photos)
     pending = _pending(photos, folder, force, tally, listener)

@@ -1,4 +1,4 @@
-"""The files that a parsed photo leaves, and whether they are there already.
+"""The files that a parsed photo or video leaves, and whether they are there already.
 
 For a photo that is called NAME, in the folder of the results:
 
@@ -9,19 +9,20 @@ For a photo that is called NAME, in the folder of the results:
 * `NAME.json`: what was found, and how (see `eagrctl.parsing.record`). Written last: the others are whole where
   it is there.
 
-What something else has written is never replaced.
+For a video, see `eagrctl.parsing.video.parse`. Files that something else has written are never replaced.
 """
 
 import errno
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
 from eagrctl.drawing.formats import is_ours, save_jpeg, save_labels
 from eagrctl.drawing.overlay import overlay
@@ -29,7 +30,12 @@ from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.files import replacing
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import Settings, Stamp, path_of, read_record, record_of, write_record
+from eagrctl.parsing.record import Record, Settings, Stamp, found_in, head_of, path_of, read_record, write_record
+
+# Threads that draw and write. Each holds a photo, and another one waits for each.
+WRITERS = 2
+
+_FRAME = re.compile(r"\d{6,}\.png")
 
 
 @dataclass(frozen=True)
@@ -59,51 +65,68 @@ class ResultFolder:
         self.path, self.labels, self.settings, self.size, self.wanted = path, labels, settings, size, wanted
         make_folder(path)
 
-    def result_of(self, photo: Photo) -> Path:
-        """The photo's JSON."""
-        return self.path / f"{photo.name}.json"
+    def place(self, photo: Photo, ending: str) -> Path:
+        """Where a file of a photo's or a video's results stands, by its ending."""
+        return self.path / f"{photo.name}{ending}"
 
-    def is_done(self, photo: Photo) -> bool:
-        """Whether all that is wanted of this very photo is there, made with the same settings.
+    def read(self, photo: Photo) -> Record | None:
+        """What an earlier run found in a photo or a video; None where there is nothing."""
+        return read_record(self.place(photo, ".json"), photo.kind)
 
-        A photo is the same if its size in bytes and its time of modification are. Faces that were found are the same
+    def is_done(self, photo: Photo, every: int = 1) -> bool:
+        """Whether all that is wanted of this very photo or video is there, made with the same settings.
+
+        A file is the same if its size in bytes and its time of modification are. Faces that were found are the same
         whether or not photos without any are parsed whole.
+
+        Args:
+            photo: to look for.
+            every: every how many frames of a video one is parsed.
         """
-        record = read_record(self.result_of(photo))
-        stamp = Stamp.of(photo.path)
+        record, stamp = self.read(photo), Stamp.of(photo.path)
         if record is None or stamp is None or not stamp.is_of(record) or not self.settings.hold_for(record):
             return False
         files = record.get("files", {})
         faces = len(record.get("faces", ()))
         return (
-            "labels" in files
+            record.get("every", every) == every
+            and ("frames" if photo.kind == "video" else "labels") in files
             and (not self.wanted.overlay or "overlay" in files)
             and (not self.wanted.per_face or len(files.get("faces", ())) == faces)
             and (not self.wanted.probabilities or not faces or "probabilities" in files)
-            and all((self.path / name).is_file() for name in file_names(files))
+            and all((self.path / name).exists() for name in file_names(files))
         )
 
     def claim(self, photo: Photo, force: bool = False) -> None:
-        """Make sure that a photo's results replace nothing but its own.
+        """Make sure that the results of a photo or a video replace nothing but its own.
 
         Args:
             photo: that is to be parsed.
-            force: whether results of another photo may be replaced.
+            force: whether results of another file may be replaced.
 
         Raises:
             SourceError: a file in its place was written by something else, or for another photo.
         """
         remedy = "name another folder with --output"
-        path, labels = self.result_of(photo), self._labels_of(photo)
-        record = read_record(path)
+        record, path = self.read(photo), self.place(photo, ".json")
         if record is None:
-            for foreign in (path, labels):
-                if foreign.exists() and not (foreign is labels and is_ours(labels)):
+            for foreign in self._foreign(photo):
+                if foreign.exists():
                     raise SourceError(f"{foreign} is in the way, which eagrctl parse did not write: {remedy}")
         elif not force:
-            other, stamp = record.get("photo", {}).get("path"), Stamp.of(photo.path)
+            other, stamp = record.get(photo.kind, {}).get("path"), Stamp.of(photo.path)
             if other != path_of(photo) and not (stamp and stamp.is_of(record)):
                 raise SourceError(f"{path} is the result of {other}: {remedy}, or replace it with --force")
+
+    def _foreign(self, photo: Photo) -> list[Path]:
+        """Files that something else wrote if they are there; what an interrupted run leaves is not among them."""
+        record, labels, frames = (self.place(photo, ending) for ending in (".json", ".png", ".frames"))
+        if photo.kind == "photo":
+            return [record] if is_ours(labels) else [record, labels]
+        # Frames are moved into place first, and taken away last: without them, nothing else is ours.
+        if frames.is_dir() and all(_FRAME.fullmatch(each.name) for each in frames.iterdir()):
+            return [record]
+        return [record, frames, *(self.place(photo, ending) for ending in (".overlay.mp4", ".legend.png"))]
 
     def write(self, photo: Photo, parsed: ParsedPhoto, stamp: Stamp) -> None:
         """Write all files of a photo; where one cannot be written, the others are taken away again.
@@ -116,59 +139,49 @@ class ResultFolder:
         Raises:
             EagrctlError: a file cannot be written.
         """
-        path = self.result_of(photo)
-        stale = set(file_names((read_record(path) or {}).get("files", {})))
+        path = self.place(photo, ".json")
+        stale = set(file_names((self.read(photo) or {}).get("files", {})))
         files: dict[str, Any] = {}
         made: list[Path] = []
 
-        def make(name: str, write: Callable[[Path], None]) -> str:
-            write_whole(self.path / name, write)
-            made.append(self.path / name)
-            return name
+        def make(ending: str, write: Callable[[Path], None]) -> str:
+            file = self.place(photo, ending)
+            write_whole(file, write)
+            made.append(file)
+            return f"{photo.name}{ending}"
+
+        def write_face(face: ParsedFace, part: Path) -> None:
+            save_labels(face.in_photo(parsed.labels.shape), self.labels, part)
 
         try:
             make_folder(path.parent)
             # What it says of the others stops being true.
             remove(path)
-            files["labels"] = make(f"{photo.name}.png", lambda part: self._save_labels(parsed.labels, part))
+            files["labels"] = make(".png", lambda part: save_labels(parsed.labels, self.labels, part))
             if self.wanted.overlay:
                 picture = overlay(parsed.image, parsed.labels, self.labels, [face.box for face in parsed.faces])
-                files["overlay"] = make(f"{photo.name}.overlay.jpg", lambda part: save_jpeg(picture, part))
+                files["overlay"] = make(".overlay.jpg", lambda part: save_jpeg(picture, part))
             if self.wanted.per_face:
                 files["faces"] = [
-                    make(f"{photo.name}.face-{number}.png", self._face_saver(face, parsed.labels.shape))
+                    make(f".face-{number}.png", partial(write_face, face))
                     for number, face in enumerate(parsed.faces, 1)
                 ]
             if self.wanted.probabilities and parsed.faces:
-                files["probabilities"] = make(
-                    f"{photo.name}.npz",
-                    lambda part: write_probabilities(parsed.faces, parsed.classes, self.size, part),
-                )
+                save = partial(write_probabilities, parsed.faces, parsed.classes, self.size)
+                files["probabilities"] = make(".npz", save)
             for name in stale - set(file_names(files)):
                 remove(self.path / name)
-            record = record_of(photo, stamp, parsed, self.settings, self.size, files)
-            make(f"{photo.name}.json", lambda part: write_record(record, part))
+            head = head_of(photo, stamp, parsed, self.settings, self.size, files)
+            make(".json", partial(write_record, head | found_in(parsed)))
         except BaseException:
             for each in made:
                 each.unlink(missing_ok=True)
             raise
 
-    def _labels_of(self, photo: Photo) -> Path:
-        return self.path / f"{photo.name}.png"
-
-    def _save_labels(self, labels: Pixels, path: Path) -> None:
-        save_labels(labels, self.labels, path)
-
-    def _face_saver(self, face: ParsedFace, size: tuple[int, ...]) -> Callable[[Path], None]:
-        return lambda part: self._save_labels(face.in_photo((size[0], size[1])), part)
-
 
 def file_names(files: Mapping[str, Any]) -> list[str]:
     """The names of the files that a record lists."""
-    names: list[str] = []
-    for value in files.values():
-        names += [value] if isinstance(value, str) else value
-    return names
+    return [name for value in files.values() for name in ([value] if isinstance(value, str) else value)]
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:

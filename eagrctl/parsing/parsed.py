@@ -1,4 +1,4 @@
-"""What parsing a photo gives."""
+"""What parsing gives: faces, photos, and how it went."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.errors import EagrctlError
+from eagrctl.parsing.photos import Photo
 
 # What put a face in its place: landmarks; the detector's box alone, where landmarks determine no alignment; the frame
 # of a photo that shows one cropped face; the frame of a photo in which no face was found.
@@ -93,6 +94,37 @@ class Failed:
     """
 
     error: EagrctlError
+
+
+@dataclass
+class Tally:
+    """How it went.
+
+    Attributes:
+        total: photos or videos that were asked for.
+        pictures: photos, or frames of videos, that were parsed now.
+        faces: that were parsed in them.
+        without: in which of them no face was found: photos, or a frame of a video for each.
+        failed: which could not be parsed, and why.
+        skipped: which were done already.
+        seconds: it took.
+    """
+
+    total: int = 0
+    pictures: int = 0
+    faces: int = 0
+    without: list[Photo] = field(default_factory=list)
+    failed: list[tuple[Photo, str]] = field(default_factory=list)
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def add(self, photo: Photo, parsed: ParsedPhoto) -> None:
+        """Count a photo or a frame that was parsed."""
+        self.pictures += 1
+        found = len(parsed.faces)
+        self.faces += found
+        if not found or parsed.faces[0].placed == "whole":
+            self.without.append(photo)
 
 
 _COUNTED = 1 << 20  # pixels

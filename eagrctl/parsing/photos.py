@@ -27,16 +27,16 @@ class Photo:
     Attributes:
         path: the file.
         name: where its results go: relative, posix, without suffix, and unique even where a file system ignores case.
-            It may hold dots: append endings to it, and never replace what looks like one.
+            It may hold dots: append endings to it.
     """
 
     path: Path
     name: str
 
     @property
-    def video(self) -> bool:
-        """Whether it is a video, by its suffix."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+    def kind(self) -> str:
+        """Whether it is a "photo" or a "video", by its suffix."""
+        return "video" if self.path.suffix.lower() in VIDEO_SUFFIXES else "photo"
 
 
 @dataclass(frozen=True, slots=True)

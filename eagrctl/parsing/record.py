@@ -1,19 +1,23 @@
-"""The JSON that says what was found in a photo, and how.
+"""The JSON that says what was found in a photo or a video, and how.
 
-Its keys: `format` and `version`; `photo` (absolute `path`, links followed; `bytes`; `modified` in nanoseconds; `width`
-and `height` upright); `classes` by id; `shares` of the photo's pixels by class, 0..1; `faces`, largest first, each with
-what `eagrctl.parsing.parsed.ParsedFace` has (`box`, `confidence`, `landmarks`, `matrix`, `placed`, `window`), and its
-own `shares` of the photo; `settings`, which decide the result; `input`, the side of the network's input; and `files`,
-names relative to the folder of the results.
+Keys of a photo's: `format` and `version`; `photo` (absolute `path`, links followed; `bytes`; `modified` in nanoseconds;
+`width` and `height` upright); `classes` by id; `settings`, which decide the result; `input`, the side of the network's
+input; `files`, names relative to the folder of the results; `shares` of the photo's pixels by class, 0..1; and `faces`,
+largest first, each with what `eagrctl.parsing.parsed.ParsedFace` has (`box`, `confidence`, `landmarks`, `matrix`,
+`placed`, `window`), and its own `shares` of the photo.
+
+A video's has `video` for `photo`, with `rate` in frames a second; `every`; and at the end `frames`, each with its
+number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames were parsed, and how many faces.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,7 +25,7 @@ from eagrctl.files import sha256_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
 
-FORMAT, VERSION = "eagrctl parsed photo", 1
+FORMATS, VERSION = {"photo": "eagrctl parsed photo", "video": "eagrctl parsed video"}, 1
 
 Record = dict[str, Any]
 
@@ -45,30 +49,20 @@ class Settings:
     @classmethod
     def of(cls, weights: Path, predictor: Path | None, finding: str) -> "Settings":
         """The settings of a parser that is made of these files."""
-        return cls(
-            str(weights),
-            sha256_of(weights),
-            None if predictor is None else str(predictor),
-            None if predictor is None else sha256_of(predictor),
-            finding,
-        )
-
-    def alike(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record was made with these; names of files are no matter."""
-        other = record.get("settings", {})
-        return all(other.get(key) == getattr(self, key) for key in ("weights_sha256", "predictor_sha256", "finding"))
+        named, digest = (None, None) if predictor is None else (str(predictor), sha256_of(predictor))
+        return cls(str(weights), sha256_of(weights), named, digest, finding)
 
     def hold_for(self, record: Mapping[str, Any]) -> bool:
         """Whether a record's photo would be parsed alike.
 
-        Whether photos without a face are parsed whole is no matter where one was found.
+        Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
         """
-        found = any(face.get("box") for face in record.get("faces", ()))
-        return any(replace(self, finding=finding).alike(record) for finding in self._findings(found))
-
-    def _findings(self, found: bool) -> set[str]:
-        both = {"faces", "whole"}
-        return both if found and self.finding in both else {self.finding}
+        findings, either = {self.finding}, {"faces", "whole"}
+        if self.finding in either and any(face.get("box") for face in record.get("faces", ())):
+            findings = either
+        other = record.get("settings", {})
+        same = all(other.get(key) == getattr(self, key) for key in ("weights_sha256", "predictor_sha256"))
+        return same and other.get("finding") in findings
 
 
 @dataclass(frozen=True)
@@ -92,27 +86,36 @@ class Stamp:
             return None
         return cls(status.st_size, status.st_mtime_ns)
 
-    def is_of(self, record: Mapping[str, Any], key: str = "photo") -> bool:
-        """Whether a record is of the same file, which it has under `key`."""
-        file = record.get(key, {})
+    def is_of(self, record: Mapping[str, Any]) -> bool:
+        """Whether a record is of the same file."""
+        file = record.get("photo") or record.get("video") or {}
         return (file.get("bytes"), file.get("modified")) == (self.bytes, self.modified)
 
 
-def record_of(
+def head_of(
     photo: Photo, stamp: Stamp, parsed: ParsedPhoto, settings: Settings, size: int, files: Mapping[str, Any]
 ) -> Record:
-    """What a photo's JSON says; arguments as for `eagrctl.parsing.files.ResultFolder`."""
+    """What the JSON of a photo or a video says first; arguments as for `eagrctl.parsing.files.ResultFolder`.
+
+    Of a video, `parsed` is the first frame.
+    """
     height, width = parsed.labels.shape
     return {
-        "format": FORMAT,
+        "format": FORMATS[photo.kind],
         "version": VERSION,
-        "photo": {"path": path_of(photo), **asdict(stamp), "width": width, "height": height},
+        photo.kind: {"path": path_of(photo), **asdict(stamp), "width": width, "height": height},
         "classes": list(parsed.classes),
-        "shares": rounded(parsed.shares),
-        "faces": [face_record(face, parsed.classes, parsed.labels.size) for face in parsed.faces],
         "settings": asdict(settings),
         "input": size,
         "files": dict(files),
+    }
+
+
+def found_in(parsed: ParsedPhoto) -> Record:
+    """What was found in a photo or a frame."""
+    return {
+        "shares": rounded(parsed.shares),
+        "faces": [face_record(face, parsed.classes, parsed.labels.size) for face in parsed.faces],
     }
 
 
@@ -135,36 +138,66 @@ def face_record(face: ParsedFace, classes: tuple[str, ...], pixels: int) -> Reco
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write a record: a line for each key and for each face, which reads better than one for each number; OSError."""
-    lines = []
-    for key, value in record.items():
-        if key == "faces" and value:
-            text = "[\n    " + ",\n    ".join(compact(face) for face in value) + "\n  ]"
-        else:
-            text = compact(value)
-        lines.append(f"  {json.dumps(key)}: {text}")
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    """Write the record of a photo; OSError where it cannot be written."""
+    with RecordWriter(path) as writer:
+        writer.begin({key: value for key, value in record.items() if key != "faces"}, "faces")
+        for face in record["faces"]:
+            writer.add(face)
+        writer.end({})
 
 
-def read_record(path: Path, kind: str = FORMAT, until: str | None = None) -> Record | None:
+class RecordWriter:
+    """Writes a record line by line, as a context manager: its head, then the items of a list, then what is left.
+
+    A line for each reads better than one for each number. OSError where it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="utf-8")
+        self._separator = " "
+
+    def begin(self, head: Record, key: str) -> None:
+        """Write the keys before that of the list."""
+        self._file.write("{\n" + "".join(f"  {json.dumps(each)}: {compact(head[each])},\n" for each in head))
+        self._file.write(f"  {json.dumps(key)}: [\n")
+
+    def add(self, item: Record) -> None:
+        """Write an item of the list."""
+        self._file.write(f"{self._separator}   {compact(item)}\n")
+        self._separator = ","
+
+    def end(self, tail: Record) -> None:
+        """Write the keys behind that of the list."""
+        lines = "".join(f",\n  {json.dumps(key)}: {compact(value)}" for key, value in tail.items())
+        self._file.write(f"  ]{lines}\n}}\n")
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def read_record(path: Path, kind: str = "photo") -> Record | None:
     """A record as it was written; None where there is none of that kind and version.
 
     Args:
         path: of the JSON.
-        kind: its `format`.
-        until: a key that may be too long to be read: it and those behind it are left out.
+        kind: "photo", or "video", of which `frames`, which may be long, and the keys behind them are left out.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            if until is None:
+            if kind == "photo":
                 record = json.load(file)
             else:
-                mark = f"  {json.dumps(until)}:"
-                head = "".join(takewhile(lambda line: not line.startswith(mark), file))
+                head = "".join(takewhile(lambda line: not line.startswith('  "frames":'), file))
                 record = json.loads(head.rstrip().rstrip(",") + "}")
     except (OSError, ValueError):
         return None
-    if not isinstance(record, dict) or record.get("format") != kind or record.get("version") != VERSION:
+    if not isinstance(record, dict) or record.get("format") != FORMATS[kind] or record.get("version") != VERSION:
         return None
     return record
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.events import Notice, Progress
-from eagrctl.parsing.batch import Tally, parse_photos
+from eagrctl.parsing.batch import parse_photos
 from eagrctl.parsing.files import ResultFolder
+from eagrctl.parsing.parsed import Tally
 from eagrctl.parsing.photos import Photo
 from eagrctl_tests.parsing.photos import PaintedParser, results_in
 
@@ -92,7 +93,8 @@ import resource, signal, sys
 from pathlib import Path
 from eagrctl.parsing.photos import find_photos
 from eagrctl.errors import EagrctlError
-from eagrctl.parsing.batch import Tally, parse_photos
+from eagrctl.parsing.batch import parse_photos
+from eagrctl.parsing.parsed import Tally
 from eagrctl_tests.parsing.photos import PaintedParser, results_in
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes} * 1024, {kilobytes} * 1024))

@@ -11,7 +11,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.parsing.files import ResultFolder, make_folder, write_probabilities, write_whole
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import Stamp, read_record
+from eagrctl.parsing.record import Stamp
 from eagrctl_tests.parsing.photos import SETTINGS, SIZE, parsed_photo, results_in
 
 
@@ -43,7 +43,7 @@ def test_all_that_is_wanted_is_written(tmp_path: Path, photo: Photo) -> None:
     assert second.shape == labels.shape
     assert not second[:, :76].any()
     assert np.array_equal(second[2:66, 76:140], parsed.faces[1].labels)
-    record = read_record(folder.result_of(photo))
+    record = folder.read(photo)
     assert record is not None
     assert record["files"] == {
         "labels": "trip/one.v2.png",
@@ -143,7 +143,7 @@ def test_a_photo_that_was_moved_is_done_still(tmp_path: Path, photo: Photo) -> N
 def test_what_a_killed_run_left_is_replaced(tmp_path: Path, photo: Photo) -> None:
     folder = results_in(tmp_path / "out")
     folder.write(photo, parsed_photo(), stamp_of(photo))
-    folder.result_of(photo).unlink()
+    folder.place(photo, ".json").unlink()
     folder.claim(photo)
 
 

@@ -66,7 +66,7 @@ def test_a_folder_stands_for_its_photos_and_its_tree_stays(make: Make) -> None:
 
 def test_videos_are_told_by_their_suffix(make: Make) -> None:
     make("a.jpg", "b.mp4", "c.MOV", "d.webm", "e.mkv", "f.avi", "g.m4v", "h.gif")
-    assert [photo.video for photo in find_photos(["."])] == [False, True, True, True, True, True, True, False]
+    assert [photo.kind == "video" for photo in find_photos(["."])] == [False, True, True, True, True, True, True, False]
 
 
 def test_arguments_keep_their_order_and_a_file_comes_once(make: Make) -> None:

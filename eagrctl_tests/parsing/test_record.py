@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eagrctl.parsing.parsed import ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
+    Record,
+    RecordWriter,
     Settings,
     Stamp,
     compact,
     face_record,
+    found_in,
+    head_of,
     path_of,
     read_record,
-    record_of,
     write_record,
 )
 from eagrctl_tests.parsing.photos import SETTINGS, SIZE, parsed_photo
@@ -27,10 +31,14 @@ def photo(tmp_path: Path) -> Photo:
     return Photo(tmp_path / "ä.jpg", "ä")
 
 
+def record_of(photo: Photo, parsed: ParsedPhoto, stamp: Stamp, files: dict[str, str]) -> Record:
+    return head_of(photo, stamp, parsed, SETTINGS, SIZE, files) | found_in(parsed)
+
+
 def test_a_record_is_json_that_says_what_was_found(tmp_path: Path, photo: Photo) -> None:
     parsed, stamp = parsed_photo(1, 2), Stamp.of(photo.path)
     assert stamp is not None
-    write_record(record_of(photo, stamp, parsed, SETTINGS, SIZE, {"labels": "ä.png"}), tmp_path / "ä.json")
+    write_record(record_of(photo, parsed, stamp, {"labels": "ä.png"}), tmp_path / "ä.json")
     record = json.loads((tmp_path / "ä.json").read_text(encoding="utf-8"))
     assert record["photo"] == {
         "path": str((tmp_path / "ä.jpg").resolve()),
@@ -64,14 +72,24 @@ def test_what_a_face_has_not_is_null() -> None:
     assert (record["box"], record["confidence"], record["landmarks"], record["placed"]) == (None, None, None, "crop")
 
 
-def test_a_record_is_read_whole_or_up_to_a_key(tmp_path: Path, photo: Photo) -> None:
+def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: Path, photo: Photo) -> None:
     path = tmp_path / "a.json"
-    record = record_of(photo, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
+    record = record_of(photo, parsed_photo(1, 2), Stamp(1, 2), {})
     write_record(record, path)
-    assert read_record(path) == record
-    head = read_record(path, until="faces")
-    assert head == {key: record[key] for key in ("format", "version", "photo", "classes", "shares")}
-    assert read_record(path, "another kind") is None
+    assert read_record(path) == json.loads(path.read_text(encoding="utf-8")) == record
+    assert read_record(path, "video") is None
+    video = Photo(photo.path.with_suffix(".mp4"), "ä")
+    head = head_of(video, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
+    assert head["video"]["width"] == 140
+    for frames in (0, 2):
+        with RecordWriter(path) as writer:
+            writer.begin(head, "frames")
+            for number in range(frames):
+                writer.add({"frame": number})
+            writer.end({"found": frames})
+        listed = {"frames": [{"frame": number} for number in range(frames)], "found": frames}
+        assert json.loads(path.read_text(encoding="utf-8")) == head | listed
+        assert read_record(path, "video") == head
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "eagrctl parsed photo", "version": 0}', "\udcff"])
@@ -89,10 +107,10 @@ def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path) -> No
     assert one.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
     assert one.predictor is None
     record = {"settings": vars(one)}
-    assert same.alike(record)
-    assert not other.alike(record)
-    assert not Settings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").alike(record)
-    assert not one.alike({})
+    assert same.hold_for(record)
+    assert not other.hold_for(record)
+    assert not Settings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").hold_for(record)
+    assert not one.hold_for({})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +136,7 @@ def test_photos_without_a_face_alone_depend_on_what_is_done_with_them(
 def test_a_stamp_changes_with_size_and_time(photo: Photo) -> None:
     stamp = Stamp.of(photo.path)
     assert stamp is not None
-    record = record_of(photo, stamp, parsed_photo(), SETTINGS, SIZE, {})
+    record = record_of(photo, parsed_photo(), stamp, {})
     assert stamp.is_of(record)
     os.utime(photo.path, ns=(0, 1))
     changed = Stamp.of(photo.path)
@@ -131,7 +149,7 @@ def test_a_stamp_changes_with_size_and_time(photo: Photo) -> None:
 def test_a_name_of_no_encoding_can_be_written(tmp_path: Path) -> None:
     name = "b\udcff.jpg"
     (tmp_path / "real").write_bytes(b"1")
-    record = record_of(Photo(tmp_path / name, "b"), Stamp(1, 1), parsed_photo(), SETTINGS, SIZE, {"labels": name})
+    record = record_of(Photo(tmp_path / name, "b"), parsed_photo(), Stamp(1, 1), {"labels": name})
     write_record(record, tmp_path / "a.json")
     assert read_record(tmp_path / "a.json") == record
     assert compact({"a": np.pi}) == '{"a": 3.141592653589793}'

@@ -1,21 +1,37 @@
-"""Videos -> their results in a folder; see `eagrctl.parsing.video.results`."""
+"""A video -> its results in a folder.
 
+For a video that is called NAME:
+
+* `NAME.frames/000001.png` and so on, by the numbers of the frames: labels, as those of a photo.
+* `NAME.overlay.mp4`: the frames under the colours of their classes, and `NAME.legend.png`, which names these.
+* `NAME.json`: what was found, and how (see `eagrctl.parsing.record`).
+
+Frames are handled one by one, so a long video needs no more memory than a short one. Everything is written under names
+that end in `.part`, and moved into place when the video has ended; the JSON is moved last. A video that was interrupted
+is begun again.
+"""
+
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 from eagrctl.arrays import Pixels
+from eagrctl.data.labels import BACKGROUND
+from eagrctl.drawing.formats import save_labels, save_whole
+from eagrctl.drawing.overlay import SHORTEST, coloured, legend
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.faces.photo import printable
-from eagrctl.parsing.batch import Tally
-from eagrctl.parsing.files import ResultFolder
-from eagrctl.parsing.parsed import Failed, ParsedPhoto
+from eagrctl.parsing.files import WRITERS, ResultFolder, make_folder, unwritable
+from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.video.frames import Frame, VideoReader
-from eagrctl.parsing.video.results import VideoResults
+from eagrctl.parsing.record import RecordWriter, Stamp, found_in, head_of
+from eagrctl.parsing.video.frames import Frame, VideoReader, VideoWriter
 
 # A video that ends so many seconds before its file says is worth a word.
 MISSING = 0.5
@@ -48,15 +64,14 @@ def parse_video(
         EagrctlError: a result cannot be written, or PyAV is not installed.
     """
     started = time.perf_counter()
-    results = VideoResults(video, folder, every)
     tally.total += 1
-    if not force and results.are_done():
+    if not force and folder.is_done(video, every):
         tally.skipped += 1
         return
     try:
-        results.claim(force)
+        folder.claim(video, force)
         reader = VideoReader(video.path, every)
-        results.write(reader, _parsed(parser, reader, video, tally, workers, listener))
+        _write(video, folder, reader, _parsed(parser, reader, video, tally, workers, listener))
     except SourceError as error:
         tally.failed.append((video, str(error)))
     tally.seconds += time.perf_counter() - started
@@ -90,3 +105,92 @@ def _parsed(
     if done and reader.duration and reader.duration - seconds > MISSING + reader.every / reader.rate:
         says = f"{name} says that it lasts {reader.duration:.1f} seconds, and its pictures end after {seconds:.1f}"
         listener(Notice(f"{says}: it may be truncated", warning=True))
+
+
+def _write(
+    video: Photo, folder: ResultFolder, reader: VideoReader, parsed: Iterator[tuple[Frame, ParsedPhoto]]
+) -> None:
+    """Write what was found, frame by frame.
+
+    Raises:
+        SourceError: there are no frames.
+        EagrctlError: a file cannot be written; none is left then.
+    """
+    stamp = Stamp.of(video.path) or Stamp(0, 0)
+    shown = folder.wanted.overlay
+    kept = {"frames": ".frames"} | ({"overlay": ".overlay.mp4", "legend": ".legend.png"} if shown else {})
+    with _parts(video, folder, kept | {"record": ".json"}) as parts, ExitStack() as stack:
+        record = stack.enter_context(RecordWriter(parts["record"]))
+        pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
+        drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
+        occurring: set[int] = set()
+        encoder: VideoWriter | None = None
+
+        def draw(frame: Frame, labels: Pixels) -> Pixels | None:
+            save_labels(labels, folder.labels, parts["frames"] / f"{frame.number:06}.png")
+            return coloured(frame.pixels, labels, folder.labels) if shown else None
+
+        def encode(until: int) -> None:
+            while len(drawing) > until:
+                frame, drawn = drawing.popleft()
+                pixels = drawn.result()
+                if encoder is not None and pixels is not None:
+                    encoder.write(pixels, frame.seconds)
+
+        count = faces = 0
+        for frame, photo in parsed:
+            if not count:
+                files = {kind: f"{video.name}{ending}" for kind, ending in kept.items()}
+                head = head_of(video, stamp, photo, folder.settings, folder.size, files)
+                head["video"]["rate"] = float(reader.rate)
+                record.begin(head | {"every": reader.every}, "frames")
+                if shown:
+                    size = photo.labels.shape[0], photo.labels.shape[1]
+                    encoder = stack.enter_context(VideoWriter(parts["overlay"], reader.rate / reader.every, size))
+            count, faces = count + 1, faces + len(photo.faces)
+            labels = f"{video.name}.frames/{frame.number:06}.png"
+            about = {"frame": frame.number, "seconds": round(frame.seconds, 6), "labels": labels}
+            record.add(about | found_in(photo))
+            occurring.update(number for number, share in enumerate(photo.shares.values()) if share)
+            drawing.append((frame, pool.submit(draw, frame, photo.labels)))
+            encode(2 * WRITERS - 1)
+        encode(0)
+        if not count:
+            raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
+        record.end({"found": {"frames": count, "faces": faces}})
+        if shown:
+            save_whole(legend(folder.labels, sorted(occurring - {BACKGROUND}), SHORTEST), parts["legend"], "PNG")
+
+
+@contextmanager
+def _parts(video: Photo, folder: ResultFolder, endings: dict[str, str]) -> Iterator[dict[str, Path]]:
+    """Temporary places, which become the results when the block ends well, and are taken away when it does not.
+
+    They are moved into place in the order of `endings`, by kind; the folder of frames is made.
+    """
+    kept = {kind: folder.place(video, ending) for kind, ending in endings.items()}
+    parts = {kind: path.with_name(path.name + ".part") for kind, path in kept.items()}
+    make_folder(kept["record"].parent)
+    try:
+        for part in parts.values():
+            _clear(part)
+        parts["frames"].mkdir()
+        yield parts
+        # Those of an earlier run, frames last: they tell that the others are ours.
+        for ending in (".json", ".overlay.mp4", ".legend.png", ".frames"):
+            _clear(folder.place(video, ending))
+        for kind, path in kept.items():
+            parts[kind].replace(path)
+    except OSError as error:
+        raise unwritable(kept["record"], error) from error
+    finally:
+        for part in parts.values():
+            _clear(part)
+
+
+def _clear(path: Path) -> None:
+    """Remove a file or a folder of frames, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

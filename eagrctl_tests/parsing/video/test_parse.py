@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import eagrctl.parsing.video.results as video_results
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Notice, Progress
-from eagrctl.parsing.batch import Tally
 from eagrctl.parsing.files import ResultFolder
+from eagrctl.parsing.parsed import Tally
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.video.frames import VideoReader
 from eagrctl.parsing.video.parse import parse_video
@@ -155,7 +154,7 @@ def test_without_pyav_a_video_is_a_bad_file(tmp_path: Path, clip: Photo, monkeyp
     assert "pip install 'eagrctl[video]'" in tally.failed[0][1]
 
 
-@pytest.mark.parametrize("what", ["save_labels", "save_whole", "compact"])
+@pytest.mark.parametrize("what", ["video.parse.save_labels", "video.parse.save_whole", "record.compact"])
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     tmp_path: Path, clip: Photo, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -167,10 +166,10 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     def full(*_: object) -> None:
         nonlocal calls
         calls += 1
-        if calls > 1 or what == "save_whole":
+        if calls > 1 or what.endswith("save_whole"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(video_results, what, full)
+    monkeypatch.setattr(f"eagrctl.parsing.{what}", full)
     with pytest.raises(EagrctlError, match=r"cannot write .*clip.json \(No space left on device\): make room"):
         run(clip, folder)
     assert {name: (folder.path / name).read_bytes() for name in names(folder)} == before
