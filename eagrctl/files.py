@@ -22,14 +22,30 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def require_writable(path: Path, suffix: str) -> None:
+def write_whole(content: bytes, path: Path) -> None:
+    """Write a file, whole or not at all; EagrctlError where it cannot be written."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text, whole or not at all; EagrctlError where it cannot be written."""
+    write_whole(text.encode(), path)
+
+
+def require_writable(path: Path, *suffixes: str) -> None:
     """Refuse, before any work is done, a file that could not be written at its end.
 
     Raises:
-        EagrctlError: another ending than `suffix`, a folder of that name, or no folder to put it in.
+        EagrctlError: an ending that is none of `suffixes`, a folder of that name, or no folder to put it in.
     """
-    if path.suffix != suffix:
-        raise EagrctlError(f"cannot write {path}: give a name that ends in {suffix}")
+    if path.suffix not in suffixes:
+        *others, last = suffixes
+        endings = f"{', '.join(others)} or {last}" if others else last
+        raise EagrctlError(f"cannot write {path}: give a name that ends in {endings}")
     if path.is_dir() or not path.parent.is_dir():
         raise EagrctlError(f"cannot write {path}: it is a folder, or its folder does not exist")
 

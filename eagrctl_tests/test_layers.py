@@ -37,10 +37,11 @@ NEVER_SEE_A_RECIPE = {"faces", "data", "network", "readers"}
 ONLY_IN = {
     "rich": {"cli/console.py"},
     "av": {"parsing/video/frames.py"},
+    "matplotlib": {"drawing/chart.py", "drawing/figures.py"},
     "dlib": {"faces/detector.py", "faces/landmarks.py", "training/landmarks/train.py"},
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
 }
-HEAVY = {"torch", "numpy", "pandas", "skimage", "h5py", "dlib", "PIL"}
+HEAVY = {"torch", "numpy", "pandas", "skimage", "h5py", "dlib", "PIL", "matplotlib"}
 
 
 def imports(path: Path, top_only: bool = False) -> set[str]:

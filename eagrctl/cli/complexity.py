@@ -7,7 +7,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.options import Gpus, Quiet, choose_device
-from eagrctl.files import require_writable
+from eagrctl.files import require_writable, write_text
 
 if TYPE_CHECKING:
     from eagrctl.paper.complexity import Comparison
@@ -33,7 +33,8 @@ def complexity(
         Path | None, typer.Option("--json", metavar="FILE.json", help="Write all figures, unrounded.")
     ] = None,
     chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE.svg", help="Draw a bar chart like the paper's Figure 4.")
+        Path | None,
+        typer.Option("--chart", metavar="FILE", help="Draw a bar chart like the paper's Figure 4: PNG, SVG or PDF."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -49,26 +50,25 @@ def complexity(
     eagrctl complexity --recipe celebamask-hq-small --classes 19
     ```
     """
+    from eagrctl.drawing.chart import save_chart
+    from eagrctl.drawing.formats import CHARTS
     from eagrctl.paper.complexity import compare
     from eagrctl.recipe import find_recipe, load_recipe
-    from eagrctl.scoring.report.tables import write_report
 
-    for file, suffix in ((figures, ".json"), (chart, ".svg")):
-        if file is not None:
-            require_writable(file, suffix)
+    if figures is not None:
+        require_writable(figures, ".json")
+    if chart is not None:
+        require_writable(chart, *CHARTS)
     chosen = load_recipe(find_recipe(recipe), settings or [])
     device = choose_device(gpus)
     with console.progress(quiet) as listener:
         comparison = compare(chosen, classes, device, runs, listener)
     show(comparison)
-    written = []
     if figures is not None:
-        write_report(comparison.to_json(), figures)
-        written.append(figures)
+        write_text(comparison.to_json(), figures)
     if chart is not None:
-        write_report(comparison.chart(), chart)
-        written.append(chart)
-    console.written(written)
+        save_chart(comparison.chart(), chart)
+    console.written(path for path in (figures, chart) if path)
 
 
 def show(comparison: "Comparison") -> None:
@@ -77,15 +77,7 @@ def show(comparison: "Comparison") -> None:
 
     models = comparison.models
     headings = ("", *(model.name for model in models))
-    rows = [
-        ("parameters (M)", *(readable(model.parameters / 1e6) for model in models)),
-        ("GFLOPs", *(readable(model.flops / 1e9) for model in models)),
-        ("inference (MB)", *(readable(model.inference_memory / 1e6) for model in models)),
-        ("training (MB)", *(readable(model.training_memory.peak / 1e6) for model in models)),
-        ("checkpointed (MB)", *(readable(model.checkpointed_memory.peak / 1e6) for model in models)),
-    ]
-    if comparison.runs:
-        rows.append(("latency (ms)", *(readable(1e3 * (model.latency or 0.0)) for model in models)))
+    rows = [(name, *map(readable, values)) for name, values in comparison.quantities().items()]
     console.table(headings, rows, "Complexity in time and space, as in Figure 4")
     console.result(f"{comparison.conditions}.")
     console.result(

@@ -1,7 +1,6 @@
 """`eagrctl runs`: which runs there are, how far they have come, and their curves."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +12,7 @@ from eagrctl.errors import EagrctlError, TrainingError
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
-    from eagrctl.drawing.curves import Plot
-    from eagrctl.training.run import Epoch, History
+    from eagrctl.training.run import History
 
 LATEST = 8  # epochs in the table of `show`
 
@@ -81,70 +79,49 @@ def show(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE.png", help="Picture to write. Default: RUN/curves.png."),
+        typer.Option("--picture", metavar="FILE", help="PNG, SVG or PDF to write. Default: RUN/curves.png."),
     ] = None,
 ) -> None:
-    """Draw a run's loss and its scores on the validation split, in the terminal and as a PNG.
+    """Print a run's last epochs and its best one, and draw its loss and its scores on the validation split.
 
     ```text
     eagrctl runs show
-    eagrctl runs show runs/NAME --picture curves.png
+    eagrctl runs show runs/NAME --picture curves.svg
     ```
     """
-    from eagrctl.drawing.curves import curves_picture
-    from eagrctl.drawing.pictures import save_picture
-    from eagrctl.drawing.terminal_chart import terminal_chart
-    from eagrctl.training.run import read_history
+    from eagrctl.drawing.chart import curves_chart, save_chart
+    from eagrctl.drawing.formats import CHARTS
+    from eagrctl.training.run import plots_of, read_history
     from eagrctl.training.runs import find_run
 
     if picture is not None:
-        require_writable(picture, ".png")
+        require_writable(picture, *CHARTS)
     history = read_history(find_run(run, context.obj))
     folder = history.run.folder
     if not history.epochs:
         raise TrainingError(
             f"{folder} ({history.state}) has no curves yet: they begin when its first epoch is validated"
         )
-    plots = _plots(history)
     summary = f"{history.state}, epoch {_epoch(history)}, {_recipe(history)} on {_dataset(history)}"
     if history.best:
         summary += f"; best mean F1 {_percent(history.best.mean_f1)} after epoch {history.best.epoch}"
     console.result(f"{folder}: {summary}")
-    width = min(max(console.width(), 40), 100)
-    for plot in plots:
-        console.result("\n" + "\n".join(terminal_chart(plot, width, plain=console.plain())))
-    console.result("")
-    _show_latest(history.epochs[-LATEST:])
+    _show_epochs(history)
     picture = picture or folder / "curves.png"
     try:
-        save_picture(curves_picture(folder.absolute().name, summary, plots), picture)
+        save_chart(curves_chart(folder.absolute().name, summary, plots_of(history.epochs)), picture)
     except EagrctlError as error:
-        raise EagrctlError(f"{error}: name another place with --picture FILE.png") from None
+        raise EagrctlError(f"{error}: name another place with --picture FILE") from None
     console.written([picture])
 
 
-def _plots(history: "History") -> list["Plot"]:
-    from eagrctl.drawing.curves import Curve, Plot
-
-    epochs = history.epochs
-    places = tuple(epoch.epoch for epoch in epochs)
-    losses = [Curve(name, tuple(epoch.loss.get(name, math.nan) for epoch in epochs)) for name in ("total", "parsing")]
-    scores = [
-        Curve(name, tuple(100 * epoch.val.get(key, math.nan) for epoch in epochs))
-        for name, key in (("mean F1", "mean_f1"), ("mIoU", "miou"))
-    ]
-    return [
-        Plot("Loss, mean over the epoch", "epoch", places, tuple(losses)),
-        Plot("Scores on the validation split, in percent", "epoch", places, tuple(scores)),
-    ]
-
-
-def _show_latest(epochs: Sequence["Epoch"]) -> None:
+def _show_epochs(history: "History") -> None:
+    best, latest = history.best, history.epochs[-LATEST:]
     console.table(
         ("epoch", "step", "rate", "loss", "parsing", "mean F1", "mIoU", "minutes"),
         [
             (
-                str(epoch.epoch),
+                f"{epoch.epoch} (best)" if epoch is best else str(epoch.epoch),
                 f"{epoch.step:,}",
                 _figure(epoch.rate, ".1e"),
                 *(_figure(epoch.loss.get(term, math.nan), ".3f") for term in ("total", "parsing")),
@@ -152,9 +129,9 @@ def _show_latest(epochs: Sequence["Epoch"]) -> None:
                 _percent(epoch.val.get("miou", math.nan)),
                 _figure(epoch.seconds / 60, ",.1f"),
             )
-            for epoch in epochs
+            for epoch in (latest if best is None or best in latest else (best, *latest))
         ],
-        "The latest epochs; minutes are those of training since the run began",
+        "The best epoch and the latest; minutes are those of training since the run began",
     )
 
 

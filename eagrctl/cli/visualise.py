@@ -2,19 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device
-from eagrctl.errors import EagrctlError
-from eagrctl.events import Listener, Notice
 from eagrctl.files import require_writable
-
-if TYPE_CHECKING:
-    from eagrctl.arrays import Pixels
-    from eagrctl.data.aligner import Aligner
 
 
 class Module(StrEnum):
@@ -32,7 +26,8 @@ def visualise(
         typer.Option("--checkpoint", metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run."),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.png", help="Picture to write.", show_default=True)
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Picture to write: PNG, SVG or PDF.", show_default=True),
     ] = Path("visualise.png"),
     vertices: Annotated[
         str | None,
@@ -64,60 +59,28 @@ def visualise(
     ```
     """
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.drawing.pictures import save_picture
+    from eagrctl.data.aligner import Aligner, Detected
+    from eagrctl.drawing.chart import save_chart
+    from eagrctl.drawing.figures import SIDE
+    from eagrctl.drawing.formats import CHARTS
+    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
     from eagrctl.inference.predict import Segmenter
-    from eagrctl.paper.response_figure import SIDE, response_figure
-    from eagrctl.paper.responses import find_module, respond
+    from eagrctl.paper.responses import choose_vertices, find_module, read_face, respond
     from eagrctl.training.runs import find_checkpoint
 
-    require_writable(output, ".png")
+    require_writable(output, *CHARTS)
+    if predictor and not align:
+        raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--predictor")
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     network = Segmenter.of(loaded, choose_device(gpus))
     name, found = find_module(network.network, module and module.value, str(path))
-    chosen = _vertices(vertices, found.project.pooling)
+    chosen = choose_vertices(vertices, found.project.pooling)
     # A network of small input sees a photo that is shrunk again: the figure need not be as coarse.
-    aligner = _aligner(max(loaded.recipe.input.size, SIDE), align, predictor)
+    side = max(loaded.recipe.input.size, SIDE)
+    aligner = Aligner(side, Detected(DlibLandmarks(find_predictor(predictor))) if align else None)
     with console.progress(quiet) as progress:
-        photos = [_face(image, aligner, progress) for image in images]
+        photos = [read_face(image, aligner, progress) for image in images]
         responses = respond(network, photos, name, listener=progress)
-    save_picture(response_figure([image.name for image in images], photos, responses, chosen), output)
+    save_chart(responses.draw([image.name for image in images], photos, chosen), output)
     console.written([output])
-
-
-def _vertices(text: str | None, pooling: int) -> list[int]:
-    from eagrctl.paper.responses import central_vertices, check_vertices
-
-    if text is None:
-        return central_vertices(pooling)
-    if text == "all":
-        return list(range((pooling - 2) ** 2))
-    numbers = [number.strip() for number in text.split(",")]
-    if not all(number.isdecimal() for number in numbers):
-        raise EagrctlError(f"--vertices {text} is no list of vertices: write numbers such as 5,6,9,10, or all")
-    vertices = list(dict.fromkeys(int(number) for number in numbers))
-    check_vertices(vertices, pooling)
-    return vertices
-
-
-def _aligner(size: int, align: bool, predictor: Path | None) -> "Aligner":
-    from eagrctl.data.aligner import Aligner, Detected
-    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
-
-    if not align and predictor:
-        raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--predictor")
-    return Aligner(size, Detected(DlibLandmarks(find_predictor(predictor))) if align else None)
-
-
-def _face(path: Path, aligner: "Aligner", listener: Listener) -> "Pixels":
-    """The face in a photo, (S, S, 3) uint8, aligned like a sample that has no labels."""
-    import numpy as np
-
-    from eagrctl.data.sample import Sample
-    from eagrctl.faces.photo import read_any_photo
-
-    photo = read_any_photo(path)
-    aligned = aligner.align(Sample(path.name, photo, np.zeros(photo.shape[:2], np.uint8)))
-    if aligned.centred:
-        listener(Notice(f"No face was found in {path}: the middle of it is shown", warning=True))
-    return np.array(aligned.image)  # torch warns of arrays that are read-only, as Pillow's are

@@ -1,131 +1,134 @@
-"""Bar charts as SVG, which any browser shows and which need no library to draw."""
+"""Charts by matplotlib, which this module and `eagrctl.drawing.figures` alone import: one style, no display."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+import matplotlib.style
+import numpy as np
+from cycler import cycler
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from eagrctl.drawing.curves import Plot
+from eagrctl.files import write_whole
+
 INK, FAINT, GRID = "#1f2430", "#5a6272", "#e3e6eb"
-# Told apart in grey and by the colour-blind, too.
-COLOURS = ("#b4bac4", "#e08a4f", "#6fb3a8", "#1f5a96")
+COLOURS = ("#1f5a96", "#e08a4f", "#6fb3a8", "#b4bac4")  # told apart in grey and by the colour-blind, too
+DOTTED = 40  # places up to which each is marked
 
-SLOT, BAR = 72, 44  # pixels from bar to bar, and of a bar
-PLOT = 230  # height of the tallest possible bar
-AXIS, GAP, MARGIN = 52, 18, 16  # room for the ticks' numbers, between panels, around everything
-TOP, BOTTOM = 118, 48  # above the plots: title, note, panels' titles; below them: names of the bars
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": FAINT,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.dpi": 150,
+    "figure.labelsize": 9,
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
+    "font.size": 9,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "lines.markersize": 4,
+    "savefig.bbox": "tight",
+    "savefig.dpi": "figure",
+    "savefig.pad_inches": 0.15,
+    "svg.fonttype": "none",  # text stays text, which can be searched and read out
+    "svg.hashsalt": "eagrctl",
+    "text.color": INK,
+    "text.parse_math": False,  # names of files may hold dollars
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "ytick.major.size": 0,
+}
+
+Chart = Figure  # what is drawn, to be written by `save_chart`
+
+# Wraps whatever draws. The reader's own settings of matplotlib change nothing.
+styled = matplotlib.style.context(STYLE, after_reset=True)
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One quantity.
-
-    Attributes:
-        title: what it is, with its unit.
-        values: one per bar, finite and not negative.
-    """
-
-    title: str
-    values: tuple[float, ...]
-
-
-def bar_chart(title: str, note: str, names: Sequence[str], panels: Sequence[Panel]) -> str:
-    """Panels side by side, each with an axis from zero and the same bars in the same order.
+@styled
+def curves_chart(title: str, note: str, plots: Sequence[Plot]) -> Chart:
+    """Draw plots side by side; a curve has a gap where a value is not finite.
 
     Args:
         title: of the chart.
-        note: a line under the title: what the figures hold for.
-        names: of the bars.
-        panels: each with a value for each name.
-
-    Returns:
-        An SVG document. It has a background, so that it reads the same on dark pages, and a description with all
-        figures, for those who hear it read.
+        note: a line under the plots.
+        plots: at least one.
     """
-    panel_width = AXIS + SLOT * len(names)
-    width = 2 * MARGIN + panel_width * len(panels) + GAP * (len(panels) - 1)
-    height = TOP + PLOT + BOTTOM + MARGIN
-    svg = Element(
-        "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {width} {height}",
-            "width": str(width),
-            "height": str(height),
-            "role": "img",
-            "aria-labelledby": "title description",
-            "font-family": FONT,
-        },
-    )
-    SubElement(svg, "title", id="title").text = title
-    SubElement(svg, "desc", id="description").text = _description(note, names, panels)
-    SubElement(svg, "rect", {"class": "background", "width": "100%", "height": "100%", "fill": "white"})
-    _text(svg, MARGIN, MARGIN + 20, title, size=20, weight="bold")
-    _text(svg, MARGIN, MARGIN + 44, note, size=14, fill=FAINT)
-    for number, panel in enumerate(panels):
-        left = MARGIN + number * (panel_width + GAP)
-        group = SubElement(svg, "g", {"class": "panel", "transform": f"translate({left} {TOP})"})
-        _draw_panel(group, panel, names)
-    ElementTree.indent(svg)
-    return ElementTree.tostring(svg, encoding="unicode") + "\n"
+    figure = _titled(title, note, width=6.2 * len(plots), height=4)
+    for axes, plot in zip(figure.subplots(1, len(plots), squeeze=False)[0], plots, strict=True):
+        axes.set_title(plot.title)
+        axes.set_xlabel(plot.along)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        for number, curve in enumerate(plot.curves):
+            values = np.array(curve.values, float)
+            finite = np.isfinite(values)
+            around = np.pad(finite, 1)
+            # A point between gaps has no line that shows it.
+            marked = finite & ((len(values) <= DOTTED) | ~(around[:-2] | around[2:]))
+            shown = np.where(finite, values, np.nan)
+            axes.plot(plot.places, shown, "o-", markevery=marked, label=curve.label, zorder=9 - number)
+        axes.legend()
+    return figure
+
+
+@styled
+def bar_chart(title: str, note: str, names: Sequence[str], quantities: Mapping[str, Sequence[float]]) -> Chart:
+    """Draw quantities side by side, each with an axis from zero and the same bars in the same order.
+
+    Args:
+        title: of the chart.
+        note: a line under the bars: what the figures hold for.
+        names: of the bars.
+        quantities: title, with its unit -> a value for each name, finite and not negative.
+    """
+    figure = _titled(title, note, width=0.9 * len(names) * len(quantities), height=3.6)
+    places = range(len(names))
+    colours = [COLOURS[-1 - place % len(COLOURS)] for place in places]
+    for axes, (quantity, values) in zip(
+        figure.subplots(1, len(quantities), squeeze=False)[0], quantities.items(), strict=True
+    ):
+        axes.set_title(quantity)
+        axes.bar_label(axes.bar(places, values, width=0.65, color=colours), fmt=readable, padding=2)
+        axes.margins(y=0.12)  # room for the figures on the bars
+        axes.set_xticks(places, ["\n".join(name.split()) for name in names])
+        axes.tick_params("x", length=0, labelcolor=INK)
+        axes.yaxis.set_major_formatter("{x:,g}")
+    return figure
+
+
+@styled
+def save_chart(figure: Chart, path: Path) -> None:
+    """Write a chart as `CHARTS` of `eagrctl.drawing.formats` allows, whole or not at all; EagrctlError."""
+    content = BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # its place is taken by a box
+        figure.savefig(content, format=path.suffix[1:])
+    write_whole(content.getvalue(), path)
 
 
 def readable(value: float) -> str:
     """A number from 0 in four significant digits, thousands set apart; digits before the point all stay."""
-    if value == 0:
-        return "0"
-    whole = math.floor(math.log10(value)) + 1
-    return f"{value:,.{max(4 - whole, 0)}f}"
+    return f"{value:,.{max(3 - math.floor(math.log10(value)), 0)}f}" if value else "0"
 
 
-def ticks(highest: float) -> list[float]:
-    """Round numbers from zero, four to six of them, the last one at `highest` or above."""
-    if highest <= 0:
-        return [0.0, 1.0]
-    magnitude = 10.0 ** math.floor(math.log10(highest))
-    # Relative to the magnitude, `highest` is from 1 to below 10.
-    step = next(magnitude * each for each in (0.25, 0.5, 1.0, 2.0, 2.5) if highest <= 5 * each * magnitude)
-    return [number * step for number in range(math.ceil(highest / step - 1e-9) + 1)]
-
-
-def _draw_panel(group: Element, panel: Panel, names: Sequence[str]) -> None:
-    marks = ticks(max(panel.values))
-    right = AXIS + SLOT * len(names)
-    _text(group, AXIS, -26, panel.title, size=15, weight="bold")
-    for mark in marks:
-        y = PLOT * (1 - mark / marks[-1])
-        line = {"x1": str(AXIS), "x2": str(right), "y1": f"{y:.2f}", "y2": f"{y:.2f}"}
-        SubElement(group, "line", {**line, "stroke": GRID if mark else INK})
-        _text(group, AXIS - 8, y + 4, f"{mark:,g}", size=12, fill=FAINT, anchor="end")
-    for place, (name, value) in enumerate(zip(names, panel.values, strict=True)):
-        middle = AXIS + SLOT * (place + 0.5)
-        tall = PLOT * value / marks[-1]
-        bar = {"x": f"{middle - BAR / 2:.2f}", "y": f"{PLOT - tall:.2f}", "width": str(BAR), "height": f"{tall:.2f}"}
-        SubElement(group, "rect", {"class": "bar", **bar, "fill": COLOURS[place % len(COLOURS)]})
-        _text(group, middle, PLOT - tall - 7, readable(value), size=14, weight="bold", anchor="middle")
-        for line_number, word in enumerate(name.split()):
-            _text(group, middle, PLOT + 20 + 16 * line_number, word, size=13, anchor="middle")
-
-
-def _text(
-    parent: Element,
-    x: float,
-    y: float,
-    text: str,
-    size: int,
-    fill: str = INK,
-    weight: str = "normal",
-    anchor: str = "start",
-) -> None:
-    attributes = {"font-size": str(size), "fill": fill, "font-weight": weight, "text-anchor": anchor}
-    SubElement(parent, "text", {"x": f"{x:g}", "y": f"{y:g}", **attributes}).text = text
-
-
-def _description(note: str, names: Sequence[str], panels: Sequence[Panel]) -> str:
-    figures = (
-        f"{panel.title}: "
-        + ", ".join(f"{name} {readable(value)}" for name, value in zip(names, panel.values, strict=True))
-        for panel in panels
-    )
-    return f"Bar charts. {note}. {'. '.join(figures)}."
+def _titled(title: str, note: str, width: float, height: float) -> Chart:
+    """A figure of so many inches, with its title above and a note below, both broken where it ends."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(textwrap.fill(title, int(9 * width)), x=0.01, ha="left")
+    figure.supxlabel(textwrap.fill(note, int(14 * width)), x=0.01, ha="left", color=FAINT)
+    return figure

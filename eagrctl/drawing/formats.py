@@ -12,6 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
 
+# Endings of charts.
+CHARTS = (".png", ".svg", ".pdf")
+
 # Who wrote a label map, in its metadata.
 SOFTWARE = "eagrctl parse"
 

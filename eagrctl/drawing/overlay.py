@@ -90,6 +90,13 @@ def coloured(photo: Pixels, labels: Pixels, label_set: LabelSet, size: tuple[int
     return pixels
 
 
+def colourise(labels: Pixels, label_set: LabelSet) -> Pixels:
+    """(H, W) uint8 labels -> (H, W, 3) uint8 colours; 255 is white."""
+    palette = np.full((256, 3), 255, np.uint8)
+    palette[: len(label_set)] = label_set.colours
+    return palette[labels]
+
+
 def _shown(places: Pixels) -> tuple[int, int, int, int]:
     """Where labels lie that are drawn, `_FINER` times as large: top, left, bottom and right before they are shrunk."""
     edges = []
@@ -114,15 +121,16 @@ def _number(colour: tuple[int, int, int], weight: float) -> int:
     return int.from_bytes((*(round(each * weight) for each in colour), round(255 * weight)), sys.byteorder)
 
 
-def legend(label_set: LabelSet, classes: Sequence[int], width: int) -> Image.Image:
+def legend(label_set: LabelSet, classes: Sequence[int], width: int, letters: int | None = None) -> Image.Image:
     """Name classes beside their colours, in columns.
 
     Args:
         label_set: all classes.
         classes: ids of those to name; a legend of none is a thin white strip.
         width: of the picture, in pixels; a column that is wider is cut off.
+        letters: their size, in pixels; goes with the width unless given.
     """
-    letters = _letters(width)
+    letters = letters or _letters(width)
     font = ImageFont.load_default(size=letters)
     gap = letters // 2
     names = [in_words(label_set.names[number]) for number in classes]

@@ -4,7 +4,7 @@ import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eagrctl.drawing.pictures import save_picture
+from eagrctl.drawing.chart import save_chart
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Notice
 from eagrctl.paper.ablation import Ablation
@@ -139,7 +139,7 @@ def write_results(ablation: Ablation, work: Work, faces: int) -> list[Path]:
         with work.drawing() as listener:
             picture = ablation.picture(study, faces, work.device, listener)
         if picture is not None:
-            save_picture(picture, ablation.folder / study.picture)
+            save_chart(picture, ablation.folder / study.picture)
             written.append(ablation.folder / study.picture)
     return written
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from eagrctl import __version__
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
 from eagrctl.documents import Count, Versioned, read_json_or_none
-from eagrctl.drawing.pictures import in_columns
+from eagrctl.drawing.chart import Chart
+from eagrctl.drawing.figures import label_figure
 from eagrctl.errors import RecipeError, TrainingError
 from eagrctl.events import Listener, Progress, ignore
-from eagrctl.files import replacing
+from eagrctl.files import write_text
 from eagrctl.inference.predict import Segmenter
 from eagrctl.paper.variants import Plan, Study, Training
 from eagrctl.recipe import load_recipe
@@ -133,17 +133,10 @@ class Ablation:
             "classes": list(self.index.classes),
             "confusion": evaluation.counts.tolist(),
         }
-        file = self._scores_file(training)
-        try:
-            with replacing(file) as temporary:
-                temporary.write_text(json.dumps(table) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise TrainingError(f"cannot write {file}: {error.strerror or error}") from error
+        write_text(json.dumps(table) + "\n", self._scores_file(training))
         return evaluation.scores
 
-    def picture(
-        self, study: Study, faces: int, device: torch.device, listener: Listener = ignore
-    ) -> Image.Image | None:
+    def picture(self, study: Study, faces: int, device: torch.device, listener: Listener = ignore) -> Chart | None:
         """The paper's Fig. 3: faces in rows; photo, what each finished variant sees, and ground truth in columns.
 
         Args:
@@ -178,7 +171,7 @@ class Ablation:
             return None
         titles.append("ground truth")
         columns.append([face.labels for face in stored])
-        return in_columns(titles, columns, self.index.labels)
+        return label_figure(titles, columns, self.index.labels)
 
     def _scores_file(self, training: Training) -> Path:
         return self.run(training).folder / "scores.json"

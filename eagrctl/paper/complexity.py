@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from eagrctl.checkpoint import build_network
-from eagrctl.drawing.chart import Panel, bar_chart
+from eagrctl.drawing.chart import Chart, bar_chart
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
@@ -32,6 +32,14 @@ MODULES = {
     "edge module": "edge",
     "EAGR modules": "reason",
     "decoder": "decoder",
+}
+
+# Of what a comparison measures, the panels of Fig. 4 and their titles.
+FIGURE_4 = {
+    "parameters (M)": "Parameters (M)",
+    "GFLOPs": "GFLOPs",
+    "inference (MB)": "Peak activation memory (MB)",
+    "latency (ms)": "Latency (ms)",
 }
 
 
@@ -91,18 +99,24 @@ class Comparison:
         units = {"flops": "2 per multiply-add", "memory": "bytes", "latency": "seconds"}
         return json.dumps({"units": units} | asdict(self), indent=2, allow_nan=False) + "\n"
 
-    def chart(self) -> str:
-        """A bar chart like Fig. 4, as SVG; its axes start from zero, which the figure's do not."""
-        panels = [
-            Panel("Parameters (M)", tuple(model.parameters / 1e6 for model in self.models)),
-            Panel("GFLOPs", tuple(model.flops / 1e9 for model in self.models)),
-            Panel("Peak activation memory (MB)", tuple(model.inference_memory / 1e6 for model in self.models)),
-        ]
-        latencies = tuple(1e3 * model.latency for model in self.models if model.latency is not None)
-        if len(latencies) == len(self.models):
-            panels.append(Panel("Latency (ms)", latencies))
+    def quantities(self) -> dict[str, tuple[float, ...]]:
+        """What it costs and in which unit -> the figures of each model; latency where it was measured."""
+        models = self.models
+        figures = {
+            "parameters (M)": tuple(model.parameters / 1e6 for model in models),
+            "GFLOPs": tuple(model.flops / 1e9 for model in models),
+            "inference (MB)": tuple(model.inference_memory / 1e6 for model in models),
+            "training (MB)": tuple(model.training_memory.peak / 1e6 for model in models),
+            "checkpointed (MB)": tuple(model.checkpointed_memory.peak / 1e6 for model in models),
+            "latency (ms)": tuple(1e3 * model.latency for model in models if model.latency is not None),
+        }
+        return {name: values for name, values in figures.items() if values}
+
+    def chart(self) -> Chart:
+        """A bar chart like Fig. 4; its axes start from zero, which the figure's do not."""
+        drawn = {FIGURE_4[name]: values for name, values in self.quantities().items() if name in FIGURE_4}
         names = [model.name for model in self.models]
-        return bar_chart("Complexity in time and space", self.conditions, names, panels)
+        return bar_chart("Complexity in time and space", self.conditions, names, drawn)
 
 
 def figure_4(recipe: Recipe) -> dict[str, Recipe]:

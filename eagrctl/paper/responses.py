@@ -4,29 +4,27 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from eagrctl.arrays import Pixels
+from eagrctl.data.aligner import Aligner
 from eagrctl.data.dataset import image_tensor, normalise
+from eagrctl.data.sample import Sample
+from eagrctl.drawing.chart import Chart
+from eagrctl.drawing.figures import VertexMaps, response_figure
+from eagrctl.drawing.overlay import Box
 from eagrctl.errors import CheckpointError, EagrctlError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
+from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.network.reasoning import EAGR, GraphProjection
 
 # What the modules of `Deployment` are called, in the order in which they are preferred.
 MODULES = ("high", "low", "both")
-
-
-class Cell(NamedTuple):
-    """A rectangle of the network's input, in pixels whose centres lie on integers; its edges lie between them."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,15 @@ class Responses:
     pooling: int
     size: int
 
-    def cell(self, vertex: int) -> Cell:
+    def cell(self, vertex: int) -> Box:
         """Where a vertex's anchor lies: see `anchor_cell`."""
         height, width = self.maps.shape[2:]
         return anchor_cell(vertex, self.pooling, (height, width), self.size)
+
+    def draw(self, names: Sequence[str], photos: Sequence[Pixels], vertices: Sequence[int]) -> Chart:
+        """Fig. 5 of the faces, by the photos' names, and of some vertices; EagrctlError where one is not there."""
+        maps = [VertexMaps(vertex, self.maps[:, vertex].numpy(), self.cell(vertex)) for vertex in vertices]
+        return response_figure(names, photos, None if self.edges is None else self.edges.numpy(), maps, self.size)
 
 
 @torch.inference_mode()
@@ -115,6 +118,46 @@ def find_module(network: EAGRNet, name: str | None = None, origin: str = "the ne
     return name, modules[name]
 
 
+def read_face(path: Path, aligner: Aligner, listener: Listener = ignore) -> Pixels:
+    """The face in a photo, (S, S, 3) uint8, aligned like a sample that has no labels.
+
+    Args:
+        path: of the photo.
+        aligner: finds the face, and puts it into the square.
+        listener: hears where none was found, and the middle is taken.
+
+    Raises:
+        SourceError: no photo, or none that can be read.
+    """
+    photo = read_any_photo(path)
+    aligned = aligner.align(Sample(path.name, photo, np.zeros(photo.shape[:2], np.uint8)))
+    if aligned.centred:
+        listener(Notice(f"No face was found in {path}: the middle of it is shown", warning=True))
+    return np.array(aligned.image)  # torch warns of arrays that are read-only, as Pillow's are
+
+
+def choose_vertices(text: str | None, pooling: int) -> list[int]:
+    """The vertices that a list such as "5,6,9,10" names, or "all"; those in the middle where there is none.
+
+    Args:
+        text: the list.
+        pooling: the module's pooling size, border included.
+
+    Raises:
+        EagrctlError: it is no such list, or names a vertex that is not there.
+    """
+    if text is None:
+        return central_vertices(pooling)
+    if text == "all":
+        return list(range((pooling - 2) ** 2))
+    numbers = [number.strip() for number in text.split(",")]
+    if not all(number.isdecimal() for number in numbers):
+        raise EagrctlError(f"--vertices {text} is no list of vertices: write numbers such as 5,6,9,10, or all")
+    vertices = list(dict.fromkeys(int(number) for number in numbers))
+    check_vertices(vertices, pooling)
+    return vertices
+
+
 def check_vertices(vertices: Sequence[int], pooling: int) -> None:
     """EagrctlError where one of them is no vertex of a module with this pooling size, border included."""
     last = (pooling - 2) ** 2 - 1
@@ -139,7 +182,7 @@ def central_vertices(pooling: int) -> list[int]:
     ]
 
 
-def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int) -> Cell:
+def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int) -> Box:
     """The part of the input under the cell that a vertex's anchor is pooled from (Eq. 2).
 
     Adaptive pooling lets a cell begin at the floor and end at the ceiling of its fraction of the feature map, so that
@@ -152,6 +195,9 @@ def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int)
         features: height and width of the feature map, at least 2 each.
         size: S, side of the input.
 
+    Returns:
+        Left, top, right and bottom, in pixels of the input, whose centres lie on integers; edges lie between them.
+
     Raises:
         EagrctlError: there is no such vertex.
     """
@@ -160,7 +206,7 @@ def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int)
     (top, bottom), (left, right) = (
         _span(place + 1, pooling, length, size) for place, length in zip((row, column), features, strict=True)
     )
-    return Cell(left, top, right, bottom)
+    return left, top, right, bottom
 
 
 def _span(place: int, pooling: int, length: int, size: int) -> tuple[float, float]:

@@ -6,7 +6,7 @@ Reading a run's history never fails: it may be in the middle of a line, come fro
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Any
 
 from eagrctl.checkpoint import Checkpoint, save_checkpoint
 from eagrctl.documents import Count, NumberOrNaN, Versioned, read_json, read_json_or_none, valid_lines
+from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.files import replacing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
@@ -256,3 +257,17 @@ def read_history(run: Run) -> History:
     except TrainingError:
         data = None
     return History(run, run.state, recipe, data, run.began(), run.epochs())
+
+
+def plots_of(epochs: Sequence[Epoch]) -> tuple[Plot, ...]:
+    """The loss of epochs, and their scores on the validation split."""
+    places = tuple(epoch.epoch for epoch in epochs)
+    losses = [Curve(name, tuple(epoch.loss.get(name, math.nan) for epoch in epochs)) for name in ("total", "parsing")]
+    scores = [
+        Curve(name, tuple(100 * epoch.val.get(key, math.nan) for epoch in epochs))
+        for name, key in (("mean F1", "mean_f1"), ("mIoU", "miou"))
+    ]
+    return (
+        Plot("Loss, mean over the epoch", "epoch", places, tuple(losses)),
+        Plot("Scores on the validation split, in percent", "epoch", places, tuple(scores)),
+    )

@@ -10,14 +10,16 @@ from skimage.data import astronaut
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.align import align_matrix, warp_image
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.paper.response_figure import SIDE
+from eagrctl.drawing.chart import Chart
+from eagrctl.drawing.figures import SIDE, VertexMaps, response_figure
 from eagrctl.recipe import Recipe
+from eagrctl.training.run import Run
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import face
 
 EYES = np.array([[203.5, 102], [246, 104.5], [np.nan] * 2, [np.nan] * 2, [np.nan] * 2])
 
-Drawn = list[tuple[Sequence[str], Sequence[np.ndarray], Any, Sequence[int]]]
+Drawn = list[tuple[Sequence[str], Sequence[np.ndarray], np.ndarray | None, Sequence[VertexMaps], int]]
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def saved(tiny_recipe: Callable[..., Recipe]) -> Callable[..., Path]:
     """Writes an untrained network as a run's best checkpoint."""
 
     def save(folder: Path, *overrides: str) -> Path:
-        folder.mkdir(parents=True)
         recipe = tiny_recipe(*overrides)
+        Run(folder).create(recipe, Path("data"))
         made = Checkpoint(recipe, "celebamask-hq", CELEBAMASK_HQ.names, build_network(recipe, 19).state_dict())
         for name in ("best.pt", "last.pt"):
             save_checkpoint(made, folder / name)
@@ -46,14 +48,14 @@ def photos(eagrctl: Invoke, saved: Callable[..., Path]) -> list[Path]:
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
-    """What the figure is asked to draw, instead of the figure."""
+    """What the figure is asked to draw."""
     calls: Drawn = []
 
-    def record(*arguments: Any) -> Image.Image:
+    def record(*arguments: Any) -> Chart:
         calls.append(arguments)  # type: ignore[arg-type]
-        return Image.new("RGB", (4, 4))
+        return response_figure(*arguments)
 
-    monkeypatch.setattr("eagrctl.paper.response_figure.response_figure", record)
+    monkeypatch.setattr("eagrctl.paper.responses.response_figure", record)
     return calls
 
 
@@ -63,20 +65,22 @@ def test_the_figure_is_drawn_with_the_newest_run(eagrctl: Invoke, photos: list[P
     assert result.stderr == "Wrote visualise.png\n"
     with Image.open("visualise.png") as figure:
         assert 2 * SIDE < figure.width < 3 * SIDE
-        assert 6 * SIDE < figure.height < 7 * SIDE
+        assert 6 * SIDE < figure.height < 7.5 * SIDE
 
 
 def test_whole_photos_are_shown_to_the_network(eagrctl: Invoke, photos: list[Path], drawn: Drawn) -> None:
     assert eagrctl("visualise", *photos, "--quiet", "--output", "f.png").exit_code == 0
-    ((names, shown, responses, vertices),) = drawn
+    ((names, shown, edges, rows, size),) = drawn
     assert list(names) == ["one.jpg", "other.png"]
     expected = np.asarray(Image.open("one.jpg").resize((SIDE, SIDE), Image.Resampling.BICUBIC), int)
     assert np.abs(shown[0] - expected).max() < 40  # JPEG noise, enlarged by another filter
     assert np.abs(shown[0] - expected).mean() < 3
     assert shown[1].shape == (SIDE, SIDE, 3)
-    assert responses.size == 49
-    assert responses.maps.shape == (2, 16, 7, 7)
-    assert list(vertices) == [5, 6, 9, 10]
+    assert size == 49
+    assert edges is not None
+    assert len(edges) == 2
+    assert {row.maps.shape for row in rows} == {(2, 7, 7)}
+    assert [row.vertex for row in rows] == [5, 6, 9, 10]
 
 
 def test_a_photo_that_a_camera_held_sideways_is_shown_upright(
@@ -87,7 +91,7 @@ def test_a_photo_that_a_camera_held_sideways_is_shown_upright(
     Image.fromarray(upright).save("upright.png")
     Image.fromarray(np.rot90(upright)).save("lying.png", exif=turn)
     assert eagrctl("visualise", "upright.png", "lying.png").exit_code == 0
-    ((_, shown, _, _),) = drawn
+    ((_, shown, *_),) = drawn
     assert np.array_equal(shown[0], shown[1])
 
 
@@ -98,9 +102,9 @@ def test_vertices_can_be_chosen(
     eagrctl: Invoke, photos: list[Path], drawn: Drawn, text: str, vertices: list[int]
 ) -> None:
     assert eagrctl("visualise", photos[0], "--vertices", text, "--module", "low").exit_code == 0
-    ((_, _, responses, chosen),) = drawn
-    assert chosen == vertices
-    assert responses.maps.shape == (1, 16, 13, 13)
+    ((*_, rows, _),) = drawn
+    assert [row.vertex for row in rows] == vertices
+    assert {row.maps.shape for row in rows} == {(1, 13, 13)}
 
 
 def test_a_network_with_one_module_shows_it(
@@ -109,9 +113,9 @@ def test_a_network_with_one_module_shows_it(
     run = saved(Path("elsewhere"), "model.deployment=1", "model.pooling=5")
     for checkpoint in (run, run / "best.pt"):
         assert eagrctl("visualise", photos[0], "--checkpoint", checkpoint).exit_code == 0
-        _, _, responses, vertices = drawn.pop()
-        assert responses.maps.shape == (1, 9, 13, 13)
-        assert vertices == [1, 3, 4, 5, 7]
+        *_, rows, _ = drawn.pop()
+        assert {row.maps.shape for row in rows} == {(1, 13, 13)}
+        assert [row.vertex for row in rows] == [1, 3, 4, 5, 7]
 
 
 class Finder:
@@ -134,7 +138,7 @@ def test_aligned_a_face_is_put_on_the_template(
     Image.fromarray(astronaut()).save("astronaut.png")
     result = eagrctl("visualise", "astronaut.png", photos[0], "--align", "--predictor", "points.dat")
     assert result.exit_code == 0, result.stderr
-    ((_, shown, _, _),) = drawn
+    ((_, shown, *_),) = drawn
     assert np.array_equal(shown[0], warp_image(astronaut(), align_matrix(EYES, SIDE), SIDE))
     assert "No face was found in one.jpg" in result.stderr
     assert "astronaut" not in result.stderr
@@ -147,7 +151,7 @@ def test_aligned_a_face_is_put_on_the_template(
         (["notes.jpg"], "notes.jpg cannot be read as a photo"),
         (["runs"], "runs is a folder: name the photos in it, such as runs/*.jpg"),
         (["one.jpg", "--output", "missing/figure.png"], "its folder does not exist"),
-        (["one.jpg", "--output", "figure.jpg"], "ends in .png"),
+        (["one.jpg", "--output", "figure.jpg"], "ends in .png, .svg or .pdf"),
         (["one.jpg", "--vertices", "5,six"], "--vertices 5,six is no list of vertices: write numbers such as 5,6,9,10"),
         (["one.jpg", "--vertices", "-1"], "--vertices -1 is no list of vertices"),
         (["one.jpg", "--vertices", ""], "is no list of vertices"),

@@ -1,81 +1,138 @@
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
+import matplotlib
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from PIL import Image
 
-from eagrctl.drawing.chart import Panel, bar_chart, readable, ticks
+from eagrctl.drawing.chart import Chart, bar_chart, curves_chart, readable, save_chart
+from eagrctl.drawing.curves import Curve, Plot
+from eagrctl.errors import EagrctlError
 
-SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ("Baseline", "Without sampling", "Without graph", "EAGRNet")
-AMOUNTS = st.floats(1e-6, 1e12)
+VALUES = st.floats(width=32)
 
 
-def drawn(*panels: Panel, names: tuple[str, ...] = NAMES) -> ElementTree.Element:
-    return ElementTree.fromstring(bar_chart("Complexity", "11 classes", names, panels))
+def plot(*values: tuple[float, ...]) -> Plot:
+    names = ("total", "parsing", "edge", "boundary")
+    curves = tuple(Curve(name, each) for name, each in zip(names, values, strict=False))
+    return Plot("Loss", "epoch", tuple(range(1, len(values[0]) + 1)), curves)
 
 
-def parts(parent: ElementTree.Element, tag: str, kind: str) -> list[ElementTree.Element]:
-    return [element for element in parent.iter(SVG + tag) if element.get("class") == kind]
+def points(axes: Axes, number: int) -> list[tuple[float, float]]:
+    """A curve's points."""
+    x, y = axes.lines[number].get_data()
+    return list(zip(np.asarray(x, float).tolist(), np.asarray(y, float).tolist(), strict=True))
 
 
-@given(st.lists(st.tuples(*[AMOUNTS] * 4), min_size=1, max_size=4))
-def test_each_panel_has_a_bar_per_name_as_high_as_its_value(quantities: list[tuple[float, ...]]) -> None:
-    svg = drawn(*(Panel(f"quantity {number}", values) for number, values in enumerate(quantities)))
-    panels = parts(svg, "g", "panel")
-    assert len(panels) == len(quantities)
-    for panel, values in zip(panels, quantities, strict=True):
-        bars = parts(panel, "rect", "bar")
-        assert len(bars) == 4
-        heights = [float(bar.get("height", "nan")) for bar in bars]
-        highest = max(values)
-        assert max(heights) > 170  # of 230: axes end soon after the highest value
-        for value, height in zip(values, heights, strict=True):
-            assert height == pytest.approx(max(heights) * value / highest, abs=0.02)
-        # All stand on the axis, from left to right.
-        feet = [float(bar.get("y", "nan")) + height for bar, height in zip(bars, heights, strict=True)]
-        assert feet == pytest.approx([230] * 4, abs=0.02)
-        lefts = [float(bar.get("x", "nan")) for bar in bars]
-        assert lefts == sorted(set(lefts))
+def texts(chart: Chart, folder: Path) -> list[str]:
+    """All that is written in a chart, a word or a line at a time."""
+    save_chart(chart, folder / "chart.svg")
+    root = ElementTree.parse(folder / "chart.svg").getroot()
+    return [text for each in root.iter("{http://www.w3.org/2000/svg}text") for text in each.itertext()]
 
 
-def test_bars_are_named_and_carry_their_values() -> None:
-    svg = drawn(Panel("GFLOPs", (465.0, 531.6, 472.8, 472.82)), Panel("Latency (ms)", (4.631, 1728.74, 0.05, 0)))
-    texts = [element.text for element in svg.iter(SVG + "text")]
-    for expected in ("GFLOPs", "465.0", "531.6", "4.631", "1,729", "0.05000", "Baseline", "sampling", "EAGRNet"):
-        assert expected in texts
-    assert texts.count("472.8") == 2
+def test_curves_go_through_their_values_and_are_cut_where_one_is_missing() -> None:
+    chart = curves_chart("run", "note", [plot((0.0, 2.0, 4.0), (1.0, math.inf, 1.0)), plot((5.0,))])
+    left, right = chart.axes
+    assert points(left, 0) == [(1, 0), (2, 2), (3, 4)]
+    (first, gap, last) = points(left, 1)
+    assert (first, last) == ((1, 1), (3, 1))
+    assert math.isnan(gap[1])
+    assert points(right, 0) == [(1, 5)]
 
 
-def test_nothing_is_drawn_outside_the_picture() -> None:
-    svg = drawn(*[Panel("Peak activation memory (MB)", (1.0, 2.0, 3.0, 4.0))] * 4)
-    width, height = float(svg.get("width", "nan")), float(svg.get("height", "nan"))
-    assert svg.get("viewBox") == f"0 0 {width:g} {height:g}"
-    for panel in parts(svg, "g", "panel"):
-        left, top = map(float, panel.get("transform", "").removeprefix("translate(").removesuffix(")").split())
-        for line in panel.iter(SVG + "line"):
-            assert 0 <= left + float(line.get("x1", "nan")) < left + float(line.get("x2", "nan")) <= width
-        for text in panel.iter(SVG + "text"):
-            assert 0 <= top + float(text.get("y", "nan")) <= height
+def test_a_long_curve_is_a_line_and_a_point_without_neighbours_is_marked() -> None:
+    values = (*[1.0] * 30, math.nan, 2.0, math.nan, *[1.0] * 30)
+    (axes,) = curves_chart("run", "note", [plot(values, (1.0,) * 63)]).axes
+    lone, whole = axes.lines
+    assert np.flatnonzero(np.asarray(lone.get_markevery())).tolist() == [31]
+    assert not np.any(whole.get_markevery())
 
 
-def test_a_chart_reads_on_dark_pages_and_aloud() -> None:
-    svg = drawn(Panel("GFLOPs", (465.0, 531.6, 472.8, 472.8)))
-    (background,) = parts(svg, "rect", "background")
-    assert (background.get("fill"), background.get("width"), background.get("height")) == ("white", "100%", "100%")
-    assert svg.get("role") == "img"
-    title, description = svg.find(SVG + "title"), svg.find(SVG + "desc")
-    assert title is not None
-    assert description is not None
-    assert svg.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
-    assert title.text == "Complexity"
-    assert "11 classes. GFLOPs: Baseline 465.0, Without sampling 531.6" in (description.text or "")
+def test_plots_are_named_with_their_axes_and_last_values(tmp_path: Path) -> None:
+    written = texts(curves_chart("run $1$ <x>", "5 epochs & more", [plot((3.0, 2.0), (1.0, math.nan))]), tmp_path)
+    assert {"run $1$ <x>", "5 epochs & more", "Loss", "epoch", "total 2", "parsing 1"} <= set(written)
 
 
-def test_names_may_hold_what_xml_does_not() -> None:
-    svg = drawn(Panel("<MB> & more", (1.0, 2.0)), names=("A<B", "C&D"))
-    texts = [element.text for element in svg.iter(SVG + "text")]
-    assert {"<MB> & more", "A<B", "C&D"} <= set(texts)
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 5).flatmap(lambda places: st.lists(st.tuples(*[VALUES] * places), min_size=1, max_size=4)),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300),
+)
+def test_whatever_a_run_has_logged_can_be_drawn(
+    tmp_path_factory: pytest.TempPathFactory, values: list[tuple[float, ...]], name: str
+) -> None:
+    path = tmp_path_factory.mktemp("chart") / "curves.png"
+    save_chart(curves_chart(name, name, [plot(*values)]), path)
+    with Image.open(path) as picture:
+        assert picture.width > 500
+
+
+def test_long_lines_are_broken_where_the_chart_ends(tmp_path: Path) -> None:
+    sizes = []
+    for title in ("short", "very " * 60 + "long", "very" * 80):
+        save_chart(curves_chart(title, title, [plot((1.0, 2.0))]), tmp_path / "curves.png")
+        sizes.append(np.asarray(Image.open(tmp_path / "curves.png")).shape)
+    assert np.ptp(sizes, axis=0).max() < 30
+
+
+def test_each_quantity_has_a_bar_per_name_as_high_as_its_value(tmp_path: Path) -> None:
+    quantities = {"GFLOPs": (465.0, 531.6, 472.8, 472.82), "<MB> & more": (4.631, 1728.74, 0.05, 0)}
+    chart = bar_chart("Complexity", "11 classes", NAMES, quantities)
+    for axes, (title, values) in zip(chart.axes, quantities.items(), strict=True):
+        assert axes.get_title(loc="left") == title
+        assert [bar.get_height() for bar in axes.containers[0].patches] == list(values)  # type: ignore[attr-defined]
+        assert axes.get_ylim()[0] == 0
+    written = texts(chart, tmp_path)
+    for expected in ("465.0", "531.6", "4.631", "1,729", "0.05000", "0", "Baseline", "sampling", "11 classes"):
+        assert expected in written
+    assert written.count("472.8") == 2
+
+
+def test_bars_of_nothing_and_of_very_much_can_be_drawn(tmp_path: Path) -> None:
+    save_chart(bar_chart("", "", ["a", "b"], {"GFLOPs": (0, 0), "MB": (1e-6, 1e12)}), tmp_path / "bars.png")
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_chart_is_written_whole_or_not_at_all(tmp_path: Path, ending: str, start: bytes) -> None:
+    chart = curves_chart("run", "note", [plot((1.0, 2.0))])
+    save_chart(chart, tmp_path / f"chart.{ending}")
+    assert (tmp_path / f"chart.{ending}").read_bytes().startswith(start)
+    with pytest.raises(EagrctlError, match="cannot write"):
+        save_chart(chart, tmp_path / "missing" / f"chart.{ending}")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_readers_own_settings_of_matplotlib_change_nothing(tmp_path: Path) -> None:
+    def drawn(name: str) -> bytes:
+        save_chart(curves_chart("run", "note", [plot((1.0, 2.0))]), tmp_path / name)
+        return (tmp_path / name).read_bytes()
+
+    plain = drawn("plain.png")
+    with matplotlib.rc_context({"savefig.dpi": 30, "font.size": 40, "axes.facecolor": "black"}):
+        assert drawn("own.png") == plain
+        assert matplotlib.rcParams["font.size"] == 40
+
+
+def test_nothing_is_said_where_matplotlib_can_keep_no_cache(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code = (
+        "from pathlib import Path; from eagrctl.drawing.chart import bar_chart, save_chart; "
+        f"save_chart(bar_chart('', '', ['a'], {{'b': (1,)}}), Path({str(tmp_path / 'bars.png')!r}))"
+    )
+    nowhere = {"HOME": str(tmp_path / "file"), "MPLCONFIGDIR": str(tmp_path / "file" / "in")}
+    told = subprocess.run([sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, check=True)
+    assert (told.stdout, told.stderr) == (b"", b"")
+    assert (tmp_path / "bars.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -84,16 +141,3 @@ def test_names_may_hold_what_xml_does_not() -> None:
 )
 def test_numbers_have_four_significant_digits(value: float, text: str) -> None:
     assert readable(value) == text
-
-
-@given(AMOUNTS)
-def test_ticks_are_four_to_six_round_numbers_from_zero(highest: float) -> None:
-    marks = ticks(highest)
-    assert marks[0] == 0
-    assert 4 <= len(marks) <= 6
-    assert marks[-2] < highest <= marks[-1] * (1 + 1e-8)
-    assert all(len(f"{mark:.12g}".replace(".", "").strip("0").split("e")[0]) <= 3 for mark in marks)
-
-
-def test_nothing_at_all_still_has_an_axis() -> None:
-    assert ticks(0) == [0, 1]

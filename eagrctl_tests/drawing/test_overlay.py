@@ -12,6 +12,7 @@ from eagrctl.drawing.overlay import (
     LONGEST,
     SHORTEST,
     coloured,
+    colourise,
     legend,
 )
 from eagrctl.drawing.overlay import (
@@ -30,6 +31,11 @@ def overlay(parsed: ParsedPhoto, label_set: LabelSet, numbered: bool | None = No
 
 def photo_of(labels: np.ndarray, grey: int = 100) -> ParsedPhoto:
     return ParsedPhoto(np.full((*labels.shape, 3), grey, np.uint8), labels, CELEBAMASK_HQ.names)
+
+
+def test_each_label_gets_its_colour() -> None:
+    labels = np.array([[0, 1, 10, 255]], np.uint8)
+    assert colourise(labels, HELEN)[0].tolist() == [*map(list, (HELEN.colours[n] for n in (0, 1, 10))), [255] * 3]
 
 
 def test_classes_show_their_colours_through_and_background_is_the_photo_itself() -> None:

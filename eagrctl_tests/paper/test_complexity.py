@@ -239,12 +239,18 @@ def test_json_of_a_comparison_without_latency_is_valid(compared: Comparison) -> 
     assert [model["latency"] for model in json.loads(untimed.to_json())["models"]] == [None] * 4
 
 
-def test_the_chart_shows_latency_where_it_was_measured(compared: Comparison) -> None:
-    assert "Latency (ms)" in compared.chart()
-    assert describe(CPU) in compared.chart()
+def test_the_chart_has_the_figures_of_figure_4_and_latency_where_it_was_measured(compared: Comparison) -> None:
     untimed = replace(compared, runs=0, models=tuple(replace(model, latency=None) for model in compared.models))
-    assert "Latency (ms)" not in untimed.chart()
-    assert "latency not measured" in untimed.chart()
+    titles = ["Parameters (M)", "GFLOPs", "Peak activation memory (MB)", "Latency (ms)"]
+    for comparison, panels, said in ((compared, 4, describe(CPU)), (untimed, 3, "latency not measured")):
+        chart = comparison.chart()
+        assert [axes.get_title(loc="left") for axes in chart.axes] == titles[:panels]
+        for axes, key, unit in zip(
+            chart.axes, ("parameters", "flops", "inference_memory"), (1e6, 1e9, 1e6), strict=False
+        ):
+            heights = [bar.get_height() for bar in axes.patches]
+            assert heights == [getattr(model, key) / unit for model in comparison.models]
+        assert said in chart.get_supxlabel()
 
 
 @pytest.mark.parametrize(("threads", "words"), [(1, "CPU (1 thread)"), (2, "CPU (2 threads)")])
