@@ -19,7 +19,7 @@ def doctor() -> None:
     eagrctl doctor
     ```
     """
-    from eagrctl.doctor.examine import examine
+    from eagrctl.doctor import examine
 
     failed = []
     for finding in examine(Path(), DATA, RUNS):

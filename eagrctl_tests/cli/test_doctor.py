@@ -6,8 +6,7 @@ import pytest
 
 from eagrctl.cli import console
 from eagrctl.cli.doctor import NAME
-from eagrctl.doctor.examine import examine
-from eagrctl.doctor.finding import Finding
+from eagrctl.doctor import Finding, examine
 from eagrctl_tests.cli.conftest import Invoke, one_line
 
 
@@ -19,7 +18,7 @@ def find(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     def found(folder: Path, data: Path, runs: Path) -> Iterator[Finding]:
         yield from findings
 
-    monkeypatch.setattr("eagrctl.doctor.examine.examine", found)
+    monkeypatch.setattr("eagrctl.doctor.examine", found)
     return findings
 
 

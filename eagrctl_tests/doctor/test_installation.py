@@ -9,8 +9,7 @@ import h5py
 import pytest
 import torch
 
-from eagrctl.doctor.finding import Finding, why_not
-from eagrctl.doctor.installation import EXTRAS, PACKAGES, PYTHON, TORCH, extras, installation
+from eagrctl.doctor import EXTRAS, PACKAGES, PYTHON, TORCH, Finding, extras, installation, why_not
 
 PROJECT = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

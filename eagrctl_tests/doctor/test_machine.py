@@ -8,9 +8,8 @@ import pytest
 import torch
 import torch.distributed
 
-from eagrctl.doctor import machine as module
-from eagrctl.doctor.finding import Finding
-from eagrctl.doctor.machine import machine
+from eagrctl import doctor as module
+from eagrctl.doctor import Finding, machine
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eagrctl.doctor.finding import Finding
-from eagrctl.doctor.places import places
+from eagrctl.doctor import Finding, places
 from eagrctl.faces import landmarks
 from eagrctl.weights.fetch import PUBLISHED
 
