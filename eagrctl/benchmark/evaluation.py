@@ -1,12 +1,13 @@
 """How long an evaluation takes, part by part, beside the plain way of doing the same."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from eagrctl.arrays import Pixels
+from eagrctl.benchmark.harness import Result, Table, hardware
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
 from eagrctl.events import Listener, Progress, ignore
@@ -47,6 +48,27 @@ class EvaluationSpeed:
         return sum(self.plain.values()) / sum(self.ours.values())
 
 
+def benchmark_evaluation(
+    predictor: Segmenter, index: ShardIndex, split: str, images: int, batch: int, listener: Listener = ignore
+) -> Result:
+    """The figures of `measure_evaluation`, whose arguments these are, in tables and words."""
+    speed = measure_evaluation(predictor, index, split, images, batch, listener)
+    ours, plain = sum(speed.ours.values()), sum(speed.plain.values())
+    parts = {part: (speed.ours[part], speed.plain[part]) for part in PARTS} | {"together": (ours, plain)}
+    rows = [(name, *(f"{1000 * each / speed.images:.2f}" for each in pair)) for name, pair in parts.items()]
+    rows.append(("images a second", f"{speed.images / ours:.1f}", f"{speed.images / plain:.1f}"))
+    return Result(
+        hardware(predictor.device.type == "cuda"),
+        [Table(f"{speed.images} images of {index.root}", ("ms per image", "eagrctl", "the plain way"), rows)],
+        [
+            f"Outside the network (mapping back, confusion, scores): {100 * speed.outside:.1f} % of the time. "
+            f"{speed.times_plain:.1f} times the images a second of the plain way; "
+            f"{100 * speed.differing:.2f} % of the pixels differ, because that resizes twice."
+        ],
+        asdict(speed) | {"outside": speed.outside, "times_plain": speed.times_plain},
+    )
+
+
 def measure_evaluation(
     predictor: Segmenter, index: ShardIndex, split: str, images: int, batch: int = 8, listener: Listener = ignore
 ) -> EvaluationSpeed:
@@ -71,7 +93,8 @@ def measure_evaluation(
     ours, plain = Clock(PARTS, predictor.device), Clock(PARTS, predictor.device)
     own, other = Confusion(len(index.classes)), np.zeros((len(index.classes),) * 2, np.int64)
     differing = pixels = 0
-    _once(predictor, index, split, batch)
+    # Warm up: the first pass chooses kernels and fills caches.
+    predictor.logits([index.read(split, 0).image] * min(batch, total))
     for start in range(0, total, batch):
         places = range(start, min(start + batch, total))
         with ours.part(READ), plain.part(READ):
@@ -97,12 +120,6 @@ def measure_evaluation(
     with plain.part(SCORE):
         score(other, index.labels)
     return EvaluationSpeed(total, ours.seconds, plain.seconds, differing / max(pixels, 1))
-
-
-def _once(predictor: Segmenter, index: ShardIndex, split: str, batch: int) -> None:
-    """Warm up: the first passes choose kernels and fill caches."""
-    face = index.read(split, 0)
-    predictor.logits([face.image] * min(batch, index.split(split).count))
 
 
 def _plain_labels(logits: torch.Tensor, photos: list[Pixels], sizes: list[tuple[int, int]]) -> list[Pixels]:

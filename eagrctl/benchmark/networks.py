@@ -1,6 +1,5 @@
 """How fast a network runs in several ways, in turns: plainly, as eagrctl runs it, by ONNX Runtime, compiled."""
 
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Pixels
 from eagrctl.data.dataset import image_tensor, normalise
 from eagrctl.events import Listener, Progress, ignore
+from eagrctl.export.exported import OnnxNetwork
 from eagrctl.inference.clock import wait_for
 from eagrctl.inference.predict import Segmenter
 from eagrctl.network.eagrnet import EAGRNet
@@ -75,7 +75,8 @@ def measure_network(
     images = [faces[number % len(faces)] for number in range(batch)]
     ways = _ways(network, recipe, device, compiled)
     if onnx is not None and device.type == "cpu":
-        ways[ONNX] = _onnx(onnx)
+        session = OnnxNetwork(onnx)
+        ways[ONNX] = lambda images: torch.from_numpy(session.logits(np.stack(images)))
     predictor = Segmenter(network, recipe, device, rewrite=False)
     with torch.inference_mode():
         expected = ways[PLAIN](images)
@@ -114,18 +115,6 @@ def _ways(network: EAGRNet, recipe: InputRecipe, device: torch.device, compiled:
         plain.network = torch.compile(network)  # type: ignore[assignment]  # called as the network is
         ways[COMPILED] = plain.logits
     return ways
-
-
-def _onnx(contents: bytes) -> Way:
-    from eagrctl.export.exported import OnnxNetwork
-
-    session = OnnxNetwork(contents)
-    return lambda images: torch.from_numpy(session.logits(np.stack(images)))
-
-
-def onnx_available() -> bool:
-    """Whether what exports to ONNX, and what runs it, are installed."""
-    return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
 def _labels(predictor: Segmenter, logits: torch.Tensor, images: list[Pixels]) -> NDArray[np.uint8]:

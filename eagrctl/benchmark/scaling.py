@@ -4,8 +4,6 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +13,11 @@ import torch
 from eagrctl.benchmark.steps import Speed, Timing, time_steps
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
-from eagrctl.events import Listener, Notice, Progress, ignore
+from eagrctl.events import Drawing, Listener, Notice, Progress, ignore, undrawn
 from eagrctl.recipe import Recipe, changed
 from eagrctl.training.interrupts import interrupts
 from eagrctl.training.launch import Places, launch
 from eagrctl.training.world import World, joined
-
-# Draws progress in another process: goes there by pickling, and gives a `Report` for as long as a block runs.
-Drawing = Callable[[], AbstractContextManager[Listener]]
 
 
 def over_processes(
@@ -89,7 +84,7 @@ def _time_one(trial: Trial, folder: Path, drawing: Drawing) -> bool:
     rank = int(os.environ["RANK"])
     with interrupts(ignore, again=False) as interrupted:
         try:
-            with drawing() if rank == 0 else nullcontext(ignore) as listener:
+            with drawing() if rank == 0 else undrawn() as listener:
 
                 def unless_interrupted(event: Progress | Notice) -> None:
                     if interrupted.is_set():

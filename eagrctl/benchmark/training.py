@@ -1,95 +1,26 @@
-"""The speed of training beside what it is to be compared with: independent processes, and float32 done plainly."""
+"""The speed of training: several processes beside independent ones, and each precision beside float32 done plainly."""
 
-import json
-import os
-import platform
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
+import gc
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from eagrctl.benchmark.precision import matrix_rate, precisions, step_flops
-from eagrctl.benchmark.scaling import Drawing, over_processes
-from eagrctl.benchmark.steps import Speed
-from eagrctl.data.aligner import Aligner
+from eagrctl.benchmark.harness import Result, Table, hardware
+from eagrctl.benchmark.scaling import over_processes
+from eagrctl.benchmark.steps import Speed, Timing, time_steps
+from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.prepare import prepare
-from eagrctl.readers.synthetic.source import SyntheticSource
-from eagrctl.recipe import Recipe
-
-# What is asked of training; the last two of the full recipe on an H200-class GPU.
-TOGETHER, WAITING, OF_MATRIX_RATE, OF_PLAIN = 0.85, 0.05, 0.35, 2.0
-FACES = 64  # painted, at least
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A figure and what is asked of it.
-
-    Attributes:
-        name: what it is.
-        value: measured.
-        target: the least it may be, or the most.
-        least: which of the two.
-        share: whether it is a part of a whole, for percent.
-    """
-
-    name: str
-    value: float
-    target: float
-    least: bool = True
-    share: bool = False
-
-    @property
-    def reached(self) -> bool:
-        """Whether the figure is good enough."""
-        return self.value >= self.target if self.least else self.value < self.target
-
-
-@dataclass(frozen=True)
-class TrainingBenchmark:
-    """What was measured in one run.
-
-    Attributes:
-        network: what was trained, in words.
-        data: on what, in words.
-        hardware: and software, in words.
-        date: ISO 8601.
-        steps: timed, for each way.
-        flops: of one image and step, three times those of its forward pass (the backward pass takes two of these).
-        matrix_rate: FLOP/s of a large matrix product in bf16 on the GPU; None on a CPU.
-        speeds: of each way; a floor or a plain way comes before what is compared with it.
-        goals: what follows from them.
-    """
-
-    network: str
-    data: str
-    hardware: str
-    date: str
-    steps: int
-    flops: int
-    matrix_rate: float | None
-    speeds: tuple[Speed, ...]
-    goals: tuple[Goal, ...]
-
-    def of_matrix_rate(self, speed: Speed) -> float | None:
-        """Share of the GPUs' measured bf16 matrix rate that training makes use of; None on a CPU."""
-        if self.matrix_rate is None:
-            return None
-        return speed.images_per_second * self.flops / (speed.processes * self.matrix_rate)
-
-    def to_json(self) -> str:
-        """All figures, unrounded."""
-        table: dict[str, Any] = asdict(self)
-        table["goals"] = [asdict(goal) | {"reached": goal.reached} for goal in self.goals]
-        table["speeds"] = [asdict(speed) | {"of_matrix_rate": self.of_matrix_rate(speed)} for speed in self.speeds]
-        units = {"flops": "2 per multiply-add", "matrix_rate": "FLOP/s", "memory": "bytes"}
-        return json.dumps({"units": units} | table, indent=2, allow_nan=False) + "\n"
+from eagrctl.errors import TrainingError
+from eagrctl.events import Drawing, Listener, Notice, ignore, undrawn
+from eagrctl.inference.clock import wait_for
+from eagrctl.paper.complexity import count_flops
+from eagrctl.recipe import Recipe, changed
+from eagrctl.training.start import readers_for
+from eagrctl.training.world import World
 
 
 def benchmark_training(
@@ -97,11 +28,10 @@ def benchmark_training(
     index: ShardIndex,
     gpus: bool,
     processes: int,
-    steps: int,
-    workers: int,
-    compiled: bool,
-    drawing: Drawing,
-) -> TrainingBenchmark:
+    steps: int = 20,
+    compiled: bool = False,
+    drawing: Drawing = undrawn,
+) -> Result:
     """Measure training in several processes; on GPUs, also on one in each precision.
 
     Args:
@@ -110,7 +40,6 @@ def benchmark_training(
         gpus: whether processes have a GPU each; else they share the CPU.
         processes: at once.
         steps: timed, for each way.
-        workers: processes that read samples for each.
         compiled: whether to measure torch.compile, which takes minutes to begin with.
         drawing: draws progress, here and in other processes.
 
@@ -119,79 +48,146 @@ def benchmark_training(
         RecipeError: the recipe describes no network.
         ShardError: a shard cannot be read.
     """
-    flops = step_flops(recipe, len(index.classes))
-    speeds: list[Speed] = []
-    goals: list[Goal] = []
-    rate = None
+    workers, rate = readers_for(gpus, processes), None
+    groups: list[list[Speed]] = []
     if gpus:
         device = torch.device("cuda", 0)
         rate = matrix_rate(device)
         with drawing() as listener:
-            speeds += precisions(recipe, index, device, steps, workers, compiled, listener)
-        goals += precision_goals(speeds, flops, rate)
+            groups.append(precisions(recipe, index, device, steps, workers, compiled, listener))
     if processes > 1 or not gpus:
-        scaling = over_processes(recipe, index, gpus, processes, steps, workers, drawing)
-        if len(scaling) > 1:
-            floor, together = scaling
-            ratio = together.images_per_second / floor.images_per_second
-            goals.append(Goal(f"{together.name} / {floor.name}, images/s", ratio, TOGETHER))
-        speeds += scaling
-    goals.append(Goal(f"waiting for data, {speeds[-1].name}", speeds[-1].waiting, WAITING, least=False, share=True))
+        groups.append(over_processes(recipe, index, gpus, processes, steps, workers, drawing))
     model, size = recipe.model, recipe.input.size
-    return TrainingBenchmark(
-        f"EAGRNet ({model.backbone}, width {model.width:g}, {size} x {size}, {len(index.classes)} classes)",
-        f"{index.provenance.dataset} at {index.size} x {index.size}",
+    network = f"EAGRNet ({model.backbone}, width {model.width:g}, {size} x {size}, {len(index.classes)} classes)"
+    data = f"{index.provenance.dataset} at {index.size} x {index.size}"
+    flops = step_flops(recipe, len(index.classes))
+    speeds = [figures_of(speed, group[0], flops, rate) for group in groups for speed in group]
+    remarks = [
+        f"{flops / 1e9:,.4g} GFLOP per image and step: three times the forward pass's, counted by torch.",
+        "Times: images/s beside float32 done plainly, or beside independent processes. Memory: the most of a process.",
+    ]
+    if rate is not None:
+        remarks.append(f"Matrix rate in bf16: {rate / 1e12:,.1f} TFLOP/s, measured.")
+    return Result(
         hardware(gpus),
-        datetime.now().astimezone().isoformat(timespec="seconds"),
-        steps,
-        flops,
-        rate,
-        tuple(speeds),
-        tuple(goals),
+        [_table(f"Training {network} on {data}, {steps} steps each", speeds)],
+        remarks,
+        {
+            "units": {"flops": "2 per multiply-add", "matrix_rate": "FLOP/s", "memory": "bytes"},
+            "network": network,
+            "data": data,
+            "steps": steps,
+            "flops": flops,
+            "matrix_rate": rate,
+            "speeds": speeds,
+        },
     )
 
 
-def precision_goals(speeds: Sequence[Speed], flops: int, rate: float) -> list[Goal]:
-    """What is asked of the fastest way, given the plain one (the first), FLOPs of an image, and the matrix rate."""
-    plain, *others = speeds
-    best = max(others, key=lambda speed: speed.images_per_second)
-    return [
-        Goal(
-            f"{best.name}, of the bf16 matrix rate", best.images_per_second * flops / rate, OF_MATRIX_RATE, share=True
-        ),
-        Goal(f"{best.name} / {plain.name}, images/s", best.images_per_second / plain.images_per_second, OF_PLAIN),
-    ]
-
-
-def hardware(gpus: bool) -> str:
-    """Processor, cores, torch, and GPU, in words."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = [f"{_processor()}, {cores} core{'s' if cores > 1 else ''}", f"torch {torch.__version__}"]
-    return ", ".join(parts + ([torch.cuda.get_device_name(0)] if gpus else []))
-
-
-def _processor() -> str:
-    """The CPU's name; Linux has it in a file."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
-
-
-@contextmanager
-def painted_faces(size: int, batch: int, workers: int, drawing: Drawing) -> Iterator[ShardIndex]:
-    """Painted faces, prepared into a folder that is gone when the block ends.
+def figures_of(speed: Speed, floor: Speed, flops: int, rate: float | None) -> dict[str, Any]:
+    """The figures of one way.
 
     Args:
-        size: side of the square, in pixels.
-        batch: images of a step; there are more faces than that.
-        workers: processes that paint.
-        drawing: draws their progress.
+        speed: what was measured.
+        floor: the same of the way that it is compared with.
+        flops: of one image and step.
+        rate: FLOP/s of a large matrix product in bf16 on the GPU; None on a CPU.
+
+    Returns:
+        Those of `Speed`; `times`, images a second over those of `floor`; and on GPUs, `of_matrix_rate`, the share of
+        the GPUs' rate that training makes use of.
     """
-    with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder:
-        source = SyntheticSource({"train": max(FACES, 2 * batch)}, size=size)
-        with drawing() as listener:
-            index = prepare(source, Path(folder) / "faces", Aligner(size), workers, listener=listener)
-        yield index
+    done = speed.images_per_second * flops
+    share = None if rate is None else done / (speed.processes * rate)
+    times = speed.images_per_second / floor.images_per_second
+    return asdict(speed) | {"times": times, "flops_per_second": done, "of_matrix_rate": share}
+
+
+def _table(title: str, speeds: Sequence[dict[str, Any]]) -> Table:
+    headings = ["", "processes", "batch", "images/s", "times", "waiting", "memory (GB)", "threads each"]
+    on_gpus = speeds[0]["of_matrix_rate"] is not None
+    if on_gpus:
+        headings[-1:] = ["TFLOP/s", "of matrix rate"]
+    rows = []
+    for each in speeds:
+        row = [each["name"], f"{each['processes']}", f"{each['batch']}", f"{each['images_per_second']:.2f}"]
+        row += [f"{each['times']:.2f}", f"{each['waiting']:.1%}", f"{each['memory'] / 1e9:.2f}"]
+        computed = [f"{each['flops_per_second'] / 1e12:,.1f}", f"{each['of_matrix_rate'] or 0:.1%}"]
+        rows.append(row + (computed if on_gpus else [f"{each['threads']}"]))
+    return Table(title, headings, rows)
+
+
+def precisions(
+    recipe: Recipe,
+    index: ShardIndex,
+    device: torch.device,
+    steps: int,
+    workers: int,
+    compiled: bool,
+    listener: Listener = ignore,
+) -> list[Speed]:
+    """Training in this process, plainly first, then in each precision, each with a fresh network."""
+
+    def variant(precision: str, compile: bool = False) -> Recipe:  # noqa: A002  # the recipe's name for it
+        return changed(recipe, train={"precision": precision, "compile": compile})
+
+    ways = {"float32, plain": variant("float32"), "tf32": variant("tf32"), "bf16": variant("bf16")}
+    if compiled:
+        ways["bf16, compiled"] = variant("bf16", compile=True)
+    speeds = []
+    for name, way in ways.items():
+
+        def measure(batch: int, name: str = name, way: Recipe = way) -> Timing:
+            return time_steps(
+                changed(way, train={"batch": batch}),
+                index,
+                World(device),
+                steps,
+                workers,
+                name.endswith("plain"),
+                task=f"timing {name}",
+                listener=listener,
+            )
+
+        batch, timing = fitting(measure, recipe.train.batch, name, listener)
+        speeds.append(Speed.of(name, batch, [timing]))
+    return speeds
+
+
+def fitting(measure: Callable[[int], Timing], batch: int, name: str, listener: Listener = ignore) -> tuple[int, Timing]:
+    """The largest of batch, batch / 2, and so on, that has the memory it needs, and what was measured with it.
+
+    Raises:
+        TrainingError: not even 2 images fit.
+    """
+    while True:
+        try:
+            return batch, measure(batch)
+        except (TrainingError, torch.OutOfMemoryError) as error:
+            if batch < 4:
+                raise TrainingError(f"{name}: {error}") from None
+        # Out of the handler, whose error holds on to the tensors of every frame it came through.
+        gc.collect()
+        torch.cuda.empty_cache()
+        listener(Notice(f"{name}: {batch} images do not fit into the GPU's memory; measuring {batch // 2} a step"))
+        batch //= 2
+
+
+def step_flops(recipe: Recipe, classes: int) -> int:
+    """FLOPs of training on one image: three times those of its forward pass, as `torch.utils.flop_counter` has them."""
+    with torch.device("meta"):
+        network = build_network(recipe, classes).eval()
+    return 3 * count_flops(network, recipe.input.size)[0]
+
+
+def matrix_rate(device: torch.device, side: int = 8192, runs: int = 10) -> float:
+    """FLOP/s of a product of square matrices in bf16, the best of several."""
+    one, other = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best = math.inf
+    for _ in range(2 + runs):
+        wait_for(device)
+        began = time.perf_counter()
+        torch.matmul(one, other)
+        wait_for(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best

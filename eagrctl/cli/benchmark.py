@@ -6,13 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eagrctl.cli import benchmark_evaluate, benchmark_parse, console
-from eagrctl.cli.options import Quiet, count_gpus
+from eagrctl.cli import console
+from eagrctl.cli.options import (
+    RUNS,
+    Batch,
+    Checkpoint,
+    Data,
+    Figures,
+    Gpus,
+    LandmarkPredictor,
+    ManyGpus,
+    Quiet,
+    Settings,
+    Split,
+    choose_device,
+    count_gpus,
+)
 from eagrctl.files import require_writable
-from eagrctl.workers import cores
 
 if TYPE_CHECKING:
-    from eagrctl.benchmark.training import Goal, TrainingBenchmark
+    from eagrctl.benchmark.harness import Result
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,10 +40,6 @@ eagrctl benchmark parse
 )
 
 
-app.command("evaluate")(benchmark_evaluate.evaluate)
-app.command("parse")(benchmark_parse.parse)
-
-
 @app.command("train")
 def train(
     recipe: Annotated[
@@ -42,10 +51,7 @@ def train(
             help="Recipe to train by. Default: celebamask-hq on GPUs, celebamask-hq-small on the CPU.",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
-    ] = None,
+    settings: Settings = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="DIR", help="Prepared dataset. Default: faces painted for the purpose."),
@@ -57,16 +63,11 @@ def train(
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", min=1, help="Steps that are timed, after those that warm up.")
     ] = 20,
-    gpus: Annotated[
-        str | None,
-        typer.Option("--gpus", metavar="N|all", help="GPUs to use; 0 is the CPU. Default: one if there is one."),
-    ] = None,
+    gpus: ManyGpus = None,
     not_compiled: Annotated[
         bool, typer.Option("--no-compile", help="On GPUs, leave out torch.compile, which takes minutes to begin with.")
     ] = False,
-    figures: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE.json", help="Write all figures, unrounded.")
-    ] = None,
+    figures: Figures = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure the images per second of training.
@@ -84,15 +85,12 @@ def train(
     on_gpus, number = count_gpus(gpus)
     if on_gpus and processes is not None:
         raise typer.BadParameter(f"GPUs have one process each: drop it for --gpus {number}", param_hint="--processes")
-    if figures is not None:
-        require_writable(figures, ".json")
-    from eagrctl.benchmark.training import benchmark_training, painted_faces
+    _require_json(figures)
+    from eagrctl.benchmark.harness import painted_faces
+    from eagrctl.benchmark.training import benchmark_training
     from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import find_recipe, load_recipe
-    from eagrctl.scoring.report.tables import write_report
-    from eagrctl.training.start import readers_for
 
-    number = number if on_gpus else processes or 2
     name = recipe or ("celebamask-hq" if on_gpus else "celebamask-hq-small")
     chosen = load_recipe(find_recipe(name), settings or [])
     drawing = partial(console.progress, quiet)
@@ -100,63 +98,131 @@ def train(
         benchmark_training,
         chosen,
         gpus=on_gpus,
-        processes=number,
+        processes=number if on_gpus else processes or 2,
         steps=steps,
-        workers=readers_for(on_gpus, number),
         compiled=not not_compiled,
         drawing=drawing,
     )
     if data is not None:
-        measured = measure(ShardIndex.load(data))
-    else:
-        with painted_faces(chosen.input.size, chosen.train.batch, cores(), drawing) as index:
-            measured = measure(index)
-    show(measured)
+        _show(measure(ShardIndex.load(data)), figures)
+        return
+    with painted_faces(chosen.input.size, chosen.train.batch, drawing) as index:
+        _show(measure(index), figures)
+
+
+@app.command("evaluate")
+def evaluate(
+    checkpoint: Checkpoint = None,
+    data: Data = None,
+    split: Split = "val",
+    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="At most so many faces.")] = 64,
+    batch: Batch = 8,
+    gpus: Gpus = None,
+    figures: Figures = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure an evaluation part by part, beside the plain way, on the same faces and logits.
+
+    The plain way resizes all logits to the whole photo, takes the best class with NumPy, and counts each pair of
+    classes in a loop over both.
+
+    ```text
+    eagrctl benchmark evaluate
+    eagrctl benchmark evaluate runs/NAME --images 300 --json speed.json
+    ```
+    """
+    _require_json(figures)
+    from eagrctl.benchmark.evaluation import benchmark_evaluation
+    from eagrctl.checkpoint import load_checkpoint
+    from eagrctl.data.index import ShardIndex
+    from eagrctl.inference.predict import Segmenter
+    from eagrctl.scoring.evaluate import check_classes
+    from eagrctl.training.run import Run
+    from eagrctl.training.runs import find_checkpoint
+
+    path = find_checkpoint(checkpoint, RUNS)
+    loaded = load_checkpoint(path)
+    index = ShardIndex.load(data or Run(path.parent).data())
+    check_classes(loaded.classes, index, str(path))
+    segmenter = Segmenter.of(loaded, choose_device(gpus))
+    with console.progress(quiet) as listener:
+        result = benchmark_evaluation(segmenter, index, split, images, batch, listener)
+    _show(result, figures)
+
+
+@app.command("parse")
+def parse(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RUN|CHECKPOINT", help="Network to parse with. Default: the one that comes with eagrctl."
+        ),
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            "--photos", metavar="DIR", help="Photos to parse. Default: scikit-image's astronaut, eight times."
+        ),
+    ] = None,
+    full: Annotated[
+        str,
+        typer.Option(
+            "--full",
+            metavar="RECIPE|CHECKPOINT|none",
+            help="The large network to measure as well: of a recipe, with random weights, or of a file.",
+        ),
+    ] = "celebamask-hq",
+    predictor: LandmarkPredictor = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", metavar="N", min=1, help="Rounds of each way; the median counts.")
+    ] = 5,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Measure torch.compile, too, which takes minutes to begin with.")
+    ] = False,
+    gpus: Gpus = None,
+    figures: Figures = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how fast photos are parsed.
+
+    First whole photos, detection and JPEG included, part by part one after the other, and all in all as `eagrctl parse`
+    does it. Then the networks, from pixels to logits, one image at a time and eight: plainly in float32, as eagrctl
+    runs them, and by ONNX Runtime where it is installed, in turns. Of a large network with random weights, norms have
+    the statistics of the faces it is measured on; it takes minutes, and `--full none` leaves it out.
+
+    ```text
+    eagrctl benchmark parse
+    eagrctl benchmark parse --photos holidays --json speed.json
+    eagrctl benchmark parse runs/NAME --full none --repeat 20
+    ```
+    """
+    _require_json(figures)
+    from eagrctl.benchmark.parsing import Subject, benchmark_parsing
+    from eagrctl.training.runs import find_checkpoint
+    from eagrctl.weights import shipped
+
+    small = Subject.stored(str(checkpoint or shipped.NAME), find_checkpoint(checkpoint or Path(shipped.NAME), RUNS))
+    large = None
+    if full != "none":
+        stored = Path(full).suffix in (".pt", ".safetensors") or (Path(full) / "best.pt").is_file()
+        large = Subject.stored(full, find_checkpoint(Path(full), RUNS)) if stored else Subject.of_recipe(full)
+    drawing = partial(console.progress, quiet)
+    _show(benchmark_parsing(small, large, photos, choose_device(gpus), predictor, repeat, compiled, drawing), figures)
+
+
+def _require_json(figures: Path | None) -> None:
     if figures is not None:
-        write_report(measured.to_json(), figures)
+        require_writable(figures, ".json")
+
+
+def _show(result: "Result", figures: Path | None) -> None:
+    """Print what was measured, and write the figures into a file if one is named."""
+    from eagrctl.scoring.report.tables import write_report
+
+    for table in result.tables:
+        console.table(table.headings, table.rows, table.title)
+    for line in [*result.remarks, f"Measured on {result.hardware}."]:
+        console.result(line)
+    if figures is not None:
+        write_report(result.to_json(), figures)
         console.written([figures])
-
-
-def show(measured: "TrainingBenchmark") -> None:
-    """Print each way's figures, and what follows from them."""
-    from eagrctl.drawing.chart import readable
-
-    on_gpus = measured.matrix_rate is not None
-    headings = ["", "processes", "batch", "images/s", "waiting", "memory (GB)"]
-    headings += ["TFLOP/s", "of matrix rate"] if on_gpus else ["threads each"]
-    rows = []
-    for speed in measured.speeds:
-        row = [
-            speed.name,
-            f"{speed.processes}",
-            f"{speed.batch}",
-            f"{speed.images_per_second:.2f}",
-            f"{speed.waiting:.1%}",
-            f"{speed.memory / 1e9:.2f}",
-        ]
-        share = measured.of_matrix_rate(speed)
-        row += (
-            [f"{speed.threads}"] if share is None else [_tera(speed.images_per_second * measured.flops), f"{share:.1%}"]
-        )
-        rows.append(row)
-    console.table(headings, rows, f"Training {measured.network} on {measured.data}, {measured.steps} steps each")
-    console.result(f"{measured.hardware}; {measured.date}.")
-    said = (
-        f"{readable(measured.flops / 1e9)} GFLOP per image and step: three times the forward pass's, counted by torch"
-    )
-    if measured.matrix_rate is not None:
-        said += f"; matrix rate in bf16: {_tera(measured.matrix_rate)} TFLOP/s, measured"
-    console.result(f"{said}. Memory: the most of a process.")
-    for goal in measured.goals:
-        console.marked(goal.reached, _sentence(goal))
-
-
-def _sentence(goal: "Goal") -> str:
-    bound = "at least" if goal.least else "below"
-    if goal.share:
-        return f"{goal.name}: {goal.value:.1%} (asked for: {bound} {goal.target:.0%})"
-    return f"{goal.name}: {goal.value:.2f} (asked for: {bound} {goal.target:g})"
-
-
-def _tera(rate: float) -> str:
-    return f"{rate / 1e12:,.1f}"

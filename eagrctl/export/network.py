@@ -45,8 +45,12 @@ ENDINGS: Mapping[Kind, str] = {"onnx": ".onnx", "torch": ".pt2"}
 OPSETS = (18, 23)
 OPSET = OPSETS[0]
 
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _LARGEST = 2**31 - 1  # bytes in one file of ONNX
+
+
+def missing_for_onnx() -> list[str]:
+    """What exports to ONNX, and what runs it, and is not installed."""
+    return [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 
 
 def require_onnx() -> None:
@@ -55,8 +59,7 @@ def require_onnx() -> None:
     Raises:
         EagrctlError: it is not. Says how to get it.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := missing_for_onnx():
         raise EagrctlError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: pip install "
             "'eagrctl[onnx]', or export with --format torch"
