@@ -1,20 +1,22 @@
 """`eagrctl parse`: photos and videos -> label maps, overlays, and what was found, one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device
-from eagrctl.cli.parse_summary import show
+from eagrctl.cli.options import RUNS, Batch, Gpus, LandmarkPredictor, Quiet, choose_device, output_option
 from eagrctl.errors import EagrctlError
 
 if TYPE_CHECKING:
-    from eagrctl.parsing.files import ResultFolder, Wanted
-    from eagrctl.parsing.parser import FaceParser
+    from eagrctl.parsing.files import ResultFolder
+    from eagrctl.parsing.parsed import Tally
+    from eagrctl.parsing.photos import Photo
     from eagrctl.parsing.placing import Finding
+
+NAMED = 50  # photos without a face, at most
 
 
 def parse(
@@ -24,9 +26,7 @@ def parse(
     listed: Annotated[
         Path | None, typer.Option("--list", metavar="FILE", help="File of more paths, one a line; - is standard input.")
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.", show_default=True)
-    ] = Path("parsed"),
+    output: Annotated[Path, output_option("DIR", "Folder for the results.")] = Path("parsed"),
     no_detect: Annotated[
         bool, typer.Option("--no-detect", help="Each photo is one cropped face, as in CelebAMask-HQ: look for none.")
     ] = False,
@@ -40,17 +40,13 @@ def parse(
         bool, typer.Option("--probabilities", help="Also write the probabilities of all classes: NAME.npz.")
     ] = False,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no NAME.overlay.jpg.")] = False,
-    every: Annotated[
-        int, typer.Option("--every", metavar="N", min=1, help="Of a video, parse every N-th frame.", show_default=True)
-    ] = 1,
+    every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Of a video, parse every N-th frame.")] = 1,
     weights: Annotated[
         Path | None,
         typer.Option("--weights", metavar="RUN|CHECKPOINT", help="Network. Default: the one that comes with eagrctl."),
     ] = None,
     predictor: LandmarkPredictor = None,
-    batch: Annotated[
-        int, typer.Option("--batch", metavar="N", min=1, help="Faces parsed together.", show_default=True)
-    ] = 8,
+    batch: Batch = 8,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Threads that read and find faces. Default: all cores."),
@@ -72,23 +68,46 @@ def parse(
     eagrctl parse clip.mp4 --every 2
     ```
     """
+    from eagrctl.data.labels import label_set_of
+    from eagrctl.faces.landmarks import find_predictor
     from eagrctl.parsing.batch import parse_files
-    from eagrctl.parsing.files import Wanted
+    from eagrctl.parsing.files import ResultFolder, Wanted
+    from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.photos import find_photos
+    from eagrctl.parsing.record import Settings
+    from eagrctl.training.runs import find_checkpoint
+    from eagrctl.weights import shipped
 
     if no_detect and whole_image:
         raise typer.BadParameter(
             "no face is looked for with --no-detect: drop one of the two", param_hint="--whole-image"
         )
-    _keep_apart(paths or [], output)
-    with console.progress(quiet) as progress:
-        found = find_photos(paths or [], listed, without=[output], listener=progress)
-    wanted = Wanted(not no_overlay, per_face, probabilities)
+    # Results among photos would be found as photos themselves next time.
+    if output.resolve() in [Path(path).resolve() for path in paths or () if Path(path).is_dir()]:
+        raise EagrctlError(f"--output {output} is the folder of the photos: name another for the results")
+    with console.progress(quiet) as listener:
+        found = find_photos(paths or [], listed, without=[output], listener=listener)
     finding: Finding = "crop" if no_detect else "whole" if whole_image else "faces"
-    parser, folder = _ready(weights, predictor, finding, wanted, batch, gpus, output)
+    path = find_checkpoint(weights or Path(shipped.NAME), RUNS)
+    chosen = None if no_detect else find_predictor(predictor, shipped_first=True)
+    parser = FaceParser(
+        path,
+        device=choose_device(gpus),
+        predictor=chosen,
+        finding=finding,
+        probabilities=probabilities,
+        batch=batch,
+    )
+    folder = ResultFolder(
+        output,
+        label_set_of(parser.dataset, parser.classes),
+        Settings.of(path, chosen, finding),
+        parser.size,
+        Wanted(not no_overlay, per_face, probabilities),
+    )
     try:
-        with console.progress(quiet) as progress:
-            tallies = parse_files(parser, found, folder, every=every, force=force, workers=workers, listener=progress)
+        with console.progress(quiet) as listener:
+            tallies = parse_files(parser, found, folder, every=every, force=force, workers=workers, listener=listener)
     except KeyboardInterrupt:
         console.message(f"What is in {output} is whole: the same command goes on from there")
         raise
@@ -97,39 +116,113 @@ def parse(
         raise typer.Exit(1)
 
 
-def _keep_apart(paths: Sequence[str], output: Path) -> None:
-    """Refuse to write among photos that are found by looking into their folder: next time, results would be, too."""
-    if output.resolve() in [Path(path).resolve() for path in paths if Path(path).is_dir()]:
-        raise EagrctlError(f"--output {output} is the folder of the photos: name another for the results")
+def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequence[Photo]") -> None:
+    """Print what was found and what was not; of a single photo, its faces and classes.
+
+    Args:
+        tallies: by what they count: "photo" and "video"; one of them may be missing.
+        folder: of the results.
+        photos: those that were asked for.
+    """
+    from eagrctl.parsing.files import file_names
+
+    done = sum(tally.total - len(tally.failed) - tally.skipped for tally in tallies.values())
+    skipped = sum(tally.skipped for tally in tallies.values())
+    files: list[Path] = []
+    alone = len(photos) == 1 and len(tallies) == 1 and done + skipped > 0
+    if len(photos) == 1 and done + skipped and (record := folder.read(photos[0])) is not None:
+        _show_photo(record)
+        files = [*(folder.path / name for name in file_names(record["files"])), folder.place(photos[0], ".json")]
+    # Of a single photo, all is said.
+    if not alone:
+        console.table(
+            ("", "files", "faces", "without a face", "failed", "skipped", "seconds", "faces a second"),
+            [(f"{kind}s", *_figures(tally)) for kind, tally in tallies.items()],
+        )
+    for kind, tally in tallies.items():
+        _name_faceless(kind, tally, folder.settings.finding)
+    for tally in tallies.values():
+        for _, reason in tally.failed:
+            console.error(reason)
+    if skipped:
+        console.message(
+            f"Skipped {skipped:,} that {_verb(skipped)} done already, in {folder.path}; --force repeats them"
+        )
+    if done and alone:
+        console.written(files)
+    elif done:
+        console.message(f"Wrote the results of {counted(done, 'file')} to {folder.path}/")
 
 
-def _ready(
-    weights: Path | None,
-    predictor: Path | None,
-    finding: "Finding",
-    wanted: "Wanted",
-    batch: int,
-    gpus: int | None,
-    output: Path,
-) -> "tuple[FaceParser, ResultFolder]":
-    """The parser, and the folder that knows what its results depend on."""
-    from eagrctl.data.labels import label_set_of
-    from eagrctl.faces.landmarks import find_predictor
-    from eagrctl.parsing.files import ResultFolder
-    from eagrctl.parsing.parser import FaceParser
-    from eagrctl.parsing.record import Settings
-    from eagrctl.training.runs import find_checkpoint
-    from eagrctl.weights import shipped
+def _figures(tally: "Tally") -> tuple[str, ...]:
+    rate = f"{tally.faces / tally.seconds:,.1f}" if tally.faces and tally.seconds else ""
+    counts = (tally.total, tally.faces, len(tally.without), len(tally.failed), tally.skipped)
+    return (*(f"{count:,}" for count in counts), f"{tally.seconds:,.1f}", rate)
 
-    path = find_checkpoint(weights or Path(shipped.NAME), RUNS)
-    predictor = None if finding == "crop" else find_predictor(predictor, shipped_first=True)
-    parser = FaceParser(
-        path,
-        device=choose_device(gpus),
-        predictor=predictor,
-        finding=finding,
-        probabilities=wanted.probabilities,
-        batch=batch,
+
+def _show_photo(record: Mapping[str, Any]) -> None:
+    """Print the faces of a photo, and what each class has of it."""
+    from eagrctl.data.labels import in_full
+    from eagrctl.faces.photo import printable
+
+    photo, faces, shares = record["photo"], record["faces"], record["shares"]
+    name = printable(Path(photo["path"]).name)
+    title = f"{name}, {photo['width']} x {photo['height']}: {counted(len(faces), 'face')}"
+    if not faces:
+        console.result(title)
+        return
+    console.table(
+        ("face", "left", "top", "right", "bottom", "confidence", "placed by"),
+        [
+            (str(number), *_box(face["box"]), _number(face["confidence"]), face["placed"])
+            for number, face in enumerate(faces, 1)
+        ],
+        title,
     )
-    labels = label_set_of(parser.dataset, parser.classes)
-    return parser, ResultFolder(output, labels, Settings.of(path, predictor, finding), parser.size, wanted)
+    console.table(
+        ("class", "id", "% of the photo"),
+        [
+            (in_full(name), str(number), f"{100 * shares[name]:.2f}")
+            for number, name in enumerate(record["classes"])
+            if shares[name] > 0
+        ],
+    )
+
+
+def _box(box: Sequence[float] | None) -> tuple[str, ...]:
+    return ("",) * 4 if box is None else tuple(f"{edge:.0f}" for edge in box)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
+    """Say in which photos no face was found, and how they can be parsed all the same."""
+    from eagrctl.faces.photo import printable
+
+    if not tally.without:
+        return
+    if kind == "video":
+        frames = counted(len(tally.without), "frame")
+        console.message(f"No face was found in {frames} of {tally.pictures:,}")
+        return
+    remedy = (
+        f"which {_verb(len(tally.without))} parsed as a whole"
+        if finding == "whole"
+        else "which --whole-image parses as a whole, and --no-detect as a cropped face"
+    )
+    console.message(f"No face was found in {counted(len(tally.without), 'photo')}, {remedy}:")
+    for photo in tally.without[:NAMED]:
+        console.message(f"  {printable(photo.path)}")
+    if len(tally.without) > NAMED:
+        console.message(f"  and {len(tally.without) - NAMED:,} more, whose JSON has no face of its own box")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 face`, `2 faces`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _verb(number: int) -> str:
+    return "was" if number == 1 else "were"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from eagrctl.cli.parse_summary import NAMED, counted, show
+from eagrctl.cli.parse import NAMED, counted, show
 from eagrctl.parsing.batch import Tally
 from eagrctl.parsing.photos import Photo
 from eagrctl_tests.parsing.photos import results_in
