@@ -42,34 +42,23 @@ class LabelSet:
         return self.names.index(name)
 
 
-# Ids of Helen, and of LaPa, which uses this very set: names, order and sides. "Left" is the viewer's left in both.
+# Names and colours in id order, of Helen and of LaPa, which has the same. "Left" is the viewer's left in both.
+_HELEN = {
+    "background": (0, 0, 0),
+    "skin": (255, 205, 170),
+    "left brow": (150, 85, 20),
+    "right brow": (220, 150, 40),
+    "left eye": (0, 170, 255),
+    "right eye": (30, 80, 220),
+    "nose": (60, 190, 90),
+    "upper lip": (230, 40, 70),
+    "inner mouth": (110, 10, 50),
+    "lower lip": (255, 120, 150),
+    "hair": (120, 60, 160),
+}
 HELEN = LabelSet(
-    names=(
-        "background",
-        "skin",
-        "left brow",
-        "right brow",
-        "left eye",
-        "right eye",
-        "nose",
-        "upper lip",
-        "inner mouth",
-        "lower lip",
-        "hair",
-    ),
-    colours=(
-        (0, 0, 0),
-        (255, 205, 170),
-        (150, 85, 20),
-        (220, 150, 40),
-        (0, 170, 255),
-        (30, 80, 220),
-        (60, 190, 90),
-        (230, 40, 70),
-        (110, 10, 50),
-        (255, 120, 150),
-        (120, 60, 160),
-    ),
+    tuple(_HELEN),
+    tuple(_HELEN.values()),
     mirrored=((2, 3), (4, 5)),
     regions={
         "eyes": (4, 5),
@@ -80,52 +69,29 @@ HELEN = LabelSet(
     },
 )
 
-# Official ids of CelebAMask-HQ, under the official short names. "l_" is the subject's left: the image's right.
-CELEBAMASK_HQ = LabelSet(
-    names=(
-        "background",
-        "skin",
-        "nose",
-        "eye_g",
-        "l_eye",
-        "r_eye",
-        "l_brow",
-        "r_brow",
-        "l_ear",
-        "r_ear",
-        "mouth",
-        "u_lip",
-        "l_lip",
-        "hair",
-        "hat",
-        "ear_r",
-        "neck_l",
-        "neck",
-        "cloth",
-    ),
-    colours=(
-        (0, 0, 0),
-        (255, 205, 170),
-        (60, 190, 90),
-        (240, 240, 60),
-        (30, 80, 220),
-        (0, 170, 255),
-        (220, 150, 40),
-        (150, 85, 20),
-        (255, 150, 90),
-        (200, 100, 60),
-        (110, 10, 50),
-        (230, 40, 70),
-        (255, 120, 150),
-        (120, 60, 160),
-        (0, 120, 110),
-        (250, 210, 0),
-        (190, 190, 255),
-        (215, 165, 130),
-        (110, 120, 130),
-    ),
-    mirrored=((4, 5), (6, 7), (8, 9)),
-)
+# The official short names of CelebAMask-HQ. "l_" is the subject's left: the image's right.
+_CELEBAMASK_HQ = {
+    "background": (0, 0, 0),
+    "skin": (255, 205, 170),
+    "nose": (60, 190, 90),
+    "eye_g": (240, 240, 60),
+    "l_eye": (30, 80, 220),
+    "r_eye": (0, 170, 255),
+    "l_brow": (220, 150, 40),
+    "r_brow": (150, 85, 20),
+    "l_ear": (255, 150, 90),
+    "r_ear": (200, 100, 60),
+    "mouth": (110, 10, 50),
+    "u_lip": (230, 40, 70),
+    "l_lip": (255, 120, 150),
+    "hair": (120, 60, 160),
+    "hat": (0, 120, 110),
+    "ear_r": (250, 210, 0),
+    "neck_l": (190, 190, 255),
+    "neck": (215, 165, 130),
+    "cloth": (110, 120, 130),
+}
+CELEBAMASK_HQ = LabelSet(tuple(_CELEBAMASK_HQ), tuple(_CELEBAMASK_HQ.values()), mirrored=((4, 5), (6, 7), (8, 9)))
 
 # The datasets whose classes are known without their being prepared.
 DATASETS: Mapping[str, LabelSet] = MappingProxyType(

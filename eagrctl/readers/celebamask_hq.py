@@ -20,13 +20,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from eagrctl.arrays import Pixels, shape_of
+from eagrctl.arrays import shape_of
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.sample import Sample
 from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import read_labels, read_mask, read_photo
-from eagrctl.readers.splits import BY_LISTS, EVERY_TENTH, check_counts, every_tenth, find_photos, listed_splits
+from eagrctl.readers.images import PairedSource, check_size, read_mask, read_photo
+from eagrctl.readers.splits import check_counts, find_photos, listed_splits, splits_of
 
 PAPER_SPLIT = "CelebA's partition, as in the paper"
 OFFICIAL_COUNTS = {"train": 24_183, "val": 2_993, "test": 2_824}
@@ -80,36 +80,13 @@ class RawCelebAMaskHQ:
             labels[mask] = label
         if labels is None:
             raise SourceError(f"{folder} holds no mask of face {name} ({int(name):05d}_*.png); fetch the masks again")
-        _check_shape(image, labels, name)
-        return Sample(name, image, labels)
-
-
-@dataclass(frozen=True)
-class MergedCelebAMaskHQ:
-    """Photos and label maps in official ids, one file each; a `Source`."""
-
-    photos: Mapping[str, Path]
-    maps: Path
-    splits: Mapping[str, Sequence[str]]
-    provenance: Provenance
-    labels: LabelSet = CELEBAMASK_HQ
-
-    def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`."""
-        photo = self.photos.get(name)
-        if photo is None:
-            raise SourceError(
-                f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; fetch it again"
-            )
-        image = read_photo(photo)
-        labels = read_labels(self.maps / f"{name}.png", len(self.labels))
-        _check_shape(image, labels, name)
+        check_size(image, labels, name, halved=True)
         return Sample(name, image, labels)
 
 
 def open_celebamask_hq(
     root: Path, partial: bool = False, paint_order: PaintOrder = "official"
-) -> RawCelebAMaskHQ | MergedCelebAMaskHQ:
+) -> RawCelebAMaskHQ | PairedSource:
     """Recognise the layout of a folder and split its faces.
 
     Args:
@@ -125,7 +102,7 @@ def open_celebamask_hq(
         raise SourceError(f"no folder at {root}: {WHERE}")
     masks = next((root / name for name in MASKS if (root / name).is_dir()), None)
     if masks is not None and (root / PHOTOS).is_dir():
-        source: RawCelebAMaskHQ | MergedCelebAMaskHQ = _open_raw(root, masks, paint_order)
+        source: RawCelebAMaskHQ | PairedSource = _open_raw(root, masks, paint_order)
     elif (root / "images").is_dir() and (root / "labels").is_dir():
         if paint_order != "official":
             raise SourceError(
@@ -151,18 +128,15 @@ def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> RawCelebAMask
     return RawCelebAMaskHQ(root, masks, _paper_split(names, mapping), provenance, paint_order)
 
 
-def _open_merged(root: Path) -> MergedCelebAMaskHQ:
+def _open_merged(root: Path) -> PairedSource:
     photos = find_photos(root / "images")
-    listed = listed_splits(root)
-    if listed is not None:
-        rule, splits = BY_LISTS, listed
-    elif (root / MAPPING).is_file():
+    if listed_splits(root) is None and (root / MAPPING).is_file():
         rule, splits = PAPER_SPLIT, _paper_split(list(photos), root / MAPPING)
     else:
-        rule, splits = EVERY_TENTH, every_tenth(list(photos))
+        rule, splits = splits_of(root, list(photos))
     # Which part covers which was decided by whoever merged them; nothing in the files tells.
     provenance = Provenance("celebamask-hq", "merged", rule, {"paint order": "as merged in the source"})
-    return MergedCelebAMaskHQ(photos, root / "labels", splits, provenance)
+    return PairedSource(photos, root / "labels", splits, provenance, CELEBAMASK_HQ, halved=True)
 
 
 def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:
@@ -180,12 +154,3 @@ def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:
         number = original[name]
         splits["train" if number <= LAST_TRAIN else "val" if number <= LAST_VAL else "test"].append(name)
     return splits
-
-
-def _check_shape(image: Pixels, labels: Pixels, name: str) -> None:
-    """Photos are as large as their label maps, or twice as large (1024 and 512)."""
-    if image.shape[:2] not in (labels.shape, (2 * labels.shape[0], 2 * labels.shape[1])):
-        raise SourceError(
-            f"face {name}: the photo is {shape_of(image)}, its label map {shape_of(labels)}, neither the same size "
-            "nor half of it; fetch both again"
-        )

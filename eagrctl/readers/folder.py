@@ -1,4 +1,4 @@
-"""A folder of one's own: `images/`, `labels/`, and the classes in a small TOML file.
+"""A folder that somebody labelled: `images/`, `labels/`, and the classes in a small TOML file.
 
 `images/NAME.jpg` (or .jpeg, .png), `labels/NAME.png` of the same size, 8-bit grey or palette, one class id per pixel
 (255 where there is none, which losses and scores leave out), and optionally lists of names: `train.txt`, `val.txt`,
@@ -12,17 +12,14 @@
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eagrctl.data.labels import BACKGROUND, IGNORE, LabelSet, distinct_colours
-from eagrctl.data.sample import Sample
 from eagrctl.data.source import Provenance
 from eagrctl.errors import SourceError, did_you_mean
-from eagrctl.readers.images import check_same_size, read_labels, read_photo
-from eagrctl.readers.splits import BY_LISTS, EVERY_TENTH, every_tenth, find_photos, listed_splits
+from eagrctl.readers.images import PairedSource
+from eagrctl.readers.splits import find_photos, splits_of
 
 CLASSES = "classes.toml"
 KEYS = ("classes", "mirrored", "regions")
@@ -33,35 +30,13 @@ WHERE = (
 )
 
 
-@dataclass(frozen=True)
-class FolderSource:
-    """Photos and label maps of one's own; a `Source`."""
-
-    photos: Mapping[str, Path]
-    maps: Path
-    splits: Mapping[str, Sequence[str]]
-    provenance: Provenance
-    labels: LabelSet
-
-    def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`."""
-        if name not in self.photos:
-            raise SourceError(
-                f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; add it, or strike the line"
-            )
-        image = read_photo(self.photos[name])
-        labels = read_labels(self.maps / f"{name}.png", len(self.labels), ignored=True)
-        check_same_size(image, labels, name)
-        return Sample(name, image, labels)
-
-
-def open_folder(root: Path, classes: Path | None = None, partial: bool = False) -> FolderSource:
-    """Open a folder of one's own, and split its faces by its lists, or else every tenth.
+def open_folder(root: Path, classes: Path | None = None, partial: bool = False) -> PairedSource:
+    """Open a folder that somebody labelled, and split its faces by its lists, or else every tenth.
 
     Args:
         root: the folder that holds `images/` and `labels/`.
         classes: the TOML file that names the classes; `root/classes.toml` unless given.
-        partial: accept photos without a label map, and listed names without a photo; reading one is an error still.
+        partial: accept photos without a label map, and listed names without a photo; reading one is still an error.
 
     Raises:
         SourceError: no such folder, another layout, a face of which something is missing, or a TOML file that is
@@ -73,13 +48,11 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
         raise SourceError(f"{root} has no images/ and labels/: {WHERE}")
     label_set = read_classes(root / CLASSES if classes is None else classes)
     photos = find_photos(root / "images")
-    listed = listed_splits(root)
-    rule, splits = (EVERY_TENTH, every_tenth(list(photos))) if listed is None else (BY_LISTS, listed)
+    rule, splits = splits_of(root, list(photos))
     if not any(splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
-    source = FolderSource(
-        photos, root / "labels", splits, Provenance("folder", root.resolve().name, rule), labels=label_set
-    )
+    provenance = Provenance("folder", root.resolve().name, rule)
+    source = PairedSource(photos, root / "labels", splits, provenance, label_set, ignored=True)
     if not partial:
         _check_whole(source)
     return source
@@ -115,7 +88,7 @@ def read_classes(path: Path) -> LabelSet:
     )
 
 
-def _check_whole(source: FolderSource) -> None:
+def _check_whole(source: PairedSource) -> None:
     for split, names in source.splits.items():
         for name in names:
             if name not in source.photos:

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eagrctl.arrays import Pixels, shape_of
+from eagrctl.arrays import Landmarks, Pixels, shape_of
 from eagrctl.data.labels import HELEN, LabelSet
 from eagrctl.data.sample import Sample
 from eagrctl.data.source import Provenance
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import check_same_size, read_labels, read_photo
+from eagrctl.readers.images import check_size, read_labels, read_photo
 from eagrctl.readers.splits import check_counts, check_disjoint, read_lines
 
 LISTS = {"train": "exemplars.txt", "val": "tuning.txt", "test": "testing.txt"}
@@ -58,7 +57,7 @@ class SmithHelen:
         """See `Source.read`. A face without a file of points has no landmarks; the tip of the nose is never known."""
         image = read_photo(self.root / "images" / f"{name}.jpg")
         labels = self._read_labels(name)
-        check_same_size(image, labels, name)
+        check_size(image, labels, name)
         points = self.points.get(name)
         return Sample(name, image, labels, None if points is None else _five_of_194(points))
 
@@ -80,14 +79,10 @@ class SmithHelen:
 
 @dataclass(frozen=True)
 class StarHelen:
-    """HELEN*: a label map per photo; a `Source`.
-
-    Attributes:
-        landmarks: by ID, the five points of `Sample.landmarks` as (x, y).
-    """
+    """HELEN*: a label map per photo, and landmarks by ID; a `Source`."""
 
     root: Path
-    landmarks: Mapping[str, tuple[tuple[float, float], ...]]
+    landmarks: Mapping[str, Landmarks]
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
     labels: LabelSet = HELEN
@@ -97,9 +92,8 @@ class StarHelen:
         folder = self.root / ("test" if split == "test" else "train")
         image = read_photo(folder / f"{name}_image.jpg")
         labels = read_labels(folder / f"{name}_label.png", len(self.labels))
-        check_same_size(image, labels, name)
-        five = self.landmarks.get(name)
-        return Sample(name, image, labels, None if five is None else np.array(five))
+        check_size(image, labels, name)
+        return Sample(name, image, labels, self.landmarks.get(name))
 
 
 def open_helen(root: Path, partial: bool = False) -> SmithHelen | StarHelen:
@@ -193,9 +187,9 @@ def _point_files(folder: Path, names: set[str]) -> dict[str, Path]:
     return files
 
 
-def _five_of_194(path: Path) -> NDArray[np.float64]:
-    """The five points of `Sample.landmarks` out of Helen's 194, (5, 2) float64; the tip of the nose is NaN."""
-    points = np.array([point for line in read_lines(path) if (point := _pair(line))])
+def _five_of_194(path: Path) -> Landmarks:
+    """The five landmarks out of Helen's 194 points; the tip of the nose is NaN."""
+    points = np.array([pair for line in read_lines(path) if len(pair := _numbers(line)) == 2])
     if len(points) != SMITH_POINTS:
         raise SourceError(f"{path} has {len(points)} points, not {SMITH_POINTS} lines `x , y`; fetch it again")
     # Which of the two eyes comes first is not documented: the viewer's left is the one further left.
@@ -206,36 +200,28 @@ def _five_of_194(path: Path) -> NDArray[np.float64]:
     return np.stack([left, right, np.full(2, np.nan), *corners])
 
 
-def _five_of_68(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
-    """By ID, the five points of `Sample.landmarks` out of iBUG's 68."""
-    found: dict[str, tuple[tuple[float, float], ...]] = {}
+def _five_of_68(path: Path) -> dict[str, Landmarks]:
+    """By ID, the five landmarks out of iBUG's 68."""
+    found: dict[str, Landmarks] = {}
     for line in read_lines(path):
         *words, name = re.split(r"[\s,]+", line)
-        numbers = [number for word in words if (number := _number(word)) is not None]
-        if not len(words) == len(numbers) == 2 * STAR_POINTS:
+        numbers = _numbers(" ".join(words))
+        if len(numbers) != 2 * STAR_POINTS:
             raise SourceError(
                 f"{path} has a line that ends in {name!r} and is not {2 * STAR_POINTS} numbers, then an ID; "
                 "fetch it again, or take the file away to do without landmarks"
             )
         points = np.array(numbers).reshape(STAR_POINTS, 2)
         # The subject's right eye comes first: the viewer's left.
-        five = (points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54])
-        found[name.removesuffix(".jpg").removesuffix("_image")] = tuple((float(x), float(y)) for x, y in five)
+        eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+        found[name.removesuffix(".jpg").removesuffix("_image")] = np.stack([*eyes, *points[[30, 48, 54]]])
     return found
 
 
-def _pair(line: str) -> tuple[float, float] | None:
-    """The two numbers of a line `x , y` or `x y`; None for a line that is something else, such as a header."""
-    numbers = [_number(word) for word in re.split(r"[\s,]+", line)]
-    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
-        return None
-    return numbers[0], numbers[1]
-
-
-def _number(word: str) -> float | None:
-    """A finite number, or None."""
+def _numbers(text: str) -> list[float]:
+    """Numbers parted by spaces or commas; none where something else stands among them, as in a header."""
     try:
-        number = float(word)
+        numbers = [float(word) for word in re.split(r"[\s,]+", text)]
     except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []

@@ -1,13 +1,48 @@
-"""Reading photos and label maps from files, checked."""
+"""Reading photos and label maps from files, checked; and sources that are nothing but such pairs."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from eagrctl.arrays import Pixels, shape_of
-from eagrctl.data.labels import IGNORE
+from eagrctl.data.labels import IGNORE, LabelSet
+from eagrctl.data.sample import Sample
+from eagrctl.data.source import Provenance
 from eagrctl.errors import SourceError
+
+
+@dataclass(frozen=True)
+class PairedSource:
+    """Photos and label maps, one file each; a `Source`.
+
+    Attributes:
+        photos: by name.
+        maps: the folder of the label maps, NAME.png.
+        ignored: whether pixels may go without a label, as 255.
+        halved: whether photos may be twice as large as their label maps.
+    """
+
+    photos: Mapping[str, Path]
+    maps: Path
+    splits: Mapping[str, Sequence[str]]
+    provenance: Provenance
+    labels: LabelSet
+    ignored: bool = False
+    halved: bool = False
+
+    def read(self, split: str, name: str) -> Sample:
+        """See `Source.read`."""
+        if name not in self.photos:
+            raise SourceError(
+                f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; add it, or strike the line"
+            )
+        image = read_photo(self.photos[name])
+        labels = read_labels(self.maps / f"{name}.png", len(self.labels), self.ignored)
+        check_size(image, labels, name, self.halved)
+        return Sample(name, image, labels)
 
 
 def read_photo(path: Path) -> Pixels:
@@ -55,16 +90,17 @@ def read_mask(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     return np.array(_open(path).convert("L")) > 127
 
 
-def check_same_size(image: Pixels, labels: Pixels, name: str) -> None:
+def check_size(image: Pixels, labels: Pixels, name: str, halved: bool = False) -> None:
     """Check that a photo, (H, W, 3), and its label map, (H, W), show the same pixels.
 
     Raises:
-        SourceError: they differ in size; the message says which face it was.
+        SourceError: they differ in size, and the map is not `halved` either; the message says which face it was.
     """
-    if image.shape[:2] != labels.shape:
+    height, width = labels.shape
+    if image.shape[:2] not in ((height, width), (2 * height, 2 * width) if halved else ()):
         raise SourceError(
-            f"face {name}: the photo is {shape_of(image)}, its label map {shape_of(labels)}; "
-            "both must have one size, so fetch or save both again"
+            f"face {name}: the photo is {shape_of(image)}, its label map {shape_of(labels)}; both must have one size"
+            f"{', or the map half of it' if halved else ''}, so fetch or save both again"
         )
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from eagrctl.arrays import Landmarks
 from eagrctl.data.labels import HELEN, LabelSet
 from eagrctl.data.sample import Sample
 from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import check_same_size, read_labels, read_photo
+from eagrctl.readers.images import check_size, read_labels, read_photo
 from eagrctl.readers.splits import check_counts
 
 OFFICIAL_COUNTS = {"train": 18_176, "val": 2_000, "test": 2_000}
@@ -43,9 +43,9 @@ class LapaSource:
         folder = self.root / split
         image = read_photo(folder / "images" / f"{name}.jpg")
         labels = read_labels(folder / "labels" / f"{name}.png", len(self.labels))
-        check_same_size(image, labels, name)
-        points = folder / "landmarks" / f"{name}.txt"
-        return Sample(name, image, labels, _five_points(points) if points.is_file() else None)
+        check_size(image, labels, name)
+        landmarks = folder / "landmarks" / f"{name}.txt"
+        return Sample(name, image, labels, _five_of_106(landmarks) if landmarks.is_file() else None)
 
 
 def open_lapa(root: Path, partial: bool = False) -> LapaSource:
@@ -70,8 +70,8 @@ def open_lapa(root: Path, partial: bool = False) -> LapaSource:
     return LapaSource(root, splits, Provenance("lapa", "LaPa", "the dataset's own folders"))
 
 
-def _five_points(path: Path) -> NDArray[np.float64]:
-    """The five points of `Sample.landmarks` out of the 106, (5, 2) float64."""
+def _five_of_106(path: Path) -> Landmarks:
+    """The five landmarks out of the 106 points."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
         (count,), *points = [[float(word) for word in line.split()] for line in lines if line.strip()]

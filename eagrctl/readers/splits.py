@@ -1,4 +1,4 @@
-"""Telling the faces of a source apart into splits: by lists, by a plain rule, and against official counts."""
+"""Splitting the faces of a source: by lists, or by a plain rule; and checking splits against official counts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +43,16 @@ def listed_splits(root: Path) -> dict[str, list[str]] | None:
     splits = {split: [_bare(line) for line in read_lines(path)] for split, path in lists.items()}
     check_disjoint(root, {lists[split].name: names for split, names in splits.items()})
     return splits
+
+
+def splits_of(root: Path, names: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
+    """The rule and the splits of names: by the lists in `root` where there are some, else `EVERY_TENTH`.
+
+    Raises:
+        SourceError: as `listed_splits`.
+    """
+    listed = listed_splits(root)
+    return (EVERY_TENTH, every_tenth(names)) if listed is None else (BY_LISTS, listed)
 
 
 def every_tenth(names: Sequence[str]) -> dict[str, list[str]]:

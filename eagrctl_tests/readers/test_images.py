@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import check_same_size, read_labels, read_mask, read_photo
+from eagrctl.readers.images import check_size, read_labels, read_mask, read_photo
 
 
 def save(pixels: np.ndarray, path: Path, mode: str | None = None) -> Path:
@@ -75,9 +75,9 @@ def test_a_mask_is_true_where_it_is_bright(tmp_path: Path) -> None:
 
 
 def test_a_photo_of_another_size_than_its_labels_is_named() -> None:
-    check_same_size(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8), "someone")
+    check_size(np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8), "someone")
     with pytest.raises(SourceError, match="face someone: the photo is 5 x 4, its label map 4 x 5"):
-        check_same_size(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), "someone")
+        check_size(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), "someone")
 
 
 def test_pixels_without_a_label_are_allowed_only_where_the_format_has_them(tmp_path: Path) -> None:
