@@ -1,130 +1,73 @@
-"""A convolution, its norm and its activation in one step."""
+"""Norms as part of the convolutions before them."""
 
-from typing import NamedTuple
+import copy
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from eagrctl.inference.rewrite.winograd import fastest
+from eagrctl.network.backbone import Block
 from eagrctl.network.norm import ActivatedBatchNorm
 
 
-class Affine(NamedTuple):
-    """What a norm does to each channel in evaluation mode: `scale * x + shift`, (C,) each."""
-
-    scale: torch.Tensor
-    shift: torch.Tensor
-
-
-def affine(norm: ActivatedBatchNorm) -> Affine:
-    """A norm as its running statistics make it, its activation left out."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    # In float64, so that folding adds no rounding of its own.
-    mean, variance, weight, bias = (
-        tensor.detach().double() for tensor in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    )
-    scale = weight / (variance + norm.eps).sqrt()
-    return Affine(scale, bias - mean * scale)
+def is_foldable(module: nn.Module) -> bool:
+    """Whether `folded` knows this module: exactly a convolution, with its norm or bare, nothing derived from them."""
+    if type(module) is nn.Sequential:
+        return [type(child) for child in module] == [nn.Conv2d, ActivatedBatchNorm]
+    return type(module) is nn.Conv2d
 
 
-class FoldedConvolution(nn.Module):
-    """`activation(convolution(x) + bias + plus)`, (B, C, H, W) -> (B, O, H', W'), channels last.
-
-    On CPUs that is one call of oneDNN, as torch's own compiler makes it: convolution, sum and activation in one pass,
-    and 1x1 convolutions in half the time of `torch.nn.functional.conv2d`. Elsewhere, and in float64, it is plain torch.
-
-    Args:
-        weight: (O, C, k, k).
-        bias: (O,).
-        slope: of the leaky ReLU; 0 is a ReLU, 1 none.
-        stride, padding, dilation: as in `torch.nn.Conv2d`.
-    """
-
-    weight: torch.Tensor
-    bias: torch.Tensor
-
-    def __init__(
-        self,
-        weight: torch.Tensor,
-        bias: torch.Tensor,
-        slope: float,
-        stride: tuple[int, ...] = (1, 1),
-        padding: tuple[int, ...] = (0, 0),
-        dilation: tuple[int, ...] = (1, 1),
-    ) -> None:
-        super().__init__()
-        # Copies: what they are made from may be trained further.
-        self.register_buffer("weight", weight.detach().clone(memory_format=torch.channels_last))
-        self.register_buffer("bias", bias.detach().clone())
-        self.slope = slope
-        self.stride, self.padding, self.dilation = list(stride), list(padding), list(dilation)
-
-    def forward(self, features: torch.Tensor, plus: torch.Tensor | None = None) -> torch.Tensor:
-        """Convolve; `plus`, (B, O, H', W'), is added before the activation."""
-        features = features.contiguous(memory_format=torch.channels_last)
-        if one_pass(features):
-            return self._in_one_pass(features, plus)
-        found = F.conv2d(features, self.weight, self.bias, self.stride, self.padding, self.dilation)
-        return activate(found if plus is None else found + plus, self.slope)
-
-    def _in_one_pass(self, features: torch.Tensor, plus: torch.Tensor | None) -> torch.Tensor:
-        where = (self.weight, self.bias, self.padding, self.stride, self.dilation, 1)
-        found: torch.Tensor
-        if plus is None:
-            name, slopes = {0.0: ("relu", []), 1.0: ("none", [])}.get(self.slope, ("leaky_relu", [self.slope]))
-            found = torch.ops.mkldnn._convolution_pointwise(features, *where, name, slopes, "")
-            return found
-        # After a sum, it knows no activation but a ReLU.
-        relu = "relu" if self.slope == 0 else None
-        plus = plus.contiguous(memory_format=torch.channels_last)
-        found = torch.ops.mkldnn._convolution_pointwise.binary(features, plus, *where, "add", 1.0, relu, [], "")
-        return found if relu else activate(found, self.slope)
-
-
-def one_pass(features: torch.Tensor) -> bool:
-    """Whether oneDNN can convolve, add and activate these in one pass."""
-    return (
-        features.device.type == "cpu"
-        and features.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    )
-
-
-def activate(features: torch.Tensor, slope: float) -> torch.Tensor:
-    """A leaky ReLU in place; a slope of 1 is none."""
-    return features if slope == 1 else F.leaky_relu_(features, slope)
-
-
-def folded(unit: nn.Module) -> FoldedConvolution:
-    """A convolution in one step: with its norm, as `eagrctl.network.norm.convolution` makes it, or bare.
+def folded(unit: nn.Module) -> nn.Conv2d:
+    """One convolution with bias, as a unit is in evaluation mode but for its activation; a copy.
 
     Args:
         unit: one that `is_foldable`.
     """
     conv, norm = unit if isinstance(unit, nn.Sequential) else (unit, None)
     assert isinstance(conv, nn.Conv2d)
-    assert isinstance(conv.padding, tuple)
-    weight = conv.weight.detach().double()
-    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
-    slope = 1.0
-    if norm is not None:
-        assert isinstance(norm, ActivatedBatchNorm)
-        scale, shift = affine(norm)
-        weight, bias, slope = weight * scale[:, None, None, None], bias * scale + shift, norm.slope
-    weight, bias = weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)
-    return FoldedConvolution(weight, bias, slope, conv.stride, conv.padding, conv.dilation)
+    if norm is None:
+        return reweighted(conv, conv.weight, conv.bias)
+    assert isinstance(norm, ActivatedBatchNorm)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    return reweighted(conv, weight, bias)
 
 
-def is_foldable(module: nn.Module) -> bool:
-    """Whether `folded` knows this module: exactly a convolution, with its norm or bare, nothing derived from them."""
-    if type(module) is nn.Sequential and [type(child) for child in module] == [nn.Conv2d, ActivatedBatchNorm]:
-        conv, norm = module
-        assert isinstance(norm, ActivatedBatchNorm)
-        return is_foldable(conv) and norm.affine and norm.running_mean is not None
-    if type(module) is not nn.Conv2d:
-        return False
-    return module.groups == 1 and module.padding_mode == "zeros" and isinstance(module.padding, tuple)
+def reweighted(conv: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
+    """A convolution like another, with copies of a weight and a bias, and channels last: oneDNN is faster so."""
+    made = copy.deepcopy(conv)
+    made.out_channels, made.in_channels = weight.shape[0], weight.shape[1] * conv.groups
+    made.weight = nn.Parameter(weight.detach().clone(memory_format=torch.channels_last))
+    made.bias = None if bias is None else nn.Parameter(bias.detach().clone())
+    return made
+
+
+def activation(unit: nn.Module) -> nn.Module:
+    """What follows a unit's norm, in place."""
+    norm = unit[1] if isinstance(unit, nn.Sequential) else None
+    if isinstance(norm, ActivatedBatchNorm) and norm.slope != 1:
+        return nn.LeakyReLU(norm.slope, inplace=True)
+    return nn.Identity()
+
+
+def activated(unit: nn.Module) -> nn.Module:
+    """A unit that `is_foldable`, folded, with its activation."""
+    return nn.Sequential(fastest(folded(unit)), activation(unit))
+
+
+class FoldedBlock(nn.Module):
+    """`eagrctl.network.backbone.Block`: convolutions beside a shortcut, then their sum and a plain ReLU."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(*map(activated, block.units()))
+        self.shortcut = nn.Identity() if isinstance(block.shortcut, nn.Identity) else activated(block.shortcut)
+
+    def forward(self, inputs: torch.Tensor, recompute: bool = False) -> torch.Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride); `recompute` is for training alone."""
+        summed: torch.Tensor = self.residual(inputs).add_(self.shortcut(inputs))
+        return summed.relu_()

@@ -7,12 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from eagrctl.inference.rewrite.decoder import EarlyDecoder
-from eagrctl.inference.rewrite.folding import folded, is_foldable
-from eagrctl.inference.rewrite.pyramid import SplitPyramid
-from eagrctl.inference.rewrite.reasoning import VertexEAGR
-from eagrctl.inference.rewrite.residual import FoldedBlock
-from eagrctl.inference.rewrite.winograd import fastest
+from eagrctl.inference.rewrite.blocks import EarlyDecoder, SplitPyramid, VertexEAGR
+from eagrctl.inference.rewrite.folding import FoldedBlock, activated, is_foldable
 from eagrctl.network.backbone import Backbone, BasicBlock, Bottleneck
 from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling
 from eagrctl.network.eagrnet import EAGRNet, Logits
@@ -57,7 +53,7 @@ class RewrittenNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor, edges: bool = False) -> Logits:
         """(B, 3, H, W), channel statistics normalised -> `Logits`, with edges only if asked for."""
-        features = self.backbone(images)
+        features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         found = self.edge(features) if self.edge is not None and (edges or self.guided) else None
         high, low = self.reason(self.pyramid(features.conv5), features.conv2, found)
         return Logits(self.decoder(high, low), found if edges else None)
@@ -65,11 +61,9 @@ class RewrittenNetwork(nn.Module):
 
 def _faster(module: nn.Module) -> nn.Module:
     if is_foldable(module):
-        return fastest(folded(module))
+        return activated(module)
     if type(module) in FASTER:
         return FASTER[type(module)](module)
-    if type(module) in WHOLES:
-        whole = copy.copy(module)
-        whole._modules = {name: child and _faster(child) for name, child in module._modules.items()}
-        return whole
-    return copy.deepcopy(module)
+    # A copy, which finds faster parts where it would copy its own.
+    parts = module.children() if type(module) in WHOLES else ()
+    return copy.deepcopy(module, {id(part): _faster(part) for part in parts})

@@ -1,10 +1,8 @@
-"""3x3 convolutions with a quarter of the multiplications."""
+"""3x3 convolutions with a quarter of the multiplications: written here, as torch has no public way to ask for them."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from eagrctl.inference.rewrite.folding import FoldedConvolution, activate
 
 # Winograd's F(4 x 4, 3 x 3), as in Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016): a tile
 # of 6 x 6 gives 4 x 4 results by 36 multiplications instead of 144. OF_TILE is the paper's B^T, OF_KERNEL its G and
@@ -34,7 +32,7 @@ WORTHWHILE = 128 * 128
 
 
 class WinogradConvolution(nn.Module):
-    """A `FoldedConvolution` of 3x3 that keeps the size, by Winograd's algorithm: exact but for rounding.
+    """An `nn.Conv2d` of 3x3 with bias that keeps the size, by Winograd's algorithm: exact but for rounding.
 
     A dilated convolution is one without dilation of every second pixel, D x D times over; these phases are tiles like
     any others. One image at a time, because its transformed tiles take nine times the memory of half its channels.
@@ -47,10 +45,10 @@ class WinogradConvolution(nn.Module):
     weight: torch.Tensor
     bias: torch.Tensor
 
-    def __init__(self, convolution: FoldedConvolution) -> None:
+    def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
-        weight = convolution.weight
-        self.slope, self.dilation = convolution.slope, convolution.dilation[0]
+        assert convolution.bias is not None
+        weight, self.dilation = convolution.weight.detach(), convolution.dilation[0]
         kernel, tile, result = (torch.tensor(rows, dtype=torch.float64) for rows in (OF_KERNEL, OF_TILE, OF_RESULT))
         transformed = torch.kron(kernel, kernel).to(weight.device) @ weight.double().permute(2, 3, 1, 0).flatten(
             0, 1
@@ -58,13 +56,12 @@ class WinogradConvolution(nn.Module):
         self.register_buffer("weight", transformed.view(TILE**2, weight.shape[1], -1).to(weight.dtype))  # (36, C, O)
         self.register_buffer("tile", torch.kron(tile, tile).to(weight))
         self.register_buffer("result", torch.kron(result, result).to(weight))
-        self.register_buffer("bias", convolution.bias)
+        self.register_buffer("bias", convolution.bias.detach())
 
-    def forward(self, features: torch.Tensor, plus: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, C, H, W) -> (B, O, H, W); `plus`, of the same shape, is added before the activation."""
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> (B, O, H, W), channels last."""
         found = torch.cat([self._one(image) for image in features.permute(0, 2, 3, 1)]).permute(0, 3, 1, 2)
-        found.add_(self.bias[:, None, None])
-        return activate(found if plus is None else found.add_(plus), self.slope)
+        return found.add_(self.bias[:, None, None])
 
     def _one(self, image: torch.Tensor) -> torch.Tensor:
         """(H, W, C) -> (1, H, W, O), without bias."""
@@ -83,16 +80,15 @@ class WinogradConvolution(nn.Module):
         return whole[:, :height, :width]
 
 
-def fastest(convolution: FoldedConvolution) -> FoldedConvolution | WinogradConvolution:
-    """A convolution as it runs fastest where its weights are.
+def fastest(convolution: nn.Conv2d) -> nn.Module:
+    """A convolution with bias as it runs fastest where its weights are.
 
     oneDNN's direct convolution keeps up with Winograd's where it has AVX-512, and cuDNN chooses for itself. On
     processors of other makes nobody has measured it yet.
     """
-    outputs, inputs, *kernel = convolution.weight.shape
-    keeps_size = convolution.stride == [1, 1] and convolution.padding == convolution.dilation
-    square = kernel == [KERNEL, KERNEL] and convolution.dilation[0] == convolution.dilation[1]
     wins = convolution.weight.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if wins and square and keeps_size and inputs * outputs >= WORTHWHILE:
-        return WinogradConvolution(convolution)
-    return convolution
+    keeps_size = convolution.stride == (1, 1) and convolution.padding == convolution.dilation
+    plain = convolution.groups == 1 and convolution.padding_mode == "zeros" and len({*convolution.dilation}) == 1
+    square = convolution.kernel_size == (KERNEL, KERNEL)
+    large = convolution.in_channels * convolution.out_channels >= WORTHWHILE
+    return WinogradConvolution(convolution) if wins and keeps_size and plain and square and large else convolution

@@ -2,15 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from eagrctl.inference.rewrite.decoder import EarlyDecoder
-from eagrctl.inference.rewrite.pyramid import SplitPyramid
-from eagrctl.inference.rewrite.reasoning import VertexEAGR
-from eagrctl.inference.rewrite.residual import FoldedBlock
-from eagrctl.network.backbone import RESIDUALS, STRIDES, BasicBlock, Block, Bottleneck, Form
+from eagrctl.inference.rewrite.blocks import EarlyDecoder, SplitPyramid, VertexEAGR, kept, pooling, resizing, shifted
 from eagrctl.network.blocks import Decoder, PyramidPooling
 from eagrctl.network.reasoning import EAGR
 from eagrctl_tests.inference.rewrite.conftest import ROUNDING, assert_equal, lived
@@ -61,20 +58,28 @@ def test_the_decoder_may_convolve_before_it_resizes(high: int, low: int, dtype: 
     assert_equal(EarlyDecoder(decoder)(coarse, fine), decoder(coarse, fine))
 
 
-@pytest.mark.parametrize("dtype", ROUNDING)
-@pytest.mark.parametrize("residual", RESIDUALS)
-@pytest.mark.parametrize("place", STRIDES)
-@pytest.mark.parametrize(("inputs", "stride", "dilation"), [(16, 1, 1), (8, 1, 2), (8, 2, 1)])
-@torch.inference_mode()
-def test_a_block_is_the_same_in_one_pass(
-    inputs: int, stride: int, dilation: int, place: str, residual: str, dtype: torch.dtype
-) -> None:
-    blocks: list[Block] = [Bottleneck(inputs, 4, stride, dilation, Form(stride=place, residual=residual))]
-    if place == "3x3":
-        blocks.append(BasicBlock(inputs, 16, stride, dilation, Form(residual=residual)))
-    for block in blocks:
-        lived(block, dtype)
-        features = torch.randn(2, inputs, 11, 9, dtype=dtype)
-        before = features.clone()
-        assert_equal(FoldedBlock(block)(features), block(features))
-        assert torch.equal(features, before)
+@given(cells=st.integers(1, 9), pixels=st.integers(1, 40))
+def test_pooling_is_adaptive_average_pooling(cells: int, pixels: int) -> None:
+    values = torch.randn(2, pixels, dtype=torch.float64)
+    assert torch.allclose(values @ pooling(cells, pixels).T, F.adaptive_avg_pool1d(values, cells))
+
+
+@given(cells=st.integers(1, 9), pixels=st.integers(1, 40))
+def test_resizing_is_bilinear_with_aligned_corners(cells: int, pixels: int) -> None:
+    values = torch.randn(1, 1, cells, 1, dtype=torch.float64)
+    expected = F.interpolate(values, size=(pixels, 1), mode="bilinear", align_corners=True)
+    assert torch.allclose(resizing(cells, pixels) @ values[0, 0], expected[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("by", "rows"), [(0, [1, 2, 3]), (1, [2, 3, 0]), (-1, [0, 1, 2]), (3, [0, 0, 0]), (-5, [0] * 3)]
+)
+def test_shifting_brings_in_zeros(by: int, rows: list[int]) -> None:
+    assert shifted(torch.tensor([[1], [2], [3]]), by).flatten().tolist() == rows
+
+
+def test_what_was_made_is_kept() -> None:
+    made: list[int] = []
+    make = kept(lambda number: made.append(number) or torch.zeros(number))
+    assert make(2) is make(2)
+    assert made == [2]
