@@ -13,7 +13,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,7 @@ class StarHelen:
     """HELEN*: a label map per photo, and landmarks by ID; a `Source`."""
 
     root: Path
-    landmarks: Mapping[str, Landmarks]
+    landmarks: Mapping[str, Landmarks] = field(compare=False)
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
     labels: LabelSet = HELEN
