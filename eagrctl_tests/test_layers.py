@@ -38,6 +38,7 @@ ONLY_IN = {
     "rich": {"cli/console.py"},
     "av": {"parsing/video/frames.py"},
     "matplotlib": {"drawing/chart.py", "drawing/figures.py"},
+    "jinja2": {"scoring/report/html.py"},
     "dlib": {"faces/detector.py", "faces/landmarks.py", "training/landmarks/train.py"},
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
 }

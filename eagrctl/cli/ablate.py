@@ -114,21 +114,19 @@ def _planned(name: str, options: Options, output: Path | None, split: str | None
 
 def _show(ablation: "Ablation") -> None:
     """Print the tables of the studies asked for."""
-    from eagrctl.paper.ablation_rows import tables_of
-    from eagrctl.paper.ablation_tables import cells, conditions, headings, in_lines
+    from eagrctl.paper.ablation_tables import cells, conditions, headings, in_lines, tables_of
 
     tables, dataset = tables_of(ablation), ablation.index.provenance.dataset
-    shown = {study: tables[study.name] for study in ablation.plan.studies}
-    for study, rows in shown.items():
-        top, lines = headings(study, dataset), [cells(study, row) for row in rows]
+    for study in ablation.plan.studies:
+        top, lines = headings(study, dataset), cells(study, tables[study.name])
         if console.table_fits(top, lines):
             console.table(top, lines, study.title)
         else:
-            for line in (study.title, *in_lines(study, rows, dataset)):
+            for line in (study.title, *in_lines(study, tables[study.name], dataset)):
                 console.result(line)
         if study.note:
             console.result(study.note)
-    for line in conditions(ablation, [row for rows in shown.values() for row in rows]):
+    for line in conditions(ablation, {study.name: tables[study.name] for study in ablation.plan.studies}):
         console.result(line)
 
 

@@ -217,12 +217,12 @@ def _require_json(figures: Path | None) -> None:
 
 def _show(result: "Result", figures: Path | None) -> None:
     """Print what was measured, and write the figures into a file if one is named."""
-    from eagrctl.scoring.report.tables import write_report
+    from eagrctl.files import write_text
 
     for table in result.tables:
         console.table(table.headings, table.rows, table.title)
     for line in [*result.remarks, f"Measured on {result.hardware}."]:
         console.result(line)
     if figures is not None:
-        write_report(result.to_json(), figures)
+        write_text(result.to_json(), figures)
         console.written([figures])

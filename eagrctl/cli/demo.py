@@ -34,15 +34,13 @@ def demo(
     eagrctl demo /tmp/demo
     ```
     """
-    from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.aligner import Aligner
     from eagrctl.data.prepare import prepare
-    from eagrctl.drawing.pictures import Gallery, save_picture
-    from eagrctl.inference.predict import Segmenter
+    from eagrctl.files import write_text
     from eagrctl.readers.synthetic.source import SyntheticSource
     from eagrctl.recipe import find_recipe, load_recipe
-    from eagrctl.scoring.evaluate import evaluate
-    from eagrctl.scoring.report.tables import markdown_report, write_report
+    from eagrctl.scoring.report.build import build_report
+    from eagrctl.scoring.report.tables import markdown
     from eagrctl.training.loop import train
     from eagrctl.training.run import Run
     from eagrctl.training.world import World
@@ -63,13 +61,19 @@ def demo(
     if not finished:
         console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")
         raise typer.Exit(130)
-    checkpoint = load_checkpoint(run.best)
-    gallery = Gallery(TEST)
     with console.progress(quiet) as listener:
-        evaluation = evaluate(Segmenter.of(checkpoint, device), index, "test", listener=listener, each=gallery.look)
-    text = markdown_report(evaluation, index, "eagrctl demo", f"{run.best} (step {checkpoint.step:,})")
-    write_report(text, table)
-    save_picture(gallery.draw(index.labels), picture)
-    show(evaluation.scores, f"{TEST} painted faces that the network has not seen")
+        report = build_report(
+            run.best,
+            index,
+            method="eagrctl demo",
+            device=device,
+            boundaries=False,
+            examples=False,
+            picture=picture,
+            listener=listener,
+        )
+    text = markdown(report.table)
+    write_text(text, table)
+    show(report.scores, f"{TEST} painted faces that the network has not seen")
     console.result(text)
     console.written([table, picture, run.best, index.root / "index.json"])

@@ -1,7 +1,5 @@
 """`eagrctl evaluate`: a checkpoint and a prepared dataset -> scores and the paper's table."""
 
-import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,16 +8,9 @@ import typer
 from eagrctl.cli import console
 from eagrctl.cli.options import RUNS, Data, ManyGpus, Quiet, count_gpus
 from eagrctl.files import require_writable
-from eagrctl.workers import cores
 
 if TYPE_CHECKING:
-    from eagrctl.arrays import Pixels
-    from eagrctl.data.shards import Stored
-    from eagrctl.drawing.curves import Plot
-    from eagrctl.recipe import Recipe
-    from eagrctl.scoring.origin import Training
     from eagrctl.scoring.scores import Scores
-    from eagrctl.training.run import Run
 
 
 def evaluate(
@@ -81,78 +72,57 @@ def evaluate(
 
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
-    from eagrctl.drawing.pictures import Gallery, save_picture
-    from eagrctl.inference.predict import Segmenter
     from eagrctl.inference.tta import TestTimeAugmentation
-    from eagrctl.scoring.evaluate import check_classes
-    from eagrctl.scoring.evaluate import evaluate as score_split
-    from eagrctl.scoring.parallel import Share, evaluate_in_processes
-    from eagrctl.scoring.prediction_files import PredictionFolder
-    from eagrctl.scoring.report.contents import Report
-    from eagrctl.scoring.report.formats import Watch, require_formats, write_reports
-    from eagrctl.training.run import Run
+    from eagrctl.scoring.report.build import (
+        WITH_BOUNDARIES,
+        WITH_EXAMPLES,
+        build_report,
+        require_formats,
+        write_reports,
+    )
+    from eagrctl.training.run import Run, plots_of
     from eagrctl.training.runs import find_checkpoint
 
     reports = report or []
     require_formats(reports)
     if picture is not None:
         require_writable(picture, ".png")
+    endings = {path.suffix for path in reports}
     path = find_checkpoint(checkpoint, RUNS)
-    loaded = load_checkpoint(path)
-    index = ShardIndex.load(data or Run(path.parent).data())
-    check_classes(loaded.classes, index, str(path))
-    views = TestTimeAugmentation.named(tta, index.labels.mirrored)
+    loaded, run = load_checkpoint(path), Run(path.parent)
+    index = ShardIndex.load(data or run.data())
     on_gpus, processes = count_gpus(gpus, cpu_processes)
-    index.split(split)
-    watch = Watch(len(index.labels), reports)
-    gallery = Gallery(index.split(split).count)
-    lookers = [*([] if watch.idle else [watch.look]), *([gallery.look] if picture else [])]
-    if predictions is not None:
-        lookers.append(PredictionFolder(predictions, index.labels).look)
-    predictor = Segmenter.of(loaded, torch.device("cuda" if on_gpus else "cpu"), views)
-
-    def look(face: "Stored", prediction: "Pixels") -> None:
-        for each in lookers:
-            each(face, prediction)
-
     with console.progress(quiet) as progress:
-        index.verify(split, progress)
-        if processes > 1:
-            threads = max(1, cores() // processes)
-            share = Share(path, index.root, split, views, batch, processes if on_gpus else 0, threads, bool(lookers))
-            evaluation = evaluate_in_processes(share, index, processes, progress, look if lookers else None)
-        else:
-            evaluation = score_split(predictor, index, split, batch, progress, look)
-        examples = watch.examples(predictor, index, split, batch)
-    origin = f"{path} (step {loaded.step:,})"
-    show(evaluation.scores, f"{index.provenance.dataset}, split {split}: {evaluation.images:,} images, {origin}")
-    plain = Report.of(evaluation, index, "eagrctl", origin)
-    settings = {**plain.origin.settings, **({"test-time augmentation": str(views)} if str(views) else {})}
-    whole = replace(
-        plain,
-        origin=replace(plain.origin, settings=settings),
-        boundary=watch.boundary,
-        examples=examples,
-        curves=_curves(Run(path.parent)),
-        training=_training(loaded.recipe),
-    )
-    write_reports(whole, reports)
-    written = [*reports]
-    if picture is not None:
-        save_picture(gallery.draw(index.labels), picture)
-        written.append(picture)
-    if predictions is not None:
-        written.append(predictions)
-    console.written(written)
+        found = build_report(
+            path,
+            index,
+            split,
+            loaded=loaded,
+            views=TestTimeAugmentation.named(tta, index.labels.mirrored),
+            batch=batch,
+            device=torch.device("cuda" if on_gpus else "cpu"),
+            processes=processes,
+            boundaries=bool(endings & WITH_BOUNDARIES),
+            examples=bool(endings & WITH_EXAMPLES),
+            curves=plots_of(run.epochs()),
+            picture=picture,
+            predictions=predictions,
+            listener=progress,
+        )
+    origin = found.origin
+    show(found.scores, f"{origin.dataset}, split {split}: {origin.images:,} images, {origin.checkpoint}")
+    write_reports(found, reports)
+    console.written([*reports, *filter(None, (picture, predictions))])
 
 
 def show(scores: "Scores", title: str) -> None:
     """Print the scores of every class and region, and their means."""
+    from eagrctl.data.labels import in_words
     from eagrctl.scoring.report.contents import summary_line, undefined_lines
-    from eagrctl.scoring.report.rows import percent
+    from eagrctl.scoring.report.tables import percent
 
     rows = [
-        (name, *map(percent, figures))
+        (in_words(name), *map(percent, figures))
         for name, *figures in zip(scores.classes, scores.f1, scores.iou, scores.accuracy, strict=True)
     ]
     rows += [(name, percent(f1), "", "") for name, f1 in scores.regions.items()]
@@ -160,29 +130,3 @@ def show(scores: "Scores", title: str) -> None:
     console.result(summary_line(scores))
     for line in undefined_lines(scores):
         console.result(line)
-
-
-def _curves(run: "Run") -> tuple["Plot", ...]:
-    """The curves of the run that a checkpoint lies in; none where it lies in none."""
-    from eagrctl.drawing.curves import Curve, Plot
-
-    epochs = run.epochs()
-    if not epochs:
-        return ()
-    places = tuple(epoch.epoch for epoch in epochs)
-    loss = Curve("total", tuple(epoch.loss.get("total", math.nan) for epoch in epochs))
-    mean_f1 = Curve("mean F1", tuple(100 * epoch.mean_f1 for epoch in epochs))
-    miou = Curve("mIoU", tuple(100 * epoch.val.get("miou", math.nan) for epoch in epochs))
-    return (
-        Plot("Loss, mean over the epoch", "epoch", places, (loss,)),
-        Plot("Scores on the validation split, in percent", "epoch", places, (mean_f1, miou)),
-    )
-
-
-def _training(recipe: "Recipe") -> "Training":
-    """A recipe beside the paper's for the same dataset, if eagrctl has one."""
-    from eagrctl.recipe import find_recipe, load_recipe, recipe_names
-    from eagrctl.scoring.origin import Training
-
-    name = recipe.dataset
-    return Training.of(recipe, name, load_recipe(find_recipe(name)) if name in recipe_names() else None)

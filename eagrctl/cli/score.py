@@ -80,8 +80,7 @@ def score(
     """
     from eagrctl.readers.schemes import find_scheme
     from eagrctl.scoring.label_maps import LabelMaps
-    from eagrctl.scoring.report.formats import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
-    from eagrctl.scoring.report.label_maps import score_label_maps
+    from eagrctl.scoring.report.build import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
     from eagrctl.scoring.truths import PreparedTruths, open_truths
 
     reports = report or []
@@ -92,8 +91,7 @@ def score(
     with console.progress(quiet) as progress:
         if isinstance(truths, PreparedTruths):
             truths.index.verify(truths.split, progress)
-        whole = score_label_maps(
-            maps,
+        found = maps.report(
             name or predictions.resolve().name,
             boundaries=bool(endings & WITH_BOUNDARIES),
             examples=bool(endings & WITH_EXAMPLES),
@@ -101,10 +99,10 @@ def score(
             workers=min(cores(), 1 + len(truths.names) // PER_WORKER) if workers is None else workers,
             listener=progress,
         )
-    count = f"{whole.origin.images:,}"
-    if whole.origin.images < len(truths.names):
+    count = f"{found.origin.images:,}"
+    if found.origin.images < len(truths.names):
         count += f" of {len(truths.names):,}"
     place = f"{truths.dataset}, split {truths.split}" if isinstance(truths, PreparedTruths) else truths.dataset
-    show(whole.scores, f"{place}: {count} images, {predictions} (scheme {scheme}) against {truth}")
-    write_reports(whole, reports)
+    show(found.scores, f"{place}: {count} images, {predictions} (scheme {scheme}) against {truth}")
+    write_reports(found, reports)
     console.written(reports)

@@ -8,8 +8,7 @@ from eagrctl.drawing.chart import save_chart
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Notice
 from eagrctl.paper.ablation import Ablation
-from eagrctl.paper.ablation_rows import tables_of
-from eagrctl.paper.ablation_tables import write_tables
+from eagrctl.paper.ablation_tables import tables_of, write_tables
 from eagrctl.paper.estimate import flops_of, time_steps
 from eagrctl.paper.variants import Training
 from eagrctl.training.launch import Places
@@ -132,7 +131,7 @@ def write_results(ablation: Ablation, work: Work, faces: int) -> list[Path]:
         The files.
     """
     tables = tables_of(ablation)
-    if not any(row.ours for rows in tables.values() for row in rows):
+    if all(table["miou"].isna().all() for table in tables.values()):
         return []
     written = write_tables(ablation, tables)
     for study in ablation.plan.studies if faces else ():

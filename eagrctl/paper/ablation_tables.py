@@ -1,59 +1,134 @@
-"""An ablation's tables: as lines of cells for the terminal, as Markdown, CSV and JSON."""
+"""An ablation's tables as DataFrames: ours beside the paper's, and what each row gains over the first."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from eagrctl import __version__
+from eagrctl.files import write_text
 from eagrctl.paper.ablation import Ablation
-from eagrctl.paper.ablation_rows import OVERALL, Row, f1_score_is
 from eagrctl.paper.variants import STUDIES, Study
 from eagrctl.recipe import recipe_to_dict
-from eagrctl.scoring.published_ablations import COMPONENTS
-from eagrctl.scoring.report.tables import write_report
+from eagrctl.scoring.published import COMPONENTS, MEAN, TABLE_OF
+from eagrctl.scoring.report.tables import csv_guarded, markdown_escaped, markdown_grid
+from eagrctl.scoring.scores import Scores
 from eagrctl.weights.start import SCRATCH
 
 HELEN = "helen"  # what the paper's figures were measured on
-METRICS = ("mIoU", "F1-score", "Accuracy")
-KEYS = ("miou", "f1", "accuracy", "pixel_accuracy")
+OVERALL = "overall"  # Helen's region of all facial components
+METRICS = {"miou": "mIoU", "f1": "F1-score", "accuracy": "Accuracy"}
+KEYS = (*METRICS, "pixel_accuracy")
+# Figures by whose they are: how their columns begin, and which there are. The paper has no pixel accuracy.
+KINDS = {
+    "ours": ("", KEYS),
+    "difference": ("difference_", KEYS),
+    "published": ("paper_", tuple(METRICS)),
+    "published_difference": ("paper_difference_", tuple(METRICS)),
+}
+
+
+def table_of(ablation: Ablation, study: Study) -> pd.DataFrame:
+    """A study's table: a row for each variant, with those figures that are there.
+
+    Returns:
+        Columns `model`, `variant`, one for each of the paper's components ("x" where it is ticked, else ""), `run`,
+        and figures unrounded, in percent or percentage points: KEYS, and with the beginnings of KINDS the differences
+        to the first row and the paper's; NaN where there is none.
+    """
+    rows = []
+    for variant in study.variants:
+        training, paper = ablation.plan.training(study, variant), variant.published
+        scores = ablation.scores(training)
+        ours = figures(scores, ablation.index.provenance.dataset) if scores else dict.fromkeys(KEYS, math.nan)
+        ticked = paper.components if paper else frozenset()
+        rows.append(
+            {
+                "model": variant.model,
+                "variant": variant.name,
+                **{name: "x" if name in ticked else "" for name in COMPONENTS},
+                "run": training.name,
+                **ours,
+                **{f"paper_{key}": getattr(paper, key) if paper else math.nan for key in METRICS},
+            }
+        )
+    table = pd.DataFrame(rows)
+    for less, whose in (("difference", "ours"), ("published_difference", "published")):
+        (begin, keys), (other, _) = KINDS[less], KINDS[whose]
+        for key in keys:
+            table[f"{begin}{key}"] = table[f"{other}{key}"] - table[f"{other}{key}"].iloc[0]
+            table.loc[0, f"{begin}{key}"] = math.nan
+    return table
+
+
+def tables_of(ablation: Ablation) -> dict[str, pd.DataFrame]:
+    """The tables of the studies asked for, by name, and of those that earlier commands have completed."""
+    tables = {name: table_of(ablation, study) for name, study in STUDIES.items()}
+    return {
+        name: table
+        for name, table in tables.items()
+        # A recipe may leave a study that nobody asked for nothing to compare.
+        if STUDIES[name] in ablation.plan.studies or (table["miou"].notna().all() and table["run"].is_unique)
+    }
+
+
+def f1_score_is(dataset: str, regions: Mapping[str, Any]) -> str:
+    """Which F1 a dataset is scored by: that of Helen's region "overall", or the mean over its classes.
+
+    LaPa has Helen's classes and regions; the paper gives its mean (Table 5).
+    """
+    table = TABLE_OF.get(dataset)
+    by_mean = table is not None and any(column.score == MEAN for line in table.lines for column in line)
+    return OVERALL if OVERALL in regions and not by_mean else MEAN
+
+
+def figures(scores: Scores, dataset: str) -> dict[str, float]:
+    """The figures of Tables 1 and 2, and pixel accuracy, in percent; NaN where there is no score."""
+    f1 = scores.f1_of(OVERALL) if f1_score_is(dataset, scores.regions) == OVERALL else scores.mean_f1
+    values = (scores.miou, f1, scores.mean_accuracy, scores.pixel_accuracy)
+    return {key: 100 * value for key, value in zip(KEYS, values, strict=True)}
 
 
 def headings(study: Study, dataset: str) -> list[str]:
     """The columns of a study's table: the paper's, each with the published figures beside ours."""
-    paper = "paper" if dataset == HELEN else "paper (Helen)"
-    metrics = [column for metric in METRICS for column in ((metric, paper) if _published(study) else (metric,))]
-    return ["Model", *study.components, *metrics, "Pixel accuracy"]
+    paper = ["paper" if dataset == HELEN else "paper (Helen)"] if _published(study) else []
+    return [
+        "Model",
+        *study.components,
+        *(cell for name in METRICS.values() for cell in (name, *paper)),
+        "Pixel accuracy",
+    ]
 
 
-def cells(study: Study, row: Row) -> list[str]:
-    """A row under `headings`; in brackets the difference to the first row."""
-    ticks = row.variant.published.components if row.variant.published else frozenset()
-    ours = [_cell(row.ours, row.difference, place) for place in range(len(KEYS))]
-    paper = [_cell(row.published, row.published_difference, place) for place in range(len(METRICS))]
-    metrics = ours[:-1]
-    if _published(study):
-        metrics = [cell for pair in zip(metrics, paper, strict=True) for cell in pair]
-    return [row.variant.model, *("✓" if name in ticks else "" for name in study.components), *metrics, ours[-1]]
+def cells(study: Study, table: pd.DataFrame) -> list[list[str]]:
+    """The rows under `headings`; in brackets the difference to the first row."""
+    kinds = ("", "paper_") if _published(study) else ("",)
+    shown = [*((kind, key) for key in METRICS for kind in kinds), ("", "pixel_accuracy")]
+    return [
+        [
+            str(row["model"]),
+            *("✓" if row[name] else "" for name in study.components),
+            *(_cell(row[f"{kind}{key}"], row[f"{kind}difference_{key}"]) for kind, key in shown),
+        ]
+        for row in table.to_dict("records")
+    ]
 
 
-def in_lines(study: Study, rows: Sequence[Row], dataset: str) -> list[str]:
+def in_lines(study: Study, table: pd.DataFrame, dataset: str) -> list[str]:
     """A table for narrow terminals: a line for each row."""
-    top, lines = headings(study, dataset), []
-    for row in rows:
-        model, *shown = cells(study, row)
-        ticks, figures = shown[: len(study.components)], shown[len(study.components) :]
-        ticked = ", ".join(name for name, tick in zip(study.components, ticks, strict=True) if tick)
-        named = zip(top[1 + len(ticks) :], figures, strict=True)
-        said = ", ".join(f"{heading} {figure}" for heading, figure in named)
+    lines = []
+    for row in cells(study, table):
+        (_, model), *shown = zip(headings(study, dataset), row, strict=True)
+        ticked = ", ".join(name for name, tick in shown[: len(study.components)] if tick)
+        said = ", ".join(f"{heading} {figure}" for heading, figure in shown[len(study.components) :])
         lines.append(f"{model}{f' ({ticked})' if ticked else ''}: {said}")
     return lines
 
 
-def conditions(ablation: Ablation, rows: Sequence[Row]) -> list[str]:
+def conditions(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What a reader has to know before comparing anything, a sentence or two each."""
     index, base, split = ablation.index, ablation.plan.base, ablation.split
     source = index.provenance
@@ -74,52 +149,46 @@ def conditions(ablation: Ablation, rows: Sequence[Row]) -> list[str]:
         f"epoch{'s' if base.train.epochs > 1 else ''}, from seed {base.train.seed} and {start}; scored is the "
         "checkpoint that was best on the split val." + (" The same faces chose it." if split == "val" else ""),
     ]
-    if any(row.published for row in rows) and source.dataset != HELEN:
-        said.append("The paper's figures are Helen's, on other faces than ours, so they do not compare with ours.")
-    elif any(row.published for row in rows):
-        said.append("The paper's figures: Helen's test split of 100 images.")
-    missing = [row.variant.model for row in rows if row.ours is None]
+    if any(_published(STUDIES[name]) for name in tables):
+        said.append(
+            "The paper's figures: Helen's test split of 100 images."
+            if source.dataset == HELEN
+            else "The paper's figures are Helen's, on other faces than ours, so they do not compare with ours."
+        )
+    missing = [model for table in tables.values() for model in table.loc[table["miou"].isna(), "model"]]
     if missing:
         said.append(f"Not finished yet: {', '.join(missing)}.")
     return said
 
 
-def markdown(ablation: Ablation, tables: Mapping[str, Sequence[Row]]) -> str:
+def markdown(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
     """All tables, each with its notes, and what they hold for."""
     parts = []
-    dataset = ablation.index.provenance.dataset
-    for name, rows in tables.items():
+    for name, table in tables.items():
         study = STUDIES[name]
-        top = headings(study, dataset)
-        left = 1 + len(study.components)
-        lines = [top, [":--", *[":-:"] * len(study.components), *["--:"] * (len(top) - left)]]
-        lines += [cells(study, row) for row in rows]
-        parts += [f"## {study.title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+        top = headings(study, ablation.index.provenance.dataset)
+        ticks = len(study.components)
+        alignment = ("left", *["center"] * ticks, *["right"] * (len(top) - 1 - ticks))
+        parts += [f"## {study.title}", markdown_grid(top, cells(study, table), alignment)]
         parts += [study.note] if study.note else []
-    every = [row for rows in tables.values() for row in rows]
-    return "\n\n".join([*parts, *conditions(ablation, every)]) + "\n"
+    return "\n\n".join([*parts, *map(markdown_escaped, conditions(ablation, tables))]) + "\n"
 
 
-def as_csv(ablation: Ablation, tables: Mapping[str, Sequence[Row]]) -> str:
+def as_csv(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
     """A line for each row of each table, unrounded; an empty cell where there is no figure."""
-    kinds = ("", "difference_", "paper_", "paper_difference_")
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    figures = [f"{kind}{key}" for kind in kinds for key in (KEYS if not kind.startswith("paper") else KEYS[:3])]
-    writer.writerow(["table", "model", "variant", *COMPONENTS, "run", "dataset", "split", *figures])
-    for name, rows in tables.items():
-        for row in rows:
-            ticks = row.variant.published.components if row.variant.published else frozenset()
-            shown = [row.variant.model, row.variant.name, *("x" if each in ticks else "" for each in COMPONENTS)]
-            where = [row.training.name, ablation.index.provenance.dataset, ablation.split]
-            writer.writerow([name, *shown, *where, *(each for kind in _kinds(row) for each in kind.values())])
-    return file.getvalue()
+    named = [
+        table.assign(table=name, dataset=csv_guarded(ablation.index.provenance.dataset), split=ablation.split)
+        for name, table in tables.items()
+    ]
+    columns = ["table", "model", "variant", *COMPONENTS, "run", "dataset", "split"]
+    columns += [f"{begin}{key}" for begin, keys in KINDS.values() for key in keys]
+    return str(pd.concat(named)[columns].to_csv(index=False, lineterminator="\n"))
 
 
-def as_json(ablation: Ablation, tables: Mapping[str, Sequence[Row]]) -> str:
+def as_json(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
     """Everything, unrounded, in percent; null where there is no figure."""
     index = ablation.index
-    table: dict[str, Any] = {
+    contents = {
         "eagrctl": __version__,
         "dataset": index.provenance.dataset,
         "variant": index.provenance.variant,
@@ -128,74 +197,55 @@ def as_json(ablation: Ablation, tables: Mapping[str, Sequence[Row]]) -> str:
         "f1": f1_score_is(index.provenance.dataset, index.labels.regions),
         "published_on": HELEN,
         "recipe": recipe_to_dict(ablation.plan.base),
-        "tables": {},
+        "tables": {
+            name: {
+                "title": STUDIES[name].title,
+                "rows": [
+                    {
+                        "model": row["model"],
+                        "name": row["variant"],
+                        "components": [each for each in STUDIES[name].components if row[each]],
+                        "overrides": list(variant.overrides),
+                        "run": row["run"],
+                        **{
+                            kind: {key: _known(row[f"{begin}{key}"]) for key in keys}
+                            for kind, (begin, keys) in KINDS.items()
+                        },
+                    }
+                    for variant, row in zip(STUDIES[name].variants, table.to_dict("records"), strict=True)
+                ],
+            }
+            for name, table in tables.items()
+        },
     }
-    for name, rows in tables.items():
-        study = STUDIES[name]
-        table["tables"][name] = {"title": study.title, "rows": []}
-        for row in rows:
-            ticks = row.variant.published.components if row.variant.published else frozenset()
-            named = dict(zip(("ours", "difference", "published", "published_difference"), _kinds(row), strict=True))
-            table["tables"][name]["rows"].append(
-                {
-                    "model": row.variant.model,
-                    "name": row.variant.name,
-                    "components": [each for each in study.components if each in ticks],
-                    "overrides": list(row.variant.overrides),
-                    "run": row.training.name,
-                    **named,
-                }
-            )
-    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(contents, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_tables(ablation: Ablation, tables: Mapping[str, Sequence[Row]]) -> list[Path]:
+def write_tables(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> list[Path]:
     """Write `table.md`, `table.csv` and `table.json` into the ablation's folder, and name them.
 
     Raises:
         EagrctlError: they cannot be written.
     """
-    written = []
-    for suffix, form in ((".md", markdown), (".csv", as_csv), (".json", as_json)):
-        path = ablation.folder / f"table{suffix}"
-        write_report(form(ablation, tables), path)
-        written.append(path)
-    return written
+    texts = {".md": markdown(ablation, tables), ".csv": as_csv(ablation, tables), ".json": as_json(ablation, tables)}
+    paths = [ablation.folder / f"table{ending}" for ending in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(text, path)
+    return paths
 
 
 def _published(study: Study) -> bool:
     return any(variant.published for variant in study.variants)
 
 
-def _kinds(row: Row) -> list[dict[str, float | None]]:
-    """Ours, its difference, the paper's, its difference, each by name."""
-    given = (
-        (row.ours, KEYS),
-        (row.difference, KEYS),
-        (row.published, KEYS[:3]),
-        (row.published_difference, KEYS[:3]),
-    )
-    return [
-        {key: None if values is None else _finite(values[place]) for place, key in enumerate(keys)}
-        for values, keys in given
-    ]
-
-
-def _cell(values: Sequence[float] | None, differences: Sequence[float] | None, place: int) -> str:
-    if values is None or math.isnan(values[place]):
+def _cell(value: float, difference: float) -> str:
+    if math.isnan(value):
         return "-"
-    shown = f"{values[place]:.1f}"
-    if differences is None or math.isnan(differences[place]):
-        return shown
-    return f"{shown} ({_signed(differences[place])})"
-
-
-def _signed(points: float) -> str:
     # Not -0.0, which is a difference that rounds to none.
-    rounded = round(points, 1)
-    return f"{rounded:+.1f}" if rounded else "0.0"
+    points = round(difference, 1) if math.isfinite(difference) else None
+    return f"{value:.1f}" + ("" if points is None else f" ({points:+.1f})" if points else " (0.0)")
 
 
-def _finite(value: float) -> float | None:
+def _known(value: float) -> float | None:
     """None for NaN, which JSON does not know."""
     return None if math.isnan(value) else value

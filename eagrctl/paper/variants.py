@@ -8,7 +8,7 @@ from typing import Any
 
 from eagrctl.errors import RecipeError
 from eagrctl.recipe import Recipe, changed, load_recipe, recipe_to_dict
-from eagrctl.scoring.published_ablations import (
+from eagrctl.scoring.published import (
     BA_LOSS,
     COMPONENTS,
     EDGE,

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Pixels
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.labels import IGNORE
+from eagrctl.scoring.confusion import Counts
 
 TOLERANCES = (1, 3, 5)  # pixels of each image's own resolution
-
-Counts = NDArray[np.int64]
 
 
 class Boundary:

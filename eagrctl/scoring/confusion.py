@@ -21,8 +21,11 @@ class Confusion:
     def __init__(self, classes: int) -> None:
         self.counts: Counts = np.zeros((classes, classes), np.int64)
 
-    def add(self, labels: Pixels, prediction: Pixels) -> None:
+    def add(self, labels: Pixels, prediction: Pixels) -> Counts:
         """Count one image; both (H, W) uint8. Pixels labelled 255 are left out.
+
+        Returns:
+            The counts of this image, (N, N) int64.
 
         Raises:
             ValueError: the shapes differ, or a class is none of N.
@@ -38,6 +41,7 @@ class Confusion:
         if known.sum() != counts.sum():
             raise ValueError(f"a class lies outside 0..{classes - 1}")
         self.counts += known
+        return known
 
 
 def merge(counts: Counts, regions: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:

@@ -2,50 +2,48 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
+from eagrctl.data.labels import LabelSet, in_words
 from eagrctl.data.shards import Stored
-from eagrctl.errors import CheckpointError
+from eagrctl.drawing.formats import save_labels
+from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Listener, Progress, ignore
+from eagrctl.files import replacing
 from eagrctl.inference.predict import Segmenter
 from eagrctl.readers.schemes import scheme_of
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.scores import Scores, score
 
+# Sees a stored sample and its predicted labels, in the source frame.
+Look = Callable[[Stored, Pixels], None]
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What evaluating one split gave.
+    """What evaluating a split, or a part of it, gave.
 
     Attributes:
         split: its name.
         images: how many were scored.
         resolutions: the distinct (height, width) they were scored at, sorted.
         counts: the confusion matrix, (N, N) int64.
-        scores: what follows from it.
+        labels: the classes.
     """
 
     split: str
     images: int
     resolutions: tuple[tuple[int, int], ...]
     counts: Counts
-    scores: Scores
+    labels: LabelSet
 
-
-@dataclass(frozen=True)
-class Counted:
-    """What comparing predictions with labels gave.
-
-    Attributes:
-        counts: the confusion matrix, (N, N) int64.
-        images: how many were compared.
-        resolutions: the distinct (height, width) they were compared at.
-    """
-
-    counts: Counts
-    images: int
-    resolutions: frozenset[tuple[int, int]]
+    @cached_property
+    def scores(self) -> Scores:
+        """What follows from the confusion matrix."""
+        return score(self.counts, self.labels)
 
 
 def evaluate(
@@ -54,9 +52,12 @@ def evaluate(
     split: str,
     batch: int = 8,
     listener: Listener = ignore,
-    each: Callable[[Stored, Pixels], None] | None = None,
+    each: Look | None = None,
+    positions: Sequence[int] | None = None,
 ) -> Evaluation:
-    """Predict a split and score it at each face's own resolution, with one confusion matrix for all.
+    """Predict a split and count pixels at each face's own resolution, in one confusion matrix for all.
+
+    The counts of parts add up to those of the whole, to the last one, so that several processes can share a split.
 
     Args:
         predictor: the network.
@@ -65,36 +66,7 @@ def evaluate(
         batch: faces predicted together.
         listener: hears of progress.
         each: called with every stored sample and its predicted labels, in the source frame.
-
-    Raises:
-        ShardError: no such split, or a shard that cannot be read.
-    """
-    counted = count_pixels(predictor, index, split, batch, None, listener, each)
-    scores = score(counted.counts, index.labels)
-    return Evaluation(split, counted.images, tuple(sorted(counted.resolutions)), counted.counts, scores)
-
-
-def count_pixels(
-    predictor: Segmenter,
-    index: ShardIndex,
-    split: str,
-    batch: int = 8,
-    positions: Sequence[int] | None = None,
-    listener: Listener = ignore,
-    each: Callable[[Stored, Pixels], None] | None = None,
-) -> Counted:
-    """Predict a split, or a part of it, and count pixels at each face's own resolution.
-
-    The counts of parts add up to those of the whole, to the last one, so that several processes can share a split.
-
-    Args:
-        predictor: the network.
-        index: the prepared dataset.
-        split: which of its splits.
-        batch: faces predicted together.
         positions: the samples' places in the split; None is all of it.
-        listener: hears of progress.
-        each: called with every stored sample and its predicted labels, in the source frame.
 
     Raises:
         ShardError: no such split, or a shard that cannot be read.
@@ -114,7 +86,7 @@ def count_pixels(
             if each is not None:
                 each(face, prediction)
         listener(Progress(task, start + len(faces), total))
-    return Counted(confusion.counts, total, frozenset(resolutions))
+    return Evaluation(split, total, tuple(sorted(resolutions)), confusion.counts, index.labels)
 
 
 def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> None:
@@ -131,10 +103,47 @@ def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> Non
         command = f"eagrctl score PREDICTIONS {index.root} --scheme {scheme.name}"
         way_out += f", or score label maps that it predicted with {command}"
         if scheme.unmatched:
-            way_out += f"; of its classes, these have no counterpart there: {', '.join(scheme.unmatched)}"
+            way_out += f"; of its classes, these have no counterpart there: {_listed(scheme.unmatched)}"
         if scheme.missing:
-            way_out += f"; it has no counterpart of {', '.join(scheme.missing)}"
+            way_out += f"; it has no counterpart of {_listed(scheme.missing)}"
     raise CheckpointError(
-        f"{what} parses {len(classes)} classes ({', '.join(classes[1:4])}, ...), {index.root} has "
-        f"{len(index.classes)} ({', '.join(index.classes[1:4])}, ...): {way_out}"
+        f"{what} parses {len(classes)} classes ({_listed(classes[1:4])}, ...), {index.root} has "
+        f"{len(index.classes)} ({_listed(index.classes[1:4])}, ...): {way_out}"
     )
+
+
+class PredictionFolder:
+    """Writes FOLDER/NAME.png for each face it sees: ids of the dataset, in the source frame, as `eagrctl score` reads.
+
+    The PNGs have a palette of the classes' colours, so that a viewer shows more than black; a pixel's value is its id.
+
+    Args:
+        folder: is made if it is not there.
+        labels: the classes.
+
+    Raises:
+        EagrctlError: the folder holds something already, or cannot be made.
+    """
+
+    def __init__(self, folder: Path, labels: LabelSet) -> None:
+        self.folder, self._labels = folder, labels
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise EagrctlError(f"{folder} holds something already: name another folder for the predictions")
+        except OSError as error:
+            raise EagrctlError(f"cannot write predictions to {folder}: {error.strerror or error}") from error
+
+    def look(self, face: Stored, prediction: Pixels) -> None:
+        """The next face, with its prediction in the source frame, (H, W) uint8; EagrctlError on a full disk."""
+        path = self.folder / f"{face.name}.png"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                save_labels(prediction, self._labels, temporary, software="eagrctl evaluate")
+        except OSError as error:
+            raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(in_words, names))

@@ -1,7 +1,7 @@
 """Faces to look at: the best, the median and the worst of a split, each with photo, truth and prediction."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,10 @@ import numpy as np
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.labels import BACKGROUND, IGNORE
 from eagrctl.data.shards import Stored
 from eagrctl.inference.predict import Segmenter
-from eagrctl.scoring.evaluate import count_pixels
+from eagrctl.scoring.confusion import Confusion, Counts
+from eagrctl.scoring.evaluate import evaluate
 
 BEST, MEDIAN, WORST = "best", "median", "worst"
 
@@ -36,6 +36,18 @@ class Example:
     truth: Pixels
     prediction: Pixels
 
+    @classmethod
+    def of(cls, kind: str, face: Stored, prediction: Pixels, classes: int) -> "Example":
+        """A face with its prediction in the source frame, of so many classes."""
+        return cls(
+            kind=kind,
+            name=face.name,
+            mean_f1=mean_f1_of(Confusion(classes).add(face.source_labels, prediction)),
+            photo=face.image,
+            truth=face.labels,
+            prediction=warp_labels(prediction, face.matrix, face.image.shape[0]),
+        )
+
 
 class Ranking:
     """Scores faces one by one while a split is evaluated, and tells afterwards which are worth a look.
@@ -47,12 +59,8 @@ class Ranking:
     def __init__(self) -> None:
         self._scores: list[float] = []
 
-    def look(self, face: Stored, prediction: Pixels) -> None:
-        """The next face of the split, with its prediction in the source frame."""
-        self.note(mean_f1_of_one(face.source_labels, prediction))
-
     def note(self, mean_f1: float) -> None:
-        """The next face of the split, as `mean_f1_of_one` scores it."""
+        """The next face of the split, as `mean_f1_of` scores it."""
         self._scores.append(mean_f1)
 
     def pick(self, each: int = 3) -> dict[int, str]:
@@ -89,36 +97,18 @@ def examples_of(
     kinds, examples = iter(picked.values()), []
 
     def keep(face: Stored, prediction: Pixels) -> None:
-        examples.append(example(next(kinds), face, prediction))
+        examples.append(Example.of(next(kinds), face, prediction, len(index.labels)))
 
-    count_pixels(predictor, index, split, batch=batch, positions=list(picked), each=keep)
+    evaluate(predictor, index, split, batch, each=keep, positions=list(picked))
     return tuple(examples)
 
 
-def example(kind: str, face: Stored, prediction: Pixels) -> Example:
-    """A face to show, with its prediction in the source frame."""
-    return Example(
-        kind=kind,
-        name=face.name,
-        mean_f1=mean_f1_of_one(face.source_labels, prediction),
-        photo=face.image,
-        truth=face.labels,
-        prediction=warp_labels(prediction, face.matrix, face.image.shape[0]),
-    )
-
-
-def mean_f1_of_one(labels: Pixels, prediction: Pixels) -> float:
+def mean_f1_of(counts: Counts) -> float:
     """The mean F1 of one image, over the classes that its truth has, the background left out; NaN where it has none.
 
-    Both (H, W) uint8; pixels labelled 255 are left out.
+    Args:
+        counts: its confusion matrix, (N, N).
     """
-    known = labels != IGNORE
-    truth, guess = labels[known], prediction[known]
-    labelled, predicted = np.bincount(truth, minlength=256), np.bincount(guess, minlength=256)
-    hits = np.bincount(truth[truth == guess], minlength=256)
-    present = [number for number in np.flatnonzero(labelled) if number != BACKGROUND]
-    return _mean([2 * hits[number] / (labelled[number] + predicted[number]) for number in present])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else math.nan
+    hits, labelled, predicted = np.diag(counts)[1:], counts.sum(axis=1)[1:], counts.sum(axis=0)[1:]
+    present = labelled > 0
+    return float((2 * hits[present] / (labelled + predicted)[present]).mean()) if present.any() else math.nan

@@ -1,46 +1,27 @@
-"""Label maps that any tool predicted -> confusion, without a network."""
+"""Label maps that any tool predicted -> the report that a network's evaluation has, as far as they alone can tell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from eagrctl.arrays import Pixels, shape_of
-from eagrctl.data.labels import IGNORE
+from eagrctl.data.labels import IGNORE, in_words
 from eagrctl.errors import DataError, SourceError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.readers.images import read_labels
 from eagrctl.readers.schemes import Scheme
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion, Counts
-from eagrctl.scoring.truths import Truths, label_maps
+from eagrctl.scoring.examples import Example, Ranking, mean_f1_of
+from eagrctl.scoring.origin import Origin
+from eagrctl.scoring.report.contents import Report
+from eagrctl.scoring.truths import PreparedTruths, Truths, label_maps
 from eagrctl.workers import Workers
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What comparing predicted label maps with truths gave.
-
-    Attributes:
-        counts: the confusion matrix, (N, N) int64.
-        boundary: boundary pixels; None where they were not asked for.
-        images: how many were compared.
-        resolutions: the distinct (height, width) they were compared at, sorted.
-        missing: truths without a prediction.
-        spare: predictions without a truth.
-        ignored: labelled pixels that the predictions leave out, by an id that the scheme ignores.
-    """
-
-    counts: Counts
-    boundary: Boundary | None
-    images: int
-    resolutions: tuple[tuple[int, int], ...]
-    missing: int
-    spare: int
-    ignored: int
 
 
 @dataclass(frozen=True)
@@ -84,22 +65,24 @@ class LabelMaps:
         left_out = (prediction == IGNORE) & (labels != IGNORE)
         return np.where(left_out, np.uint8(IGNORE), labels), prediction, int(np.count_nonzero(left_out))
 
-    def compare(
+    def report(
         self,
-        boundaries: bool = False,
+        method: str = "label maps",
+        boundaries: bool = True,
+        examples: bool = True,
         keep_going: bool = False,
         workers: int = 1,
         listener: Listener = ignore,
-        each: Callable[[int, Counts], None] | None = None,
-    ) -> Compared:
-        """Count pixels of all images, at each truth's own size.
+    ) -> Report:
+        """Score all images, each at its truth's own size.
 
         Args:
+            method: the name of our row.
             boundaries: count boundary pixels, too.
+            examples: keep the best, median and worst faces, where the truths come with photos.
             keep_going: leave out truths that have no prediction, instead of raising.
             workers: processes that read and count; the counts are the same for any number.
-            listener: hears of progress.
-            each: called with every truth's place and the confusion matrix of its image, in order.
+            listener: hears of progress, and of whatever is left out.
 
         Raises:
             SourceError: as `read`; or nothing there is called like a truth.
@@ -110,40 +93,83 @@ class LabelMaps:
         if len(places) < len(names):
             _check_missing(self.predictions, names, present, len(places), keep_going)
         classes = len(self.truths.labels)
-        counts, boundary = Confusion(classes).counts, Boundary(classes) if boundaries else None
+        counts, boundary, ranking = Confusion(classes).counts, Boundary(classes), Ranking()
         resolutions: set[tuple[int, int]] = set()
         ignored, task = 0, "comparing label maps"
         listener(Progress(task, 0, len(places)))
         try:
             with Workers(workers, partial(_compare, self, boundaries)) as pool:
-                for done, (place, one) in enumerate(pool.map(places), start=1):
+                for done, (_, one) in enumerate(pool.map(places), start=1):
                     counts += one.counts
                     ignored += one.ignored
                     resolutions.add(one.resolution)
-                    if boundary is not None and one.boundary is not None:
-                        boundary.join(one.boundary)
-                    if each is not None:
-                        each(place, one.counts)
+                    boundary.join(one.boundary)
+                    ranking.note(mean_f1_of(one.counts))
                     listener(Progress(task, done, len(places)))
         except BrokenProcessPool:
             raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
-        return Compared(
+        left_out = _left_out(len(names) - len(places), len(names), ignored, int(counts.sum()))
+        lacking = lacking_in_words(self.scheme)
+        for text in (left_out and f"left out {left_out}", lacking and f"scheme {self.scheme.name} {lacking}"):
+            if text:
+                listener(Notice(text, warning=True))
+        if len(present) > len(places):
+            spare = len(present) - len(places)
+            listener(Notice(f"{spare:,} files in {self.predictions} have no truth of their name: not scored"))
+        picked = ranking.pick() if examples and isinstance(self.truths, PreparedTruths) else {}
+        return Report(
+            method=method,
             counts=counts,
-            boundary=boundary,
-            images=len(places),
-            resolutions=tuple(sorted(resolutions)),
-            missing=len(names) - len(places),
-            spare=len(present) - len(places),
-            ignored=ignored,
+            labels=self.truths.labels,
+            origin=self._origin(len(places), tuple(sorted(resolutions)), left_out, lacking),
+            boundary=boundary if boundaries else None,
+            examples=tuple(self._example(places[number], kind) for number, kind in picked.items()),
         )
 
+    def _origin(self, images: int, resolutions: tuple[tuple[int, int], ...], left_out: str, lacking: str) -> Origin:
+        truths, settings = self.truths, {}
+        origin = Origin(
+            dataset=truths.dataset,
+            variant="label maps",
+            split=truths.root.resolve().name,
+            split_rule="the files in that folder",
+            images=images,
+            skipped=0,
+            centred=0,
+            resolutions=resolutions,
+            alignment="",
+        )
+        if isinstance(truths, PreparedTruths):
+            source = truths.index.provenance
+            origin = replace(
+                origin,
+                variant=source.variant,
+                split=truths.split,
+                split_rule=source.split_rule,
+                skipped=len(truths.index.split(truths.split).skipped),
+            )
+            settings = dict(source.settings)
+        settings |= {
+            "predictions": self.predictions.resolve().name,
+            "scheme": f"{Path(self.scheme.name).name} ({lacking})" if lacking else Path(self.scheme.name).name,
+            "truth": truths.root.resolve().name,
+            "left out": left_out,
+        }
+        return replace(origin, settings={name: fact for name, fact in settings.items() if fact})
 
-@dataclass(frozen=True)
-class _One:
-    """What one image gives; fields as in `Compared`."""
+    def _example(self, place: int, kind: str) -> Example:
+        """A face to show; for truths that come with photos."""
+        assert isinstance(self.truths, PreparedTruths)
+        labels, prediction, _ = self.read(place)
+        face = self.truths.index.read(self.truths.split, place)
+        return Example.of(kind, replace(face, source_labels=labels), prediction, len(self.truths.labels))
+
+
+class _One(NamedTuple):
+    """What one image gives."""
 
     counts: Counts
-    boundary: Boundary | None
+    boundary: Boundary
     resolution: tuple[int, int]
     ignored: int
 
@@ -151,11 +177,28 @@ class _One:
 def _compare(maps: LabelMaps, boundaries: bool, place: int) -> _One:
     labels, prediction, ignored = maps.read(place)
     classes = len(maps.truths.labels)
-    confusion, boundary = Confusion(classes), Boundary(classes) if boundaries else None
-    confusion.add(labels, prediction)
-    if boundary is not None:
+    boundary = Boundary(classes)
+    if boundaries:
         boundary.add(labels, prediction)
-    return _One(confusion.counts, boundary, (labels.shape[0], labels.shape[1]), ignored)
+    counts = Confusion(classes).add(labels, prediction)
+    return _One(counts, boundary, (labels.shape[0], labels.shape[1]), ignored)
+
+
+def lacking_in_words(scheme: Scheme) -> str:
+    """What has no counterpart between a scheme and the dataset; empty where everything has one."""
+    unmatched, missing = (", ".join(map(in_words, names)) for names in (scheme.unmatched, scheme.missing))
+    parts = [f"has classes without counterpart, which count as background: {unmatched}"] if unmatched else []
+    parts += [f"has no id for {missing}, which no pixel is predicted as"] if missing else []
+    return "; ".join(parts)
+
+
+def _left_out(missing: int, truths: int, ignored: int, counted: int) -> str:
+    """What was not scored, in words; empty where everything was."""
+    parts = [f"{missing:,} of {truths:,} truths, which have no prediction"] if missing else []
+    if ignored:
+        share = 100 * ignored / (ignored + counted)
+        parts.append(f"{ignored:,} labelled pixels ({share:.2g} %), which are predicted as an ignored id")
+    return " and ".join(parts)
 
 
 def _check_missing(predictions: Path, names: Sequence[str], present: set[str], found: int, keep_going: bool) -> None:

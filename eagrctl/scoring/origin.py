@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from eagrctl import __version__
 from eagrctl.data.index import ShardIndex
-from eagrctl.recipe import Recipe, recipe_to_dict
+from eagrctl.files import sha256_of
+from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_names, recipe_to_dict
 from eagrctl.scoring.evaluate import Evaluation
+from eagrctl.weights import shipped
 
 # Datasets whose licence lets their photos be used, and networks trained on them, for non-commercial research alone.
 NON_COMMERCIAL = {"lapa": "LaPa", "celebamask-hq": "CelebAMask-HQ"}
@@ -107,7 +110,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Training:
+class RecipeComparison:
     """How the recipe that was trained differs from the paper's.
 
     Attributes:
@@ -121,16 +124,29 @@ class Training:
     differences: tuple[Difference, ...]
 
     @classmethod
-    def of(cls, recipe: Recipe, name: str | None = None, papers: Recipe | None = None) -> "Training":
-        """Compare a recipe with the paper's, which is called `name`."""
-        ours = recipe_to_dict(recipe)
-        if papers is None:
+    def of(cls, recipe: Recipe) -> "RecipeComparison":
+        """A recipe beside the paper's for the same dataset, if eagrctl has one."""
+        ours, name = recipe_to_dict(recipe), recipe.dataset
+        if name not in recipe_names():
             return cls(ours, None, ())
-        own, other = _flat(ours), _flat(recipe_to_dict(papers))
+        own, other = _flat(ours), _flat(recipe_to_dict(load_recipe(find_recipe(name))))
         differences = [
             Difference(key, own.get(key), other.get(key)) for key in own | other if own.get(key) != other.get(key)
         ]
         return cls(ours, name, tuple(differences))
+
+
+def checkpoint_in_words(path: Path, step: int) -> str:
+    """A checkpoint named so that anybody can tell it from others: `shipped`, or its run and file, with its hash.
+
+    Args:
+        path: of the checkpoint; where it lies on this machine is left out.
+        step: how far training had come.
+    """
+    name = f"{path.resolve().parent.name}/{path.name}" if (path.parent / "run.json").is_file() else path.name
+    if path.resolve() == shipped.NETWORK.resolve():
+        name = shipped.NAME
+    return f"{name} (step {step:,}, SHA-256 {sha256_of(path)[:8]})"
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Evaluating a split in several processes, with the counts of one to the last pixel."""
 
-from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +16,8 @@ from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
-from eagrctl.scoring.confusion import Confusion, Counts
-from eagrctl.scoring.evaluate import Evaluation, count_pixels
-from eagrctl.scoring.scores import score
+from eagrctl.scoring.confusion import Confusion
+from eagrctl.scoring.evaluate import Evaluation, Look, evaluate
 from eagrctl.workers import Workers
 
 
@@ -47,7 +45,7 @@ class Share:
     threads: int
     predictions: bool
 
-    def __call__(self, start: int) -> "_Counted":
+    def __call__(self, start: int) -> tuple[Evaluation, list[Pixels]]:
         """Evaluate the batch that begins at a place of the split."""
         predictor, index = _ready(self)
         places = range(start, min(start + self.batch, index.split(self.split).count))
@@ -57,23 +55,11 @@ class Share:
             kept.append(prediction)
 
         each = keep if self.predictions else None
-        counted = count_pixels(predictor, index, self.split, self.batch, places, each=each)
-        return _Counted(counted.counts, counted.resolutions, kept)
-
-
-@dataclass(frozen=True)
-class _Counted:
-    counts: Counts
-    resolutions: frozenset[tuple[int, int]]
-    predictions: list[Pixels]
+        return evaluate(predictor, index, self.split, self.batch, each=each, positions=places), kept
 
 
 def evaluate_in_processes(
-    share: Share,
-    index: ShardIndex,
-    processes: int,
-    listener: Listener = ignore,
-    each: Callable[[Stored, Pixels], None] | None = None,
+    share: Share, index: ShardIndex, processes: int, listener: Listener = ignore, each: Look | None = None
 ) -> Evaluation:
     """Predict a split and score it, like `eagrctl.scoring.evaluate.evaluate`; batches are shared out among processes.
 
@@ -98,19 +84,18 @@ def evaluate_in_processes(
     listener(Progress(task, 0, total))
     try:
         with Workers(processes, share) as pool:
-            for start, part in pool.map(range(0, total, share.batch)):
+            for start, (part, predictions) in pool.map(range(0, total, share.batch)):
                 confusion.counts += part.counts
-                resolutions |= part.resolutions
+                resolutions.update(part.resolutions)
                 if each is not None:
-                    for place, prediction in enumerate(part.predictions, start):
+                    for place, prediction in enumerate(predictions, start):
                         each(index.read(share.split, place), prediction)
                 listener(Progress(task, min(start + share.batch, total), total))
     except BrokenProcessPool:
         raise EagrctlError(
             "a process that predicts died, most likely for want of memory: ask for fewer, or lower --batch"
         ) from None
-    scores = score(confusion.counts, index.labels)
-    return Evaluation(share.split, total, tuple(sorted(resolutions)), confusion.counts, scores)
+    return Evaluation(share.split, total, tuple(sorted(resolutions)), confusion.counts, index.labels)
 
 
 @cache

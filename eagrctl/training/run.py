@@ -260,7 +260,9 @@ def read_history(run: Run) -> History:
 
 
 def plots_of(epochs: Sequence[Epoch]) -> tuple[Plot, ...]:
-    """The loss of epochs, and their scores on the validation split."""
+    """The curves of loss and scores; none before the first epoch."""
+    if not epochs:
+        return ()
     places = tuple(epoch.epoch for epoch in epochs)
     losses = [Curve(name, tuple(epoch.loss.get(name, math.nan) for epoch in epochs)) for name in ("total", "parsing")]
     scores = [

@@ -10,7 +10,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
 from eagrctl.events import Listener, Notice, Progress
 from eagrctl.inference.predict import Segmenter
-from eagrctl.scoring.evaluate import count_pixels
+from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.scores import Scores, score
 from eagrctl.training.world import World
 
@@ -49,7 +49,7 @@ def validate(
     counts = torch.zeros(len(index.classes), len(index.classes), dtype=torch.int64)
     stopped = torch.zeros(1)
     try:
-        counted = count_pixels(predictor, index, "val", positions=positions, listener=unless_interrupted, each=look)
+        counted = evaluate(predictor, index, "val", positions=positions, listener=unless_interrupted, each=look)
         counts = torch.from_numpy(counted.counts)
     except _InterruptedError:
         stopped += 1

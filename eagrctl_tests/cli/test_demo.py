@@ -27,7 +27,7 @@ def test_the_demo_goes_the_whole_way(eagrctl: Invoke) -> None:
     assert result.exit_code == 0, result.stderr
     text = Path("there/table.md").read_text()
     assert "Overall" in text
-    assert "| eagrctl demo |" in text
+    assert "\n| eagrctl demo " in text
     assert "not comparable" in text
     assert text.strip() in result.stdout
     assert ShardIndex.load(Path("there/data")).split("test").count == 3

@@ -29,11 +29,11 @@ def test_the_newest_run_is_scored_on_the_data_it_was_trained_on(eagrctl: Invoke,
     result = eagrctl("evaluate", "--report", "table.md", "--picture", "faces.png")
     assert result.exit_code == 0, result.stderr
     assert "mean F1" in result.stdout
-    assert "neck_l" in result.stdout
+    assert "necklace" in result.stdout
     text = Path("table.md").read_text()
     assert "split test" in text
     assert "3 images" in text
-    assert "runs/tiny/best.pt (step 3)" in text
+    assert "tiny/best.pt (step 3, SHA-256 " in text
     assert read_photo(Path("faces.png")).std() > 10
     assert "Wrote table.md" in result.stderr
     assert "Wrote faces.png" in result.stderr
@@ -53,7 +53,7 @@ def test_all_formats_at_once_say_the_same(eagrctl: Invoke, run: Run) -> None:
     for name in ("report.md", "report.tex", "report.html"):
         text = Path(name).read_text()
         assert mean in text
-        assert "runs/tiny/best.pt (step 3)" in text
+        assert "tiny/best.pt (step 3, SHA-256 " in text
         # No face of the fixture has a hat: whether one is predicted or not, a note says so in every format.
         assert "left out of the mean" in text
     assert list(everything["boundary_f1"]) == ["1", "3", "5"]

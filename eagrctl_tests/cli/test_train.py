@@ -31,7 +31,7 @@ def test_prepare_train_and_evaluate_chain_without_arguments(eagrctl: Invoke, dat
     assert f"Wrote {run}/best.pt" in result.stderr
     result = eagrctl("evaluate", "--report", "table.md")
     assert result.exit_code == 0, result.stderr
-    assert f"checkpoint {run}/best.pt" in Path("table.md").read_text()
+    assert f"checkpoint {run.name}/best.pt (step " in Path("table.md").read_text()
 
 
 def test_the_default_recipe_is_named_as_the_data(eagrctl: Invoke, data: Path) -> None:

@@ -13,10 +13,9 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.examples import Example
-from eagrctl.scoring.origin import Difference, Origin, Training
-from eagrctl.scoring.report.contents import Report
-from eagrctl.scoring.report.formats import WRITERS
-from eagrctl.scoring.scores import score
+from eagrctl.scoring.origin import Difference, Origin, RecipeComparison
+from eagrctl.scoring.report import Report
+from eagrctl.scoring.report.build import WRITERS
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -42,15 +41,20 @@ def origin_of(dataset: str) -> Origin:
         resolutions=((512, 512),),
         alignment="none: the whole frame, resized",
         settings={"paint order": "official"},
-        checkpoint="runs/a_b/best.pt (step 5,000)",
+        checkpoint="a_b/best.pt (step 5,000, SHA-256 0123abcd)",
         version="0.0.0",
     )
 
 
 def table_report(dataset: str, labels: LabelSet, **more: object) -> Report:
     """A report as far as tables need it."""
-    counts = counts_of(len(labels))
-    return Report("eagrctl", counts, score(counts, labels), labels, origin_of(dataset), **more)  # type: ignore[arg-type]
+    return Report("eagrctl", counts_of(len(labels)), labels, origin_of(dataset), **more)  # type: ignore[arg-type]
+
+
+def unpadded(text: str) -> str:
+    """Markdown without what makes the columns of its tables equally wide."""
+    lines = (" | ".join(cell.strip() for cell in line.strip("|").split(" | ")) for line in text.splitlines())
+    return "\n".join(lines)
 
 
 def maps(side: int = 24) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,7 +82,6 @@ def full_report() -> Report:
     return Report(
         method="eagrctl",
         counts=counts,
-        scores=score(counts, labels),
         labels=labels,
         origin=origin_of("celebamask-hq"),
         boundary=boundary,
@@ -89,7 +92,7 @@ def full_report() -> Report:
             Plot("Loss, mean over the epoch", "epoch", epochs, (Curve("total", (3.0, 2.0, 1.5)),)),
             Plot("Scores", "epoch", epochs, (Curve("mean F1", (40.0, float("nan"), 60.0)),)),
         ),
-        training=Training(
+        training=RecipeComparison(
             {"dataset": "celebamask-hq", "train": {"rate": 0.05}},
             "celebamask-hq",
             (Difference("train.rate", "0.05", "0.001"), Difference("train.new", "1", None)),

@@ -1,21 +1,23 @@
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.data.shards import Stored
-from eagrctl.errors import CheckpointError
+from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.inference.predict import Segmenter
 from eagrctl.readers.schemes import SCHEMES
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.confusion import Confusion
-from eagrctl.scoring.evaluate import check_classes, evaluate
+from eagrctl.scoring.evaluate import PredictionFolder, check_classes, evaluate
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_other_classes_are_refused(tiny_data: ShardIndex) -> None:
         check_classes(tiny_data.classes, other, "best.pt")
 
 
-ACCESSORIES = "eye_g, l_ear, r_ear, hat, ear_r, neck_l, neck, cloth"
+ACCESSORIES = "glasses, left ear, right ear, hat, earring, necklace, neck, clothes"
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,23 @@ def test_a_network_of_other_classes_is_offered_what_maps_them(
     ) as caught:
         check_classes(classes, dataclasses.replace(tiny_data, labels=labels), "best.pt")
     assert "\n" not in str(caught.value)
+
+
+def test_values_are_ids_and_colours_are_for_the_eye(tiny_data: ShardIndex, tmp_path: Path) -> None:
+    face = tiny_data.read("val", 0)
+    labels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8) % 19
+    PredictionFolder(tmp_path / "made" / "here", tiny_data.labels).look(face, labels)
+    with Image.open(tmp_path / "made" / "here" / f"{face.name}.png") as picture:
+        assert picture.mode == "P"
+        assert np.array_equal(np.asarray(picture), labels)
+        colours = np.asarray(picture.convert("RGB"))
+    assert np.array_equal(colours[0, 13], tiny_data.labels.colours[13])
+    assert [path.name for path in (tmp_path / "made" / "here").iterdir()] == [f"{face.name}.png"]
+
+
+def test_a_folder_with_something_in_it_is_refused(tiny_data: ShardIndex, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(EagrctlError, match="holds something already"):
+        PredictionFolder(tmp_path, tiny_data.labels)
+    with pytest.raises(EagrctlError, match="cannot write predictions"):
+        PredictionFolder(tmp_path / "mine.txt" / "deeper", tiny_data.labels)

@@ -13,9 +13,14 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import find_recipe, load_recipe
+from eagrctl.scoring.confusion import Confusion
 from eagrctl.scoring.evaluate import evaluate
-from eagrctl.scoring.examples import Example, Ranking, examples_of, mean_f1_of_one
+from eagrctl.scoring.examples import Example, Ranking, examples_of, mean_f1_of
 from eagrctl_tests.conftest import TINY
+
+
+def mean_f1_of_one(labels: Pixels, prediction: Pixels) -> float:
+    return mean_f1_of(Confusion(19).add(labels, prediction))
 
 
 def ranking_of(scores: list[float]) -> Ranking:
@@ -74,8 +79,8 @@ def test_picked_faces_are_predicted_again_in_the_order_of_the_ranking(tiny_data:
     ranking, seen = Ranking(), {}
 
     def look(face: Stored, prediction: Pixels) -> None:
-        ranking.look(face, prediction)
         seen[face.name] = mean_f1_of_one(face.source_labels, prediction)
+        ranking.note(seen[face.name])
 
     evaluate(predictor, tiny_data, "val", each=look)
     found: tuple[Example, ...] = examples_of(predictor, tiny_data, "val", ranking.pick(1))

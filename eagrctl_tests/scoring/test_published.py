@@ -1,7 +1,18 @@
 import pytest
 
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.scoring.published import MEAN, TABLE_3, TABLE_4, TABLE_5, TABLE_OF, PublishedTable
+from eagrctl.scoring.published import (
+    COMPONENTS,
+    MEAN,
+    TABLE_1,
+    TABLE_2_DEPLOYMENT,
+    TABLE_2_POOLING,
+    TABLE_3,
+    TABLE_4,
+    TABLE_5,
+    TABLE_OF,
+    PublishedTable,
+)
 from eagrctl_tests.conftest import CLASSES
 
 
@@ -31,3 +42,43 @@ def test_means_are_those_of_their_own_classes(table: PublishedTable) -> None:
     for name, values in table.rows:
         classes = [value for column, value in zip(columns, values, strict=True) if column != MEAN]
         assert sum(classes) / len(classes) == pytest.approx(values[columns.index(MEAN)], abs=0.1), name
+
+
+# Copied from the paper's page as it stands there, ticks included.
+PAPER_TABLE_1 = """
+Model	Baseline	Edge	Graph	Reasoning	BA-loss	mIoU	F1-score	Accuracy
+1	✓					76.5	91.4	85.9
+2	✓	✓				77.5	92.0	86.2
+3	✓		✓	✓		77.3	92.3	85.8
+4	✓	✓	✓	✓		77.8	92.4	84.6
+5	✓	✓	✓		✓	77.3	92.3	86.7
+6	✓	✓	✓	✓	✓	78.2	92.8	87.3
+"""
+PAPER_TABLE_2 = """
+0-module	1-module	2-modules	3-modules	4 x 4	6 x 6	8 x 8
+77.6	77.6	78.2	77.4	77.0	78.2	78.0
+92.0	92.5	92.8	92.3	92.1	92.8	92.6
+85.5	86.0	87.3	85.4	87.4	87.3	87.0
+"""
+
+
+def test_table_1_is_the_papers() -> None:
+    heading, *lines = (line.split("\t") for line in PAPER_TABLE_1.strip().splitlines())
+    assert tuple(heading[1:6]) == COMPONENTS
+    assert len(lines) == len(TABLE_1)
+    for row, (model, *ticks, miou, f1, accuracy) in zip(TABLE_1, lines, strict=True):
+        assert row.model == model
+        assert [name in row.components for name in COMPONENTS] == [tick == "✓" for tick in ticks]
+        assert (row.miou, row.f1, row.accuracy) == (float(miou), float(f1), float(accuracy))
+
+
+def test_table_2_is_the_papers() -> None:
+    lines = [line.split("\t") for line in PAPER_TABLE_2.strip().splitlines()]
+    columns = list(zip(*lines, strict=True))
+    rows = (*TABLE_2_DEPLOYMENT, *TABLE_2_POOLING)
+    assert [(row.model, str(row.miou), str(row.f1), str(row.accuracy)) for row in rows] == columns
+
+
+def test_the_networks_that_the_tables_have_in_common_have_the_same_figures() -> None:
+    whole = {(row.miou, row.f1, row.accuracy) for row in (TABLE_1[5], TABLE_2_DEPLOYMENT[2], TABLE_2_POOLING[1])}
+    assert whole == {(78.2, 92.8, 87.3)}

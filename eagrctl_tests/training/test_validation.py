@@ -10,7 +10,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.events import Notice, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
-from eagrctl.scoring.evaluate import count_pixels, evaluate
+from eagrctl.scoring.evaluate import evaluate
 from eagrctl.training.validation import validate
 from eagrctl.training.world import World
 
@@ -35,11 +35,11 @@ def test_alone_it_gives_the_scores_of_evaluate(predictor: Segmenter, tiny_data: 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_shares_add_up_to_the_counts_of_the_whole(size: int, predictor: Segmenter, tiny_data: ShardIndex) -> None:
-    whole = count_pixels(predictor, tiny_data, "val")
+    whole = evaluate(predictor, tiny_data, "val")
     places = range(whole.images)
     shares = [World(torch.device("cpu"), rank, size).share(places) for rank in range(size)]
     assert [place for share in shares for place in share] == list(places)
-    parts = [count_pixels(predictor, tiny_data, "val", positions=share) for share in shares]
+    parts = [evaluate(predictor, tiny_data, "val", positions=share) for share in shares]
     assert np.array_equal(sum(part.counts for part in parts), whole.counts)
     assert sum(part.images for part in parts) == whole.images
 

@@ -27,6 +27,8 @@ def json_text(report: Report) -> str:
         table: the paper's table: columns (heading, score) and rows (method, published, values in percent).
         training: the recipe, and how it differs from the paper's; null where not known.
         notes: what belongs under the table.
+
+    Classes have their dataset's official names here (`ear_r`), which other programs know, and words in the notes.
     """
     scores, table = report.scores, report.table
     figures = [(each, _figures(vars(each))) for each in report.figures()]
@@ -53,10 +55,10 @@ def json_text(report: Report) -> str:
         or None,
         "confusion": report.counts.tolist(),
         "table": {
-            "columns": [vars(column) for column in table.columns],
+            "columns": [vars(column) for line in table.lines for column in line],
             "rows": [
-                {"method": row.method, "published": row.published, "values": [_known(value) for value in row.values]}
-                for row in table.rows
+                {"method": method, "published": number < table.published, "values": [_known(value) for value in values]}
+                for number, (method, *values) in enumerate(table.scores.itertuples(name=None))
             ],
         },
         "training": asdict(report.training) if report.training else None,

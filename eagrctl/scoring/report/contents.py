@@ -6,24 +6,25 @@ A table in Markdown, CSV or LaTeX shows `Report.table` alone; JSON and HTML show
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.labels import LabelSet
+from eagrctl.data.labels import LabelSet, in_words
 from eagrctl.drawing.curves import Plot
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Counts, merge
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.examples import Example
-from eagrctl.scoring.origin import Origin, Training
-from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column, PublishedTable
-from eagrctl.scoring.report.rows import TableRows, percent, ranked_rows
-from eagrctl.scoring.scores import Scores
+from eagrctl.scoring.origin import Origin, RecipeComparison
+from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column
+from eagrctl.scoring.report.tables import Table, percent
+from eagrctl.scoring.scores import Scores, score
 
 
 @dataclass(frozen=True)
-class Figures:
+class ClassScores:
     """The scores of one class or merged region.
 
     Attributes:
@@ -56,7 +57,6 @@ class Report:
     Attributes:
         method: the name of our row.
         counts: the confusion matrix, (N, N) int64; row = labelled class, column = predicted class.
-        scores: what follows from it.
         labels: the classes.
         origin: where our row comes from.
         boundary: boundary pixels; None where they were not counted.
@@ -67,13 +67,12 @@ class Report:
 
     method: str
     counts: Counts
-    scores: Scores
     labels: LabelSet
     origin: Origin
     boundary: Boundary | None = None
     examples: tuple[Example, ...] = ()
     curves: tuple[Plot, ...] = ()
-    training: Training | None = None
+    training: RecipeComparison | None = None
 
     @classmethod
     def of(cls, evaluation: Evaluation, index: ShardIndex, method: str, checkpoint: str) -> "Report":
@@ -85,34 +84,36 @@ class Report:
             method: the name of our row.
             checkpoint: where the network came from, in words.
         """
-        origin = Origin.of(evaluation, index, checkpoint)
-        return cls(method, evaluation.counts, evaluation.scores, index.labels, origin)
+        return cls(method, evaluation.counts, index.labels, Origin.of(evaluation, index, checkpoint))
 
-    @property
-    def table(self) -> TableRows:
+    @cached_property
+    def scores(self) -> Scores:
+        """What follows from the confusion matrix."""
+        return score(self.counts, self.labels)
+
+    @cached_property
+    def table(self) -> Table:
         """The paper's table for the dataset, with our row under the published ones."""
         paper = TABLE_OF.get(self.origin.dataset)
-        table = paper or _own_table(self.labels, self.origin.dataset)
-        ours = self.method, [score_of(self.scores, column.score) for line in table.lines for column in line]
-        origin, means = f"{self.method}: {self.origin.line()}.", f"{self.method}: {summary_line(self.scores)}."
+        lines = paper.lines if paper else _own_lines(self.labels)
+        ours = self.method, [score_of(self.scores, column.score) for line in lines for column in line]
+        origin = f"{self.method}: {self.origin.line()}."
+        notes = (f"{self.method}: {summary_line(self.scores)}.", *undefined_lines(self.scores))
         if paper is None:
-            return TableRows(
-                "F1 in percent; the paper has no table for this dataset",
-                table.lines,
-                ranked_rows(table, [ours], ranked=0),
-                origin,
-                (means, *undefined_lines(self.scores)),
-            )
-        published = [(name if self.comparable else f"{name}, on Helen", values) for name, values in table.rows]
-        measured = f"Published rows: {table.dataset}"
+            title = "F1 in percent; the paper has no table for this dataset"
+            return Table.of(title, lines, [ours], ranked=0, origin=origin, notes=notes)
+        published = [(name if self.comparable else f"{name}, on Helen", values) for name, values in paper.rows]
+        measured = f"Published rows: {paper.dataset}"
         measured += "." if self.comparable else "; other faces than ours, so not comparable: ours competes for no bold."
-        return TableRows(
-            f"F1 in percent, laid out as Table {table.number} of the EAGRNet paper",
-            table.lines,
+        return Table.of(
+            f"F1 in percent, laid out as Table {paper.number} of the EAGRNet paper",
+            lines,
+            [*published, ours],
+            len(published),
             # On other faces than the published rows, ours can be neither better nor worse.
-            ranked_rows(table, [*published, ours], None if self.comparable else len(published), len(published)),
+            None if self.comparable else len(published),
             origin,
-            (measured, means, *undefined_lines(self.scores)),
+            (measured, *notes),
         )
 
     @property
@@ -120,12 +121,12 @@ class Report:
         """Whether the paper's figures were measured on the same dataset."""
         return self.origin.dataset in COMPARABLE
 
-    def figures(self) -> list[Figures]:
+    def figures(self) -> list[ClassScores]:
         """The scores of every class, in id order, and then of every region."""
         published = self._published()
         members = {name: (number,) for number, name in enumerate(self.labels.names)}
         return [
-            Figures(
+            ClassScores(
                 name=name,
                 region=region,
                 f1=_ratio(2 * hits, labelled + predicted),
@@ -181,7 +182,7 @@ def undefined_lines(scores: Scores) -> list[str]:
     unlabelled: list[str] = []
     for name, f1, accuracy in zip(scores.classes, scores.f1, scores.accuracy, strict=True):
         if math.isnan(accuracy):
-            (absent if math.isnan(f1) else unlabelled).append(name)
+            (absent if math.isnan(f1) else unlabelled).append(in_words(name))
     lines = []
     if absent:
         lines.append(f"Absent from truth and prediction, so without F1 and left out of the means: {', '.join(absent)}.")
@@ -197,10 +198,10 @@ def mean_boundary_f1(by_class: Mapping[str, float], labels: LabelSet) -> float:
     return float(np.mean(present)) if present else math.nan
 
 
-def _own_table(labels: LabelSet, dataset: str) -> PublishedTable:
-    """A table for a dataset that the paper does not know: a column for every class and region."""
-    columns = tuple(Column(name, name) for name in (*labels.names[1:], *labels.regions))
-    return PublishedTable(0, dataset, ((*columns, Column("Mean", MEAN)),), ())
+def _own_lines(labels: LabelSet) -> tuple[tuple[Column, ...], ...]:
+    """The columns for a dataset that the paper does not know: every class and region."""
+    names = (*labels.names[1:], *labels.regions)
+    return ((*(Column(in_words(name), name) for name in names), Column("Mean", MEAN)),)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -1,147 +1,199 @@
-"""A table's text: Markdown, CSV and LaTeX."""
+"""The paper's table with our row as a DataFrame, which pandas writes as Markdown, CSV and LaTeX."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-from itertools import zip_longest
-from pathlib import Path
+import html
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from eagrctl.data.index import ShardIndex
-from eagrctl.errors import EagrctlError
-from eagrctl.files import replacing
-from eagrctl.scoring.evaluate import Evaluation
-from eagrctl.scoring.published import PublishedTable
-from eagrctl.scoring.report.contents import Report
-from eagrctl.scoring.report.rows import Row, TableRow, TableRows, ranked_rows
+import pandas as pd
+
+from eagrctl.scoring.published import Column
+
+Value = TypeVar("Value")
+Row = tuple[str, Sequence[float | None]]  # method, values in percent
 
 # LaTeX reads these as something else.
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
+_TEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
+# So does Markdown, in which HTML is HTML and a pipe ends a cell.
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*|"})
+_TABULAR = r"""% Looks best with \usepackage{{booktabs}}, and needs no package.
+\providecommand{{\toprule}}{{\hline}}
+\providecommand{{\midrule}}{{\hline}}
+\providecommand{{\bottomrule}}{{\hline}}
+\begin{{table}}
+\centering
+\caption{{{caption}}}
+\smallskip\scriptsize\setlength{{\tabcolsep}}{{2pt}}
+{tabular}
+{notes}\end{{table}}
+"""
+_NOTE = r"""\par\smallskip\begin{{minipage}}{{\linewidth}}\footnotesize\raggedright
+{note}
+\end{{minipage}}
+"""
 
 
-def write_report(text: str, path: Path) -> None:
-    """Write a report, whole or not at all; EagrctlError where it cannot be written."""
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+@dataclass(frozen=True)
+class Table:
+    """A table that any format can show.
 
-
-def markdown_report(evaluation: Evaluation, index: ShardIndex, method: str, checkpoint: str) -> str:
-    """The paper's table with our row, where our row comes from, and the scores that the table leaves out.
-
-    Args:
-        evaluation: our scores.
-        index: the dataset they were measured on.
-        method: the name of our row.
-        checkpoint: where the network came from, in words.
+    Attributes:
+        title: what it shows, without a full stop.
+        lines: the columns; a table too wide for the page has two lines.
+        scores: a row per method, which is its label, published ones first, and a column per column of `lines`, line
+            after line; in percent, NaN where there is no figure.
+        published: how many of the first rows the paper prints.
+        ranked: how many of the first rows compete for being the best.
+        origin: a sentence on where our row comes from.
+        notes: what else belongs under it, a sentence each.
     """
-    return markdown(Report.of(evaluation, index, method, checkpoint).table)
+
+    title: str
+    lines: tuple[tuple[Column, ...], ...]
+    scores: pd.DataFrame
+    published: int
+    ranked: int
+    origin: str = ""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        lines: tuple[tuple[Column, ...], ...],
+        rows: Sequence[Row],
+        published: int = 0,
+        ranked: int | None = None,
+        origin: str = "",
+        notes: tuple[str, ...] = (),
+    ) -> "Table":
+        """A table of rows (method, values in percent); all of them compete unless told otherwise.
+
+        Raises:
+            ValueError: a row has another number of values than the table has columns.
+        """
+        columns = [column.heading for line in lines for column in line]
+        for method, values in rows:
+            if len(values) != len(columns):
+                raise ValueError(f"row {method!r} has {len(values)} values for {len(columns)} columns")
+        index = pd.Index([method for method, _ in rows])
+        scores = pd.DataFrame([list(values) for _, values in rows], index, pd.Index(columns), dtype=float)
+        return cls(title, lines, scores, published, len(rows) if ranked is None else ranked, origin, notes)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """The figures as the paper prints them: one decimal, a dash where there is none."""
+        return self.scores.map(lambda value: "-" if math.isnan(value) else f"{value:.1f}")
+
+    @property
+    def best(self) -> pd.DataFrame:
+        """Whether each figure is the best of its column; figures that print alike are equally good."""
+        printed = self.scores.map(lambda value: float(f"{value:.1f}"))
+        best = printed.eq(printed.iloc[: self.ranked].max(), axis="columns")
+        best.iloc[self.ranked :] = False
+        return best
+
+    @property
+    def heading(self) -> str:
+        """The title as a sentence, for formats that have bold."""
+        return f"{self.title}; the best of each column in bold." if self.best.any(axis=None) else f"{self.title}."
+
+    @property
+    def under(self) -> tuple[str, ...]:
+        """All that stands under the table."""
+        return (self.origin, *self.notes) if self.origin else self.notes
+
+    @property
+    def width(self) -> int:
+        """Columns of the longest line."""
+        return max(map(len, self.lines))
+
+    def split(self, values: Sequence[Value]) -> list[Sequence[Value]]:
+        """Values of all columns, cut into lines."""
+        starts = [sum(map(len, self.lines[:number])) for number in range(len(self.lines))]
+        return [values[start : start + len(line)] for start, line in zip(starts, self.lines, strict=True)]
 
 
-def markdown(table: TableRows) -> str:
+def percent(fraction: float) -> str:
+    """A fraction as tables print it: percent, one decimal, a dash for NaN."""
+    return "-" if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def markdown(table: Table) -> str:
     """A table between its title and its notes."""
-    return "\n\n".join((table.heading, _markdown_rows(table), *table.under)) + "\n"
+    head, *rows = _folded(table, markdown_escaped, "**{}**")
+    grid = markdown_grid(head, rows, ("left", *["right"] * table.width))
+    return "\n\n".join((markdown_escaped(table.heading), grid, *map(markdown_escaped, table.under))) + "\n"
 
 
-def markdown_table(table: PublishedTable, rows: Sequence[Row], ranked: int | None = None) -> str:
-    """Rows under the paper's headings, in as many lines as the paper gives a row; the best of a column in bold.
-
-    Args:
-        table: whose headings.
-        rows: (method, values in percent), one value per column; None or NaN prints as a dash.
-        ranked: how many of the first rows compete for bold; all of them unless told otherwise.
-
-    Raises:
-        ValueError: a row has another number of values than the table has columns.
-    """
-    return _markdown_rows(TableRows("", table.lines, ranked_rows(table, rows, ranked)))
+def markdown_grid(headings: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
+    """A table in Markdown; cells are taken as they are."""
+    frame = pd.DataFrame(rows, columns=range(len(headings)))
+    return str(frame.to_markdown(index=False, headers=headings, colalign=alignment, disable_numparse=True))
 
 
-def csv_text(table: TableRows) -> str:
+def markdown_escaped(text: str) -> str:
+    """Text that Markdown shows as it stands, in one line, in a cell or outside."""
+    return html.escape(" ".join(text.split()), quote=False).translate(_MARKDOWN).replace("](", r"]\(")
+
+
+def csv_text(table: Table) -> str:
     """A line of headings and a line per row, all columns side by side, with what belongs under the table at its right.
 
     A spreadsheet or `pandas.read_csv(..., na_values="-")` reads it as it is: title and notes are a last column, in the
     first of our own rows, and not lines that have fewer columns than others.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["Methods", *(column.heading for column in table.columns), "Notes"])
-    ours = next((row for row in table.rows if not row.published), None)
-    for row in table.rows:
-        writer.writerow([row.method, *row.cells, " ".join((f"{table.title}.", *table.under)) if row is ours else ""])
-    return buffer.getvalue()
+    frame = table.cells.rename(index=csv_guarded, columns=csv_guarded)
+    notes = [""] * len(frame)
+    notes[table.published] = csv_guarded(" ".join((f"{table.title}.", *table.under)))
+    frame.insert(len(frame.columns), "Notes", notes, allow_duplicates=True)
+    return str(frame.to_csv(index_label="Methods", lineterminator="\n"))
 
 
-def latex(table: TableRows) -> str:
+def csv_guarded(text: str) -> str:
+    """Text in one line that no spreadsheet takes for a formula."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
+def latex(table: Table) -> str:
     r"""A `table` with rules as booktabs draws them, for `\input`; without that package, its rules are plain lines."""
-    width = table.width
-    lines = [
-        r"% Looks best with \usepackage{booktabs}, and needs no package.",
-        *(rf"\providecommand{{\{rule}}}{{\hline}}" for rule in ("toprule", "midrule", "bottomrule")),
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{tex_escaped(table.heading)}}}",
-        r"  \smallskip\scriptsize\setlength{\tabcolsep}{2pt}",
-        rf"  \begin{{tabular}}{{@{{}}l*{{{width}}}{{r}}@{{}}}}",
-        r"    \toprule",
-    ]
-    headings = table.split([tex_escaped(column.heading) for column in table.columns])
-    lines += _tex_rows(["Methods", *[""] * (len(headings) - 1)], headings, width)
-    lines.append(r"    \midrule")
-    for number, row in enumerate(table.rows):
-        if number and table.rows[number - 1].published and not row.published:
-            lines.append(r"    \midrule")
-        cells = table.split(_marked(row, r"\textbf{", "}"))
-        lines += _tex_rows([tex_escaped(row.method), *[""] * (len(cells) - 1)], cells, width)
-    lines += [r"    \bottomrule", r"  \end{tabular}", ""]
-    for note in table.under:
-        lines.append(r"  \par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright")
-        lines.append(f"    {tex_escaped(note)}")
-        lines.append(r"  \end{minipage}")
-    return "\n".join([*lines, r"\end{table}", ""])
+    rows = _folded(table, tex_escaped, r"\textbf{{{}}}")
+    # Rules stand where the figures begin, and where ours do.
+    for rule in {len(table.lines), len(table.lines) * (1 + table.published)}:
+        rows[rule][0] = f"\\midrule\n{rows[rule][0]}"
+    columns = f"@{{}}l*{{{table.width}}}{{r}}@{{}}"
+    tabular = pd.DataFrame(rows).to_latex(header=False, index=False, escape=False, column_format=columns)
+    # pandas rules off a heading even where it has none.
+    tabular = tabular.replace("\\toprule\n\\midrule\n", "\\toprule\n")
+    notes = "".join(_NOTE.format(note=tex_escaped(note)) for note in table.under)
+    return _TABULAR.format(caption=tex_escaped(table.heading), tabular=tabular, notes=notes)
 
 
 def tex_escaped(text: str) -> str:
     """Text that LaTeX prints as it stands."""
-    return "".join(_TEX.get(character, character) for character in text)
+    escaped = " ".join(text.split()).translate(_TEX)
+    # Behind a row, "[" would be read as the space to leave under it, and "*" as a row to keep on the page.
+    return f"{{{escaped}}}" if escaped.startswith(("[", "*")) else escaped
 
 
-def _tex_rows(methods: Sequence[str], lines: Sequence[Sequence[str]], width: int) -> Iterable[str]:
-    for method, cells in zip(methods, lines, strict=True):
-        # Behind a row, "[" would be read as the space to leave under it: braces keep names that begin with it apart.
-        first = f"{{{method}}}" if method.startswith(("[", "*")) else method
-        yield "    " + " & ".join([first, *cells, *[""] * (width - len(cells))]).rstrip() + r" \\"
-
-
-def _markdown_rows(table: TableRows) -> str:
-    width = table.width
-    first, *others = table.split([_plain(column.heading) for column in table.columns])
-    lines = [_line("Methods", first, width), _line(":--", ["--:"] * width, width)]
-    lines += [_line("", headings, width) for headings in others]
-    for row in table.rows:
-        cells = table.split(_marked(row, "**", "**"))
-        lines += [_line(name, line, width) for name, line in zip_longest([_plain(row.method)], cells, fillvalue="")]
-    return "\n".join(lines)
-
-
-def _marked(row: TableRow, before: str, after: str) -> list[str]:
-    """The row's cells, the best ones between two marks."""
-    return [f"{before}{cell}{after}" if best else cell for cell, best in zip(row.cells, row.best, strict=True)]
-
-
-def _line(method: str, cells: Sequence[str], width: int) -> str:
-    padded = [method, *cells, *[""] * (width - len(cells))]
-    return "| " + " | ".join(padded) + " |"
-
-
-def _plain(text: str) -> str:
-    """A name that does not end its cell, as "|" would."""
-    return text.replace("|", r"\|")
+def _folded(table: Table, escaped: Callable[[str], str], bold: str) -> list[list[str]]:
+    """Headings and rows, the best cells in bold, in as many lines as the paper gives each; all lines equally long."""
+    cells = table.cells.where(~table.best, table.cells.map(bold.format))
+    rows: list[tuple[Any, list[str]]] = [("Methods", [escaped(str(heading)) for heading in cells.columns])]
+    rows += [(escaped(str(method)), values) for method, values in zip(cells.index, cells.values.tolist(), strict=True)]
+    return [
+        [name if number == 0 else "", *line, *[""] * (table.width - len(line))]
+        for name, values in rows
+        for number, line in enumerate(table.split(values))
+    ]

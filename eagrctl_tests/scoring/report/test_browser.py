@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.scoring.report.html.page import html_text
-from eagrctl_tests.scoring.report.html.browser import CHROMIUM, Browser
+from eagrctl.scoring.report.html import html_text
+from eagrctl_tests.scoring.report.browser import CHROMIUM, Browser
 from eagrctl_tests.scoring.samples import full_report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")

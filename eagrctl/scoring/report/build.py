@@ -1,0 +1,146 @@
+"""A checkpoint and a prepared dataset -> a report, and its files: the ending of a file's name decides its format."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from eagrctl.arrays import Pixels
+from eagrctl.checkpoint import Checkpoint, load_checkpoint
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.shards import Stored
+from eagrctl.drawing.curves import Plot
+from eagrctl.drawing.pictures import Gallery, save_picture
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Listener, ignore
+from eagrctl.files import require_writable, write_text
+from eagrctl.inference.predict import Segmenter
+from eagrctl.inference.tta import TestTimeAugmentation
+from eagrctl.scoring.boundary import Boundary
+from eagrctl.scoring.confusion import Confusion
+from eagrctl.scoring.evaluate import Look, PredictionFolder, check_classes, evaluate
+from eagrctl.scoring.examples import Ranking, examples_of, mean_f1_of
+from eagrctl.scoring.origin import RecipeComparison, checkpoint_in_words
+from eagrctl.scoring.parallel import Share, evaluate_in_processes
+from eagrctl.scoring.report.as_json import json_text
+from eagrctl.scoring.report.contents import Report
+from eagrctl.scoring.report.html import html_text
+from eagrctl.scoring.report.tables import csv_text, latex, markdown
+from eagrctl.workers import cores
+
+WRITERS: Mapping[str, Callable[[Report], str]] = {
+    ".md": lambda report: markdown(report.table),
+    ".csv": lambda report: csv_text(report.table),
+    ".json": json_text,
+    ".tex": lambda report: latex(report.table),
+    ".html": html_text,
+}
+# What takes time and not every format shows.
+WITH_BOUNDARIES = {".json", ".html"}
+WITH_EXAMPLES = {".html"}
+
+
+def build_report(
+    checkpoint: Path,
+    index: ShardIndex,
+    split: str = "test",
+    *,
+    method: str = "eagrctl",
+    loaded: Checkpoint | None = None,
+    views: TestTimeAugmentation | None = None,
+    batch: int = 8,
+    device: torch.device | None = None,
+    processes: int = 1,
+    boundaries: bool = True,
+    examples: bool = True,
+    curves: tuple[Plot, ...] = (),
+    picture: Path | None = None,
+    predictions: Path | None = None,
+    listener: Listener = ignore,
+) -> Report:
+    """Evaluate a network on a split, at each face's own resolution, and put everything together that a report shows.
+
+    Args:
+        checkpoint: of the network.
+        index: the prepared dataset.
+        split: which of its splits.
+        method: the name of our row.
+        loaded: what the checkpoint holds, where that is known already.
+        views: test-time augmentation; none unless told otherwise.
+        batch: faces predicted together.
+        device: where the network runs; the CPU unless told otherwise.
+        processes: how many predict; on GPUs, each has one of its own.
+        boundaries: count boundary pixels, too, for JSON and HTML.
+        examples: find the best, median and worst faces, for HTML.
+        curves: of the training, as `eagrctl.training.run.plots_of` gives them.
+        picture: a PNG to draw photo, truth and prediction of some faces in.
+        predictions: a folder to write each prediction to, as `eagrctl score` reads them.
+        listener: hears of progress.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or has other classes than the dataset.
+        ShardError: no such split, or a shard that cannot be read.
+        EagrctlError: a picture or prediction that cannot be written, or a process died.
+    """
+    loaded = loaded or load_checkpoint(checkpoint)
+    check_classes(loaded.classes, index, str(checkpoint))
+    views, device, count = views or TestTimeAugmentation(), device or torch.device("cpu"), index.split(split).count
+    boundary, ranking, gallery = Boundary(len(index.labels)), Ranking(), Gallery(count)
+    looks: list[Look] = []
+    if boundaries:
+        looks.append(lambda face, prediction: boundary.add(face.source_labels, prediction))
+    if examples:
+        looks.append(
+            lambda face, prediction: ranking.note(
+                mean_f1_of(Confusion(len(index.labels)).add(face.source_labels, prediction))
+            )
+        )
+    if picture is not None:
+        looks.append(gallery.look)
+    if predictions is not None:
+        looks.append(PredictionFolder(predictions, index.labels).look)
+
+    def look(face: Stored, prediction: Pixels) -> None:
+        for each in looks:
+            each(face, prediction)
+
+    predictor = Segmenter.of(loaded, device, views)
+    index.verify(split, listener)
+    if processes > 1:
+        gpus, threads = processes if device.type == "cuda" else 0, max(1, cores() // processes)
+        share = Share(checkpoint, index.root, split, views, batch, gpus, threads, bool(looks))
+        evaluation = evaluate_in_processes(share, index, processes, listener, look if looks else None)
+    else:
+        evaluation = evaluate(predictor, index, split, batch, listener, look)
+    if picture is not None:
+        save_picture(gallery.draw(index.labels), picture)
+    plain = Report.of(evaluation, index, method, checkpoint_in_words(checkpoint, loaded.step))
+    settings = {**plain.origin.settings, **({"test-time augmentation": str(views)} if str(views) else {})}
+    return replace(
+        plain,
+        origin=replace(plain.origin, settings=settings),
+        boundary=boundary if boundaries else None,
+        examples=examples_of(predictor, index, split, ranking.pick(), batch),
+        curves=curves,
+        training=RecipeComparison.of(loaded.recipe),
+    )
+
+
+def require_formats(paths: Iterable[Path]) -> None:
+    """Refuse, before any work is done, reports that could not be written at its end.
+
+    Raises:
+        EagrctlError: an ending that no format has, or a place where nothing can be written.
+    """
+    for path in paths:
+        if path.suffix not in WRITERS:
+            *others, last = WRITERS
+            raise EagrctlError(f"cannot write {path}: give a name that ends in {', '.join(others)} or {last}")
+        require_writable(path, path.suffix)
+
+
+def write_reports(report: Report, paths: Iterable[Path]) -> None:
+    """Write a report in the format of each path's ending; EagrctlError where one cannot be written."""
+    for path in paths:
+        write_text(WRITERS[path.suffix](report), path)

@@ -1,1 +1,0 @@
-"""A report as one web page that needs nothing but itself."""
