@@ -12,7 +12,6 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.shards import Stored
 from eagrctl.drawing.curves import Plot
 from eagrctl.drawing.pictures import Gallery, save_picture
-from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, ignore
 from eagrctl.files import require_writable, write_text
 from eagrctl.inference.predict import Segmenter
@@ -134,10 +133,7 @@ def require_formats(paths: Iterable[Path]) -> None:
         EagrctlError: an ending that no format has, or a place where nothing can be written.
     """
     for path in paths:
-        if path.suffix not in WRITERS:
-            *others, last = WRITERS
-            raise EagrctlError(f"cannot write {path}: give a name that ends in {', '.join(others)} or {last}")
-        require_writable(path, path.suffix)
+        require_writable(path, *WRITERS)
 
 
 def write_reports(report: Report, paths: Iterable[Path]) -> None:
