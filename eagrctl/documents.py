@@ -17,6 +17,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -105,6 +106,17 @@ def read_json_or_none(path: Path, kind: type[T]) -> T | None:
         return read_json(path, kind, EagrctlError)
     except EagrctlError:
         return None
+
+
+def read_json_head_or_none(path: Path, kind: type[T], until: str) -> T | None:
+    """As `read_json_or_none`, of an object with a line for each key, up to a key that may be too long to be read."""
+    mark = f"  {json.dumps(until)}:"
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = "".join(takewhile(lambda line: not line.startswith(mark), file))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return json_or_none(head.rstrip().rstrip(",") + "}", kind)
 
 
 def valid_lines(path: Path, kind: type[T]) -> list[tuple[str, T]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from eagrctl.parsing.parsed import Tally
     from eagrctl.parsing.photos import Photo
     from eagrctl.parsing.placing import Finding
+    from eagrctl.parsing.record import Result
 
 NAMED = 50  # photos without a face, at most
 
@@ -124,15 +125,13 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
         folder: of the results.
         photos: those that were asked for.
     """
-    from eagrctl.parsing.files import file_names
-
     done = sum(tally.total - len(tally.failed) - tally.skipped for tally in tallies.values())
     skipped = sum(tally.skipped for tally in tallies.values())
     files: list[Path] = []
     alone = len(photos) == 1 and len(tallies) == 1 and done + skipped > 0
     if len(photos) == 1 and done + skipped and (record := folder.read(photos[0])) is not None:
         _show_photo(record)
-        files = [*(folder.path / name for name in file_names(record["files"])), folder.place(photos[0], ".json")]
+        files = [*(folder.path / name for name in record.names), folder.place(photos[0], ".json")]
     # Of a single photo, all is said.
     if not alone:
         console.table(
@@ -160,31 +159,28 @@ def _figures(tally: "Tally") -> tuple[str, ...]:
     return (*(f"{count:,}" for count in counts), f"{tally.seconds:,.1f}", rate)
 
 
-def _show_photo(record: Mapping[str, Any]) -> None:
+def _show_photo(record: "Result") -> None:
     """Print the faces of a photo, and what each class has of it."""
     from eagrctl.data.labels import in_full
     from eagrctl.faces.photo import printable
 
-    photo, faces, shares = record["photo"], record["faces"], record["shares"]
-    name = printable(Path(photo["path"]).name)
-    title = f"{name}, {photo['width']} x {photo['height']}: {counted(len(faces), 'face')}"
+    photo, faces, shares = record.file, record.faces, record.shares
+    name = printable(Path(photo.path).name)
+    title = f"{name}, {photo.width} x {photo.height}: {counted(len(faces), 'face')}"
     if not faces:
         console.result(title)
         return
     console.table(
         ("face", "left", "top", "right", "bottom", "confidence", "placed by"),
-        [
-            (str(number), *_box(face["box"]), _number(face["confidence"]), face["placed"])
-            for number, face in enumerate(faces, 1)
-        ],
+        [(str(number), *_box(face.box), _number(face.confidence), face.placed) for number, face in enumerate(faces, 1)],
         title,
     )
     console.table(
         ("class", "id", "% of the photo"),
         [
             (in_full(name), str(number), f"{100 * shares[name]:.2f}")
-            for number, name in enumerate(record["classes"])
-            if shares[name] > 0
+            for number, name in enumerate(record.classes)
+            if shares.get(name)
         ],
     )
 

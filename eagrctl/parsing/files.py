@@ -15,11 +15,10 @@ For a video, see `eagrctl.parsing.video.parse`. Files that something else has wr
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.files import replacing
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import Record, Settings, Stamp, found_in, head_of, path_of, read_record, write_record
+from eagrctl.parsing.record import Result, Settings, Stamp, found_in, head_of, path_of, read_record, write_record
 
 # Threads that draw and write. Each holds a photo, and another one waits for each.
 WRITERS = 2
@@ -69,7 +68,7 @@ class ResultFolder:
         """Where a file of a photo's or a video's results stands, by its ending."""
         return self.path / f"{photo.name}{ending}"
 
-    def read(self, photo: Photo) -> Record | None:
+    def read(self, photo: Photo) -> Result | None:
         """What an earlier run found in a photo or a video; None where there is nothing."""
         return read_record(self.place(photo, ".json"), photo.kind)
 
@@ -86,15 +85,14 @@ class ResultFolder:
         record, stamp = self.read(photo), Stamp.of(photo.path)
         if record is None or stamp is None or not stamp.is_of(record) or not self.settings.hold_for(record):
             return False
-        files = record.get("files", {})
-        faces = len(record.get("faces", ()))
+        files, faces = record.files, len(record.faces)
         return (
-            record.get("every", every) == every
+            record.every in (None, every)
             and ("frames" if photo.kind == "video" else "labels") in files
             and (not self.wanted.overlay or "overlay" in files)
             and (not self.wanted.per_face or len(files.get("faces", ())) == faces)
             and (not self.wanted.probabilities or not faces or "probabilities" in files)
-            and all((self.path / name).exists() for name in file_names(files))
+            and all((self.path / name).exists() for name in record.names)
         )
 
     def claim(self, photo: Photo, force: bool = False) -> None:
@@ -114,7 +112,7 @@ class ResultFolder:
                 if foreign.exists():
                     raise SourceError(f"{foreign} is in the way, which eagrctl parse did not write: {remedy}")
         elif not force:
-            other, stamp = record.get(photo.kind, {}).get("path"), Stamp.of(photo.path)
+            other, stamp = record.file.path, Stamp.of(photo.path)
             if other != path_of(photo) and not (stamp and stamp.is_of(record)):
                 raise SourceError(f"{path} is the result of {other}: {remedy}, or replace it with --force")
 
@@ -140,8 +138,8 @@ class ResultFolder:
             EagrctlError: a file cannot be written.
         """
         path = self.place(photo, ".json")
-        stale = set(file_names((self.read(photo) or {}).get("files", {})))
-        files: dict[str, Any] = {}
+        before = self.read(photo)
+        files: dict[str, str | list[str]] = {}
         made: list[Path] = []
 
         def make(ending: str, write: Callable[[Path], None]) -> str:
@@ -169,19 +167,15 @@ class ResultFolder:
             if self.wanted.probabilities and parsed.faces:
                 save = partial(write_probabilities, parsed.faces, parsed.classes, self.size)
                 files["probabilities"] = make(".npz", save)
-            for name in stale - set(file_names(files)):
-                remove(self.path / name)
+            for name in before.names if before else ():
+                if self.path / name not in made:
+                    remove(self.path / name)
             head = head_of(photo, stamp, parsed, self.settings, self.size, files)
             make(".json", partial(write_record, head | found_in(parsed)))
         except BaseException:
             for each in made:
                 each.unlink(missing_ok=True)
             raise
-
-
-def file_names(files: Mapping[str, Any]) -> list[str]:
-    """The names of the files that a record lists."""
-    return [name for value in files.values() for name in ([value] if isinstance(value, str) else value)]
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:

@@ -13,14 +13,15 @@ number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from itertools import takewhile
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import AliasChoices, Field
 
+from eagrctl.documents import Count, FileName, Number, Versioned, Whole, read_json_head_or_none, read_json_or_none
 from eagrctl.files import sha256_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
@@ -31,7 +32,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Versioned):
     """What decides a result.
 
     Attributes:
@@ -52,17 +53,17 @@ class Settings:
         named, digest = (None, None) if predictor is None else (str(predictor), sha256_of(predictor))
         return cls(str(weights), sha256_of(weights), named, digest, finding)
 
-    def hold_for(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record's photo would be parsed alike.
+    def hold_for(self, result: "Result") -> bool:
+        """Whether a result's photo would be parsed alike.
 
         Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
         """
         findings, either = {self.finding}, {"faces", "whole"}
-        if self.finding in either and any(face.get("box") for face in record.get("faces", ())):
+        if self.finding in either and any(face.box for face in result.faces):
             findings = either
-        other = record.get("settings", {})
-        same = all(other.get(key) == getattr(self, key) for key in ("weights_sha256", "predictor_sha256"))
-        return same and other.get("finding") in findings
+        other = result.settings
+        same = (other.weights_sha256, other.predictor_sha256) == (self.weights_sha256, self.predictor_sha256)
+        return same and other.finding in findings
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,50 @@ class Stamp:
             return None
         return cls(status.st_size, status.st_mtime_ns)
 
-    def is_of(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record is of the same file."""
-        file = record.get("photo") or record.get("video") or {}
-        return (file.get("bytes"), file.get("modified")) == (self.bytes, self.modified)
+    def is_of(self, result: "Result") -> bool:
+        """Whether a result is of the same file."""
+        return (result.file.bytes, result.file.modified) == (self.bytes, self.modified)
+
+
+@dataclass(frozen=True)
+class File(Versioned):
+    """What is read of a photo's or a video's file."""
+
+    path: str
+    bytes: Count
+    modified: Whole
+    width: Count
+    height: Count
+
+
+@dataclass(frozen=True)
+class Face(Versioned):
+    """What is read of a face."""
+
+    placed: str
+    box: tuple[Number, Number, Number, Number] | None = None
+    confidence: Number | None = None
+
+
+@dataclass(frozen=True)
+class Result(Versioned):
+    """What is read of a record; the module's docstring says what each key is."""
+
+    marks: ClassVar[Mapping[str, str | int]] = {"version": VERSION}
+
+    format: str
+    file: Annotated[File, Field(validation_alias=AliasChoices(*FORMATS))]
+    classes: tuple[str, ...]
+    settings: Settings
+    files: dict[str, FileName | tuple[FileName, ...]]
+    shares: dict[str, Number] = field(default_factory=dict)
+    faces: tuple[Face, ...] = ()
+    every: Count | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all files of the result."""
+        return [name for value in self.files.values() for name in ([value] if isinstance(value, str) else value)]
 
 
 def head_of(
@@ -181,25 +222,18 @@ class RecordWriter:
         self._file.close()
 
 
-def read_record(path: Path, kind: str = "photo") -> Record | None:
-    """A record as it was written; None where there is none of that kind and version.
+def read_record(path: Path, kind: str = "photo") -> Result | None:
+    """What a record says; None where there is none of that kind and version.
 
     Args:
         path: of the JSON.
         kind: "photo", or "video", of which `frames`, which may be long, and the keys behind them are left out.
     """
-    try:
-        with path.open(encoding="utf-8") as file:
-            if kind == "photo":
-                record = json.load(file)
-            else:
-                head = "".join(takewhile(lambda line: not line.startswith('  "frames":'), file))
-                record = json.loads(head.rstrip().rstrip(",") + "}")
-    except (OSError, ValueError):
-        return None
-    if not isinstance(record, dict) or record.get("format") != FORMATS[kind] or record.get("version") != VERSION:
-        return None
-    return record
+    if kind == "photo":
+        result = read_json_or_none(path, Result)
+    else:
+        result = read_json_head_or_none(path, Result, until="frames")
+    return result if result and result.format == FORMATS[kind] else None
 
 
 def path_of(photo: Photo) -> str:

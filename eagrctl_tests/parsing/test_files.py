@@ -45,10 +45,10 @@ def test_all_that_is_wanted_is_written(tmp_path: Path, photo: Photo) -> None:
     assert np.array_equal(second[2:66, 76:140], parsed.faces[1].labels)
     record = folder.read(photo)
     assert record is not None
-    assert record["files"] == {
+    assert record.files == {
         "labels": "trip/one.v2.png",
         "overlay": "trip/one.v2.overlay.jpg",
-        "faces": ["trip/one.v2.face-1.png", "trip/one.v2.face-2.png"],
+        "faces": ("trip/one.v2.face-1.png", "trip/one.v2.face-2.png"),
         "probabilities": "trip/one.v2.npz",
     }
     assert folder.is_done(photo)

@@ -10,8 +10,11 @@ import pytest
 from eagrctl.parsing.parsed import ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
+    Face,
+    File,
     Record,
     RecordWriter,
+    Result,
     Settings,
     Stamp,
     compact,
@@ -33,6 +36,12 @@ def photo(tmp_path: Path) -> Photo:
 
 def record_of(photo: Photo, parsed: ParsedPhoto, stamp: Stamp, files: dict[str, str]) -> Record:
     return head_of(photo, stamp, parsed, SETTINGS, SIZE, files) | found_in(parsed)
+
+
+def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[Face, ...] = ()) -> Result:
+    status = photo.path.stat()
+    file = File(path_of(photo), status.st_size, status.st_mtime_ns, 140, 70)
+    return Result("eagrctl parsed photo", file, (), settings, {}, faces=faces)
 
 
 def test_a_record_is_json_that_says_what_was_found(tmp_path: Path, photo: Photo) -> None:
@@ -74,9 +83,13 @@ def test_what_a_face_has_not_is_null() -> None:
 
 def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: Path, photo: Photo) -> None:
     path = tmp_path / "a.json"
-    record = record_of(photo, parsed_photo(1, 2), Stamp(1, 2), {})
+    record = record_of(photo, parsed_photo(1, 2), Stamp(1, 2), {"labels": "a.png"})
     write_record(record, path)
-    assert read_record(path) == json.loads(path.read_text(encoding="utf-8")) == record
+    assert json.loads(path.read_text(encoding="utf-8")) == record
+    found = read_record(path)
+    assert found is not None
+    assert (found.settings, found.names, found.shares) == (SETTINGS, ["a.png"], record["shares"])
+    assert [list(face.box or ()) for face in found.faces] == [face["box"] for face in record["faces"]]
     assert read_record(path, "video") is None
     video = Photo(photo.path.with_suffix(".mp4"), "ä")
     head = head_of(video, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
@@ -89,7 +102,9 @@ def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: P
             writer.end({"found": frames})
         listed = {"frames": [{"frame": number} for number in range(frames)], "found": frames}
         assert json.loads(path.read_text(encoding="utf-8")) == head | listed
-        assert read_record(path, "video") == head
+        found = read_record(path, "video")
+        assert found is not None
+        assert (found.file.width, found.settings) == (140, SETTINGS)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "eagrctl parsed photo", "version": 0}', "\udcff"])
@@ -99,18 +114,17 @@ def test_what_is_no_record_is_none(tmp_path: Path, text: str) -> None:
     assert read_record(tmp_path / "missing.json") is None
 
 
-def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path) -> None:
+def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path, photo: Photo) -> None:
     (tmp_path / "a.pt").write_bytes(b"weights")
     (tmp_path / "b.pt").write_bytes(b"weights")
     (tmp_path / "c.pt").write_bytes(b"others")
     one, same, other = (Settings.of(tmp_path / name, None, "crop") for name in ("a.pt", "b.pt", "c.pt"))
     assert one.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
     assert one.predictor is None
-    record = {"settings": vars(one)}
+    record = result_of(photo, settings=one)
     assert same.hold_for(record)
     assert not other.hold_for(record)
     assert not Settings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").hold_for(record)
-    assert not one.hold_for({})
 
 
 @pytest.mark.parametrize(
@@ -126,17 +140,17 @@ def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path) -> No
     ],
 )
 def test_photos_without_a_face_alone_depend_on_what_is_done_with_them(
-    then: str, now: str, found: bool, holds: bool
+    photo: Photo, then: str, now: str, found: bool, holds: bool
 ) -> None:
-    faces = [{"box": [1, 2, 3, 4] if found else None}]
-    record = {"settings": vars(replace(SETTINGS, finding=then)), "faces": faces if found or then == "whole" else []}
+    faces = (Face("box", (1, 2, 3, 4)) if found else Face("whole"),)
+    record = result_of(photo, replace(SETTINGS, finding=then), faces if found or then == "whole" else ())
     assert replace(SETTINGS, finding=now).hold_for(record) == holds
 
 
 def test_a_stamp_changes_with_size_and_time(photo: Photo) -> None:
     stamp = Stamp.of(photo.path)
     assert stamp is not None
-    record = record_of(photo, parsed_photo(), stamp, {})
+    record = result_of(photo)
     assert stamp.is_of(record)
     os.utime(photo.path, ns=(0, 1))
     changed = Stamp.of(photo.path)
@@ -151,7 +165,9 @@ def test_a_name_of_no_encoding_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(b"1")
     record = record_of(Photo(tmp_path / name, "b"), parsed_photo(), Stamp(1, 1), {"labels": name})
     write_record(record, tmp_path / "a.json")
-    assert read_record(tmp_path / "a.json") == record
+    found = read_record(tmp_path / "a.json")
+    assert found is not None
+    assert (found.file.path, found.names) == (str((tmp_path / name).resolve()), [name])
     assert compact({"a": np.pi}) == '{"a": 3.141592653589793}'
 
 
