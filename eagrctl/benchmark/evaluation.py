@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from eagrctl.arrays import Pixels
 from eagrctl.benchmark.harness import Result, Table, hardware
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import Clock
 from eagrctl.inference.predict import Segmenter
@@ -131,7 +131,7 @@ def _plain_labels(logits: torch.Tensor, photos: list[Pixels], sizes: list[tuple[
     return labels
 
 
-def _plain_count(counts: Counts, faces: list[Stored], predictions: list[Pixels]) -> None:
+def _plain_count(counts: Counts, faces: list[AlignedSample], predictions: list[Pixels]) -> None:
     for face, prediction in zip(faces, predictions, strict=True):
         for labelled in range(len(counts)):
             for predicted in range(len(counts)):

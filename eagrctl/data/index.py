@@ -16,7 +16,8 @@ from pydantic import Field
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.shards import Stored, read_names, read_row, read_source_labels
+from eagrctl.data.sample import AlignedSample
+from eagrctl.data.shards import read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
 from eagrctl.documents import Count, FileName, Versioned, Whole, plain, read_json
 from eagrctl.errors import ShardError
@@ -217,7 +218,7 @@ class ShardIndex:
                 raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
         listener(Progress(task, len(shards), len(shards)))
 
-    def read(self, split: str, position: int) -> Stored:
+    def read(self, split: str, position: int) -> AlignedSample:
         """Read one sample.
 
         Raises:

@@ -36,7 +36,7 @@ class AlignedSample:
         edges: (S, S) uint8, 1 on edge pixels.
         matrix: (2, 3) float64, takes source pixels (x, y, 1) to aligned pixels.
         source_labels: (h, w) uint8, the labels untouched, in the source frame.
-        centred: whether alignment had no landmarks to go by, and took the middle of the frame.
+        centred: whether alignment had no landmarks, and took the middle of the frame; not known of a stored sample.
     """
 
     name: str

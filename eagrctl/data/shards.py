@@ -10,7 +10,6 @@ reads one that no index names (`eagrctl.data.index`).
 """
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +18,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from eagrctl.arrays import Matrix, Pixels
+from eagrctl.arrays import Pixels
 from eagrctl.data.sample import AlignedSample
 
 SAMPLES_PER_SHARD = 512
@@ -126,21 +125,9 @@ class ShardWriter:
             self._temporary.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class Stored:
-    """One sample as read from a shard; fields as in `AlignedSample`."""
-
-    name: str
-    image: Pixels
-    labels: Pixels
-    edges: Pixels
-    matrix: Matrix
-    source_labels: Pixels
-
-
-def read_row(file: h5py.File, row: int) -> Stored:
+def read_row(file: h5py.File, row: int) -> AlignedSample:
     """Read one sample of an open shard; OSError or KeyError where the file is damaged."""
-    return Stored(
+    return AlignedSample(
         name=file["name"].asstr()[row],
         image=_pixels(file["image"], row),
         labels=_pixels(file["labels"], row),

@@ -5,7 +5,7 @@ import numpy as np
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import IGNORE
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, Progress, ignore
 
@@ -48,7 +48,7 @@ def class_shares(
     return shares
 
 
-def _fault(stored: Stored, index: ShardIndex) -> str | None:
+def _fault(stored: AlignedSample, index: ShardIndex) -> str | None:
     size, classes = index.size, len(index.labels)
     shapes = (stored.image.shape, stored.labels.shape, stored.edges.shape, stored.matrix.shape)
     if shapes != ((size, size, 3), (size, size), (size, size), (2, 3)):

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.drawing.overlay import coloured, colourise, legend
 from eagrctl.files import write_whole
 
@@ -31,7 +31,7 @@ class Gallery:
         self._seen = 0
         self._faces: list[tuple[Pixels, Pixels, Pixels]] = []
 
-    def look(self, face: Stored, prediction: Pixels) -> None:
+    def look(self, face: AlignedSample, prediction: Pixels) -> None:
         """A face passes by, with its prediction in the source frame."""
         if self._seen in self._places:
             aligned = warp_labels(prediction, face.matrix, face.image.shape[0])
@@ -43,7 +43,7 @@ class Gallery:
         return sheet(("photo", "truth", "prediction"), self._faces, label_set, side=220, across=2)
 
 
-def contact_sheet(samples: Sequence[Stored], label_set: LabelSet) -> Image.Image:
+def contact_sheet(samples: Sequence[AlignedSample], label_set: LabelSet) -> Image.Image:
     """Draw samples, each beside itself under its labels' colours and its edges in white, with its name below."""
     groups = []
     for sample in samples:

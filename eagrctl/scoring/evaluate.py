@@ -8,7 +8,7 @@ from pathlib import Path
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import LabelSet, in_words
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.drawing.formats import save_labels
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Listener, Progress, ignore
@@ -19,7 +19,7 @@ from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.scores import Scores, score
 
 # Sees a stored sample and its predicted labels, in the source frame.
-Look = Callable[[Stored, Pixels], None]
+Look = Callable[[AlignedSample, Pixels], None]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class PredictionFolder:
         except OSError as error:
             raise EagrctlError(f"cannot write predictions to {folder}: {error.strerror or error}") from error
 
-    def look(self, face: Stored, prediction: Pixels) -> None:
+    def look(self, face: AlignedSample, prediction: Pixels) -> None:
         """The next face, with its prediction in the source frame, (H, W) uint8; EagrctlError on a full disk."""
         path = self.folder / f"{face.name}.png"
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.evaluate import evaluate
@@ -37,7 +37,7 @@ class Example:
     prediction: Pixels
 
     @classmethod
-    def of(cls, kind: str, face: Stored, prediction: Pixels, classes: int) -> "Example":
+    def of(cls, kind: str, face: AlignedSample, prediction: Pixels, classes: int) -> "Example":
         """A face with its prediction in the source frame, of so many classes."""
         return cls(
             kind=kind,
@@ -96,7 +96,7 @@ def examples_of(
     """
     kinds, examples = iter(picked.values()), []
 
-    def keep(face: Stored, prediction: Pixels) -> None:
+    def keep(face: AlignedSample, prediction: Pixels) -> None:
         examples.append(Example.of(next(kinds), face, prediction, len(index.labels)))
 
     evaluate(predictor, index, split, batch, each=keep, positions=list(picked))

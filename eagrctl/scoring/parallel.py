@@ -11,7 +11,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.predict import Segmenter
@@ -51,7 +51,7 @@ class Share:
         places = range(start, min(start + self.batch, index.split(self.split).count))
         kept: list[Pixels] = []
 
-        def keep(face: Stored, prediction: Pixels) -> None:
+        def keep(face: AlignedSample, prediction: Pixels) -> None:
             kept.append(prediction)
 
         each = keep if self.predictions else None

@@ -7,7 +7,7 @@ import torch
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.events import Listener, Notice, Progress
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.evaluate import evaluate
@@ -21,7 +21,7 @@ def validate(
     world: World,
     interrupted: threading.Event,
     listener: Listener,
-    look: Callable[[Stored, Pixels], None] | None = None,
+    look: Callable[[AlignedSample, Pixels], None] | None = None,
 ) -> Scores | None:
     """Score the split val; each process predicts its share of it, and all of them learn the scores.
 

@@ -11,7 +11,7 @@ from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.inference.predict import Segmenter
 from eagrctl.readers.schemes import SCHEMES
@@ -30,7 +30,7 @@ def predictor(tiny_recipe: Callable[..., Recipe]) -> Segmenter:
 def test_one_matrix_counts_every_source_pixel_whatever_the_batch(
     tiny_data: ShardIndex, predictor: Segmenter, batch: int
 ) -> None:
-    seen: list[tuple[Stored, Pixels]] = []
+    seen: list[tuple[AlignedSample, Pixels]] = []
     found = evaluate(predictor, tiny_data, "val", batch, each=lambda face, labels: seen.append((face, labels)))
     expected = Confusion(19)
     for face, prediction in seen:

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.scoring.confusion import Confusion
@@ -78,7 +78,7 @@ def test_picked_faces_are_predicted_again_in_the_order_of_the_ranking(tiny_data:
     predictor = Segmenter(build_network(recipe, 19), recipe.input, torch.device("cpu"))
     ranking, seen = Ranking(), {}
 
-    def look(face: Stored, prediction: Pixels) -> None:
+    def look(face: AlignedSample, prediction: Pixels) -> None:
         seen[face.name] = mean_f1_of_one(face.source_labels, prediction)
         ranking.note(seen[face.name])
 

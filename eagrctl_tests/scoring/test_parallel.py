@@ -9,7 +9,7 @@ from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.events import Notice, Progress
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
@@ -34,7 +34,7 @@ def test_any_number_of_processes_gives_the_counts_of_one(
     views = TestTimeAugmentation.named("mirror", CELEBAMASK_HQ.mirrored)
     seen: dict[str, list[tuple[str, Pixels]]] = {"one": [], "many": []}
 
-    def keep(name: str) -> Callable[[Stored, Pixels], None]:
+    def keep(name: str) -> Callable[[AlignedSample, Pixels], None]:
         return lambda face, prediction: seen[name].append((face.name, prediction))
 
     one = evaluate(Segmenter.of(checkpoint, torch.device("cpu"), views), tiny_data, "train", batch=5, each=keep("one"))

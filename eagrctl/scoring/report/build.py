@@ -9,7 +9,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.shards import Stored
+from eagrctl.data.sample import AlignedSample
 from eagrctl.drawing.curves import Plot
 from eagrctl.drawing.pictures import Gallery, save_picture
 from eagrctl.events import Listener, ignore
@@ -100,7 +100,7 @@ def build_report(
     if predictions is not None:
         looks.append(PredictionFolder(predictions, index.labels).look)
 
-    def look(face: Stored, prediction: Pixels) -> None:
+    def look(face: AlignedSample, prediction: Pixels) -> None:
         for each in looks:
             each(face, prediction)
 
