@@ -6,58 +6,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import matplotlib.style
 import numpy as np
-from cycler import cycler
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from eagrctl.drawing.curves import Plot
 from eagrctl.files import write_whole
 
-INK, FAINT, GRID = "#1f2430", "#5a6272", "#e3e6eb"
-COLOURS = ("#1f5a96", "#e08a4f", "#6fb3a8", "#b4bac4")  # told apart in grey and by the colour-blind, too
-DOTTED = 40  # places up to which each is marked
-
-STYLE: dict[str, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": FAINT,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.labelcolor": FAINT,
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "figure.dpi": 150,
-    "figure.labelsize": 9,
-    "figure.titlesize": 13,
-    "figure.titleweight": "bold",
-    "font.size": 9,
-    "grid.color": GRID,
-    "legend.frameon": False,
-    "lines.markersize": 4,
-    "savefig.bbox": "tight",
-    "savefig.dpi": "figure",
-    "savefig.pad_inches": 0.15,
-    "svg.fonttype": "none",  # text stays text, which can be searched and read out
-    "svg.hashsalt": "eagrctl",
-    "text.color": INK,
-    "text.parse_math": False,  # names of files may hold dollars
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "ytick.major.size": 0,
-}
-
 Chart = Figure  # what is drawn, to be written by `save_chart`
 
+DOTTED = 40  # places up to which each is marked
+
 # Wraps whatever draws. The reader's own settings of matplotlib change nothing.
-styled = matplotlib.style.context(STYLE, after_reset=True)
+styled = matplotlib.style.context(Path(__file__).with_name("chart.mplstyle"), after_reset=True)
 
 
 @styled
@@ -98,7 +61,7 @@ def bar_chart(title: str, note: str, names: Sequence[str], quantities: Mapping[s
     """
     figure = _titled(title, note, width=0.9 * len(names) * len(quantities), height=3.6)
     places = range(len(names))
-    colours = [COLOURS[-1 - place % len(COLOURS)] for place in places]
+    colours = [f"C{3 - place % 4}" for place in places]
     for axes, (quantity, values) in zip(
         figure.subplots(1, len(quantities), squeeze=False)[0], quantities.items(), strict=True
     ):
@@ -106,7 +69,7 @@ def bar_chart(title: str, note: str, names: Sequence[str], quantities: Mapping[s
         axes.bar_label(axes.bar(places, values, width=0.65, color=colours), fmt=readable, padding=2)
         axes.margins(y=0.12)  # room for the figures on the bars
         axes.set_xticks(places, ["\n".join(name.split()) for name in names])
-        axes.tick_params("x", length=0, labelcolor=INK)
+        axes.tick_params("x", length=0)
         axes.yaxis.set_major_formatter("{x:,g}")
     return figure
 
@@ -130,5 +93,5 @@ def _titled(title: str, note: str, width: float, height: float) -> Chart:
     """A figure of so many inches, with its title above and a note below, both broken where it ends."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(textwrap.fill(title, int(9 * width)), x=0.01, ha="left")
-    figure.supxlabel(textwrap.fill(note, int(14 * width)), x=0.01, ha="left", color=FAINT)
+    figure.supxlabel(textwrap.fill(note, int(14 * width)), x=0.01, ha="left")
     return figure

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet, in_words
-from eagrctl.drawing.chart import GRID, INK, STYLE, Chart, styled
+from eagrctl.drawing.chart import Chart, styled
 from eagrctl.drawing.overlay import Box, colourise
 
 _INCHES, _SMALL = 2.4, 1.6  # sides of a picture in Fig. 5 and in Fig. 3
 
-# Pixels of a picture in Fig. 5.
-SIDE = round(_INCHES * STYLE["figure.dpi"])
+# Pixels of a picture in Fig. 5, by the style's dots per inch.
+SIDE = 360
 
 BLUE = "#1446ff"
 
@@ -64,7 +64,7 @@ def label_figure(titles: Sequence[str], columns: Sequence[Sequence[Pixels]], lab
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in label_set.colours]
     names = [in_words(name) for name in label_set.names]
     figure.legend(
-        handles=[Patch(facecolor=colour, edgecolor=INK, linewidth=0.5) for colour in colours],
+        handles=[Patch(facecolor=colour, edgecolor="black", linewidth=0.5) for colour in colours],
         labels=names,
         loc="upper left",
         bbox_to_anchor=(0.0, 0.0),
@@ -99,14 +99,14 @@ def response_figure(
     extent = (-0.5, size - 0.5, size - 0.5, -0.5)
     titles = ["photo", "edges"][:pictures] + [f"vertex {row.vertex}" for row in vertices]
     for axes, title in zip(grid[:, 0], titles, strict=True):
-        axes.set_ylabel(title, color=INK, rotation=0, ha="right", va="center")
+        axes.set_ylabel(title, rotation=0, ha="right", va="center")
     for number, (column, name, photo) in enumerate(zip(grid.T, names, photos, strict=True)):
         column[0].set_title(_shortened(name), loc="center", weight="normal")
         column[0].imshow(photo, extent=extent)
         if edges is not None:
             shown = enlarged(edges[number], size, len(photo))
             column[1].imshow(shown, "gray_r", vmin=0, vmax=1, extent=extent)
-            column[1].spines[:].set(visible=True, color=GRID)
+            column[1].spines[:].set(visible=True, color="0.9")
         for axes, row in zip(column[pictures:], vertices, strict=True):
             low, high = row.maps[number].min(), row.maps[number].max()
             stretched = (row.maps[number] - low) / max(high - low, np.finfo(np.float32).tiny)

@@ -3,10 +3,9 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,6 +18,7 @@ from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import wait_for
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.paper.memory import TrainingMemory, inference_memory, training_memory
+from eagrctl.paper.variants import FIGURE_4
 from eagrctl.recipe import Recipe, changed
 
 # What FLOPs are told apart by, and where each is in `EAGRNet`; together they are the whole network.
@@ -32,14 +32,6 @@ MODULES = {
     "edge module": "edge",
     "EAGR modules": "reason",
     "decoder": "decoder",
-}
-
-# Of what a comparison measures, the panels of Fig. 4 and their titles.
-FIGURE_4 = {
-    "parameters (M)": "Parameters (M)",
-    "GFLOPs": "GFLOPs",
-    "inference (MB)": "Peak activation memory (MB)",
-    "latency (ms)": "Latency (ms)",
 }
 
 
@@ -114,23 +106,14 @@ class Comparison:
 
     def chart(self) -> Chart:
         """A bar chart like Fig. 4; its axes start from zero, which the figure's do not."""
-        drawn = {FIGURE_4[name]: values for name, values in self.quantities().items() if name in FIGURE_4}
-        names = [model.name for model in self.models]
-        return bar_chart("Complexity in time and space", self.conditions, names, drawn)
-
-
-def figure_4(recipe: Recipe) -> dict[str, Recipe]:
-    """The four models of Fig. 4, by their names there; the last is the recipe's own network ("Ours")."""
-
-    def without(**switches: Any) -> Recipe:
-        return changed(recipe, model=switches)
-
-    return {
-        "Baseline": without(edge=False, graph=False),
-        "Without sampling": without(sampling=False),
-        "Without graph": without(reasoning=False),
-        "EAGRNet": recipe,
-    }
+        titles = {
+            "parameters (M)": "Parameters (M)",
+            "GFLOPs": "GFLOPs",
+            "inference (MB)": "Peak activation memory (MB)",
+            "latency (ms)": "Latency (ms)",
+        }
+        drawn = {titles[name]: values for name, values in self.quantities().items() if name in titles}
+        return bar_chart("Complexity in time and space", self.conditions, [model.name for model in self.models], drawn)
 
 
 def compare(
@@ -139,7 +122,7 @@ def compare(
     """Measure the four models of Fig. 4.
 
     Args:
-        recipe: of the last one; the others are it with something taken out.
+        recipe: of the last one ("Ours"); the others are it with something taken out.
         classes: N, the background included.
         device: where latency is measured.
         runs: timed forward passes; 0 measures no latency.
@@ -149,59 +132,39 @@ def compare(
         RecipeError: the recipe describes no network.
         EagrctlError: a network does not fit into the device's memory.
     """
-    models = tuple(
-        measure(name, variant, classes, device, runs, listener) for name, variant in figure_4(recipe).items()
-    )
-    return Comparison(models, classes, recipe.input.size, describe(device), runs)
+    models: list[Complexity] = []
+    for name, switches in FIGURE_4.items():
+        listener(Progress("measuring", len(models), len(FIGURE_4), name))
+        models.append(measure(name, changed(recipe, model=switches), classes, device, runs))
+    listener(Progress("measuring", len(models), len(FIGURE_4)))
+    return Comparison(tuple(models), classes, recipe.input.size, describe(device), runs)
 
 
-def measure(
-    name: str, recipe: Recipe, classes: int, device: torch.device, runs: int = 3, listener: Listener = ignore
-) -> Complexity:
-    """Measure the network of one recipe. All but latency needs shapes alone, and next to no time.
+def measure(name: str, recipe: Recipe, classes: int, device: torch.device, runs: int = 3) -> Complexity:
+    """Measure the network of one recipe; arguments and errors as in `compare`.
 
-    Args:
-        name: of the model.
-        recipe: whose network.
-        classes: N, the background included.
-        device: where latency is measured.
-        runs: timed forward passes, after one that is not timed; 0 measures no latency.
-        listener: hears of progress.
-
-    Raises:
-        RecipeError: the recipe describes no network.
-        EagrctlError: the network does not fit into the device's memory.
+    All but latency needs shapes alone, and next to no time.
     """
     size, loss = recipe.input.size, recipe.loss
-    done, total = 0, 2 + (1 + runs if runs else 0)
-
-    def advance() -> None:
-        nonlocal done
-        listener(Progress(f"measuring {name}", done, total))
-        done += 1
 
     def build(checkpointing: bool = False) -> EAGRNet:
         return build_network(changed(recipe, train={"checkpointing": checkpointing}), classes)
 
-    advance()
     with torch.device("meta"):
         network = build().eval()
     flops, by_module = count_flops(network, size)
-    advance()
-    memory = inference_memory(build, size)
     plain, checkpointed = (
         training_memory(partial(build, checkpointing), size, loss.edge, loss.ba_loss) for checkpointing in (False, True)
     )
-    advance()
     return Complexity(
-        name,
-        sum(parameter.numel() for parameter in network.parameters()),
-        flops,
-        by_module,
-        memory,
-        plain,
-        checkpointed,
-        _latency(build(), device, size, runs, name, advance) if runs else None,
+        name=name,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        flops=flops,
+        flops_by_module=by_module,
+        inference_memory=inference_memory(build, size),
+        training_memory=plain,
+        checkpointed_memory=checkpointed,
+        latency=_latency(build(), device, size, runs, name) if runs else None,
     )
 
 
@@ -228,9 +191,7 @@ def _flops_of(path: str, counts: Mapping[str, int]) -> int:
     return counts[path] if path in counts else sum(children)
 
 
-def _latency(
-    network: nn.Module, device: torch.device, size: int, runs: int, name: str, advance: Callable[[], None]
-) -> float:
+def _latency(network: nn.Module, device: torch.device, size: int, runs: int, name: str) -> float:
     seconds = []
     try:
         network.to(device).eval()
@@ -243,7 +204,6 @@ def _latency(
                 network(image)
                 wait_for(device)
                 seconds.append(time.perf_counter() - started)
-                advance()
     except RuntimeError as error:
         # On CPUs it has no class of its own.
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):

@@ -1,8 +1,7 @@
 """Which pixels answer to which vertex, and where the network sees edges (paper, section 4.5 and Fig. 5)."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.network.eagrnet import EAGRNet
-from eagrctl.network.reasoning import EAGR, GraphProjection
+from eagrctl.network.reasoning import EAGR
 
 # What the modules of `Deployment` are called, in the order in which they are preferred.
 MODULES = ("high", "low", "both")
@@ -77,14 +76,22 @@ def respond(
     """
     network, recipe = predictor.network.eval(), predictor.recipe
     project = find_module(network, module)[1].project
+    maps: list[torch.Tensor] = []
     edges: list[torch.Tensor] = []
-    with _watched(project) as maps:
+
+    def catch(_: object, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+        maps.append(outputs[1].float().reshape(*outputs[1].shape[:2], *inputs[0].shape[2:]).cpu())
+
+    hook = project.register_forward_hook(catch)
+    try:
         for start in range(0, len(images), batch):
             faces = [image_tensor(image, recipe.size) for image in images[start : start + batch]]
             logits = network(normalise(torch.stack(faces).to(predictor.device), recipe.mean, recipe.std))
             if logits.edges is not None:
                 edges.append(logits.edges.float().softmax(dim=1)[:, 1].cpu())
             listener(Progress("Faces", start + len(faces), len(images)))
+    finally:
+        hook.remove()
     return Responses(torch.cat(maps), torch.cat(edges) if edges else None, project.pooling, recipe.size)
 
 
@@ -154,16 +161,9 @@ def choose_vertices(text: str | None, pooling: int) -> list[int]:
     if not all(number.isdecimal() for number in numbers):
         raise EagrctlError(f"--vertices {text} is no list of vertices: write numbers such as 5,6,9,10, or all")
     vertices = list(dict.fromkeys(int(number) for number in numbers))
-    check_vertices(vertices, pooling)
-    return vertices
-
-
-def check_vertices(vertices: Sequence[int], pooling: int) -> None:
-    """EagrctlError where one of them is no vertex of a module with this pooling size, border included."""
-    last = (pooling - 2) ** 2 - 1
     for vertex in vertices:
-        if not 0 <= vertex <= last:
-            raise EagrctlError(f"there is no vertex {vertex}: they are numbered 0 to {last}, row by row")
+        _require(vertex, pooling)
+    return vertices
 
 
 def central_vertices(pooling: int) -> list[int]:
@@ -201,7 +201,7 @@ def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int)
     Raises:
         EagrctlError: there is no such vertex.
     """
-    check_vertices([vertex], pooling)
+    _require(vertex, pooling)
     row, column = divmod(vertex, pooling - 2)
     (top, bottom), (left, right) = (
         _span(place + 1, pooling, length, size) for place, length in zip((row, column), features, strict=True)
@@ -209,23 +209,13 @@ def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int)
     return left, top, right, bottom
 
 
+def _require(vertex: int, pooling: int) -> None:
+    last = (pooling - 2) ** 2 - 1
+    if not 0 <= vertex <= last:
+        raise EagrctlError(f"there is no vertex {vertex}: they are numbered 0 to {last}, row by row")
+
+
 def _span(place: int, pooling: int, length: int, size: int) -> tuple[float, float]:
     begin, end = place * length // pooling, math.ceil((place + 1) * length / pooling)
     scale = (size - 1) / (length - 1)
     return max((begin - 0.5) * scale, -0.5), min((end - 0.5) * scale, size - 0.5)
-
-
-@contextmanager
-def _watched(project: GraphProjection) -> Iterator[list[torch.Tensor]]:
-    """The list to which P, (B, V, h, w), is added each time that the projection runs inside the block."""
-    caught: list[torch.Tensor] = []
-
-    def catch(_: object, inputs: tuple[torch.Tensor, ...], outputs: tuple[torch.Tensor, torch.Tensor]) -> None:
-        height, width = inputs[0].shape[2:]
-        caught.append(outputs[1].float().reshape(*outputs[1].shape[:2], height, width).cpu())
-
-    hook = project.register_forward_hook(catch)
-    try:
-        yield caught
-    finally:
-        hook.remove()

@@ -12,7 +12,7 @@ from eagrctl.errors import EagrctlError, RecipeError
 from eagrctl.events import Notice, Progress
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.paper import complexity
-from eagrctl.paper.complexity import MODULES, Comparison, compare, count_flops, describe, figure_4, measure
+from eagrctl.paper.complexity import MODULES, Comparison, compare, count_flops, describe, measure
 from eagrctl.paper.memory import TrainingMemory
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
 
@@ -168,12 +168,13 @@ def test_latency_is_measured_on_a_gpu(tiny: Recipe) -> None:
 
 
 @pytest.mark.usefixtures("memory_unmeasured")
-@pytest.mark.parametrize(("runs", "steps"), [(0, 2), (2, 5)])
-def test_progress_comes_to_its_end(tiny: Recipe, runs: int, steps: int) -> None:
+@pytest.mark.parametrize("runs", [0, 2])
+def test_progress_names_each_model_and_comes_to_its_end(tiny: Recipe, runs: int) -> None:
     events: list[Progress | Notice] = []
-    measured = measure("it", tiny, 11, CPU, runs, events.append)
-    assert events == [Progress("measuring it", done, steps) for done in range(steps + 1)]
-    assert (measured.latency is None) == (runs == 0)
+    compared = compare(tiny, 11, CPU, runs, events.append)
+    names = [model.name for model in compared.models]
+    assert events == [Progress("measuring", done, 4, note) for done, note in enumerate([*names, ""])]
+    assert all((model.latency is None) == (runs == 0) for model in compared.models)
 
 
 @pytest.mark.usefixtures("memory_unmeasured")
@@ -210,12 +211,6 @@ def failing(failure: Exception) -> Callable[[], float]:
 def test_a_recipe_without_a_network_is_refused(tiny: Recipe) -> None:
     with pytest.raises(RecipeError, match="cannot be built"):
         compare(replace(tiny, model=replace(tiny.model, backbone="vgg16")), 11, CPU, runs=0)
-
-
-def test_the_recipe_itself_is_the_last_of_the_four(tiny: Recipe) -> None:
-    four = figure_4(tiny)
-    assert four["EAGRNet"] is tiny
-    assert len({id(recipe) for recipe in four.values()}) == len(set(four.values())) == 4
 
 
 def test_json_has_every_figure_unrounded(compared: Comparison) -> None:

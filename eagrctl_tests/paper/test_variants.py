@@ -5,9 +5,8 @@ import torch
 
 from eagrctl.checkpoint import build_network
 from eagrctl.errors import RecipeError
-from eagrctl.paper.complexity import figure_4
 from eagrctl.paper.variants import STUDIES, plan_ablation
-from eagrctl.recipe import find_recipe, load_recipe
+from eagrctl.recipe import changed, find_recipe, load_recipe
 from eagrctl_tests.conftest import TINY
 
 HELEN = find_recipe("helen")
@@ -30,8 +29,15 @@ def test_every_variant_has_the_switches_of_its_row() -> None:
     ]
     assert [each.model.deployment for each in switched["deployment"]] == [0, 1, 2, 3]
     assert [each.model.pooling for each in switched["pooling"]] == [4, 6, 8]
-    assert switched["complexity"] == list(figure_4(load_recipe(HELEN)).values())
-    assert [variant.name for variant in STUDIES["complexity"].variants] == list(figure_4(load_recipe(HELEN)))
+    whole = load_recipe(HELEN)
+    four = {
+        "Baseline": changed(whole, model={"edge": False, "graph": False}),
+        "Without sampling": changed(whole, model={"sampling": False}),
+        "Without graph": changed(whole, model={"reasoning": False}),
+        "EAGRNet": whole,
+    }
+    assert switched["complexity"] == list(four.values())
+    assert [variant.name for variant in STUDIES["complexity"].variants] == list(four)
 
 
 def test_a_variant_changes_what_its_table_compares_and_nothing_else() -> None:
