@@ -15,7 +15,8 @@ For a video, see `eagrctl.parsing.video.parse`. Files that something else has wr
 import errno
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,14 +138,14 @@ class ResultFolder:
         Raises:
             EagrctlError: a file cannot be written.
         """
-        path = self.place(photo, ".json")
-        before = self.read(photo)
+        path, before = self.place(photo, ".json"), self.read(photo)
         files: dict[str, str | list[str]] = {}
         made: list[Path] = []
 
         def make(ending: str, write: Callable[[Path], None]) -> str:
             file = self.place(photo, ending)
-            write_whole(file, write)
+            with writing(file), replacing(file) as temporary:
+                write(temporary)
             made.append(file)
             return f"{photo.name}{ending}"
 
@@ -153,8 +154,8 @@ class ResultFolder:
 
         try:
             make_folder(path.parent)
-            # What it says of the others stops being true.
-            remove(path)
+            with writing(path):
+                path.unlink(missing_ok=True)  # first: what it says of the others stops being true
             files["labels"] = make(".png", lambda part: save_labels(parsed.labels, self.labels, part))
             if self.wanted.overlay:
                 picture = overlay(parsed.image, parsed.labels, self.labels, [face.box for face in parsed.faces])
@@ -167,9 +168,9 @@ class ResultFolder:
             if self.wanted.probabilities and parsed.faces:
                 save = partial(write_probabilities, parsed.faces, parsed.classes, self.size)
                 files["probabilities"] = make(".npz", save)
-            for name in before.names if before else ():
-                if self.path / name not in made:
-                    remove(self.path / name)
+            for stale in {self.path / name for name in (before.names if before else ())} - set(made):
+                with writing(stale):
+                    stale.unlink(missing_ok=True)
             head = head_of(photo, stamp, parsed, self.settings, self.size, files)
             make(".json", partial(write_record, head | found_in(parsed)))
         except BaseException:
@@ -178,26 +179,22 @@ class ResultFolder:
             raise
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` write a file, whole or not at all.
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in one line why a file cannot be written.
 
     Raises:
-        SourceError: its name is too long for the disk, which is the photo's own affair.
+        SourceError: its name is too long for the disk, which concerns this photo alone.
         EagrctlError: it cannot be written, nor can others, most likely.
     """
     try:
-        with replacing(path) as temporary:
-            write(temporary)
+        yield
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise SourceError(f"cannot write {path}: its name is too long; shorten the photo's") from None
-        raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> EagrctlError:
-    """What to say of a file that cannot be written."""
-    full = ": make room, then the same command goes on" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-    return EagrctlError(f"cannot write {path} ({error.strerror or error}){full}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = ": make room, then the same command goes on" if full else ""
+        raise EagrctlError(f"cannot write {path} ({error.strerror or error}){remedy}") from error
 
 
 def make_folder(path: Path) -> None:
@@ -210,14 +207,6 @@ def make_folder(path: Path) -> None:
         raise EagrctlError(f"cannot make {path} ({error.strerror or error}): name another --output") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise EagrctlError(f"cannot write to {path}: you may not write there; name another --output")
-
-
-def remove(path: Path) -> None:
-    """Remove a file if it is there; EagrctlError where it may not be."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def write_probabilities(faces: Sequence[ParsedFace], classes: Sequence[str], size: int, path: Path) -> None:

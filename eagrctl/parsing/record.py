@@ -13,10 +13,10 @@ number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames 
 import json
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import AliasChoices, Field
@@ -93,7 +93,7 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class File(Versioned):
+class RecordedFile(Versioned):
     """What is read of a photo's or a video's file."""
 
     path: str
@@ -104,7 +104,7 @@ class File(Versioned):
 
 
 @dataclass(frozen=True)
-class Face(Versioned):
+class RecordedFace(Versioned):
     """What is read of a face."""
 
     placed: str
@@ -119,12 +119,12 @@ class Result(Versioned):
     marks: ClassVar[Mapping[str, str | int]] = {"version": VERSION}
 
     format: str
-    file: Annotated[File, Field(validation_alias=AliasChoices(*FORMATS))]
+    file: Annotated[RecordedFile, Field(validation_alias=AliasChoices(*FORMATS))]
     classes: tuple[str, ...]
     settings: Settings
     files: dict[str, FileName | tuple[FileName, ...]]
     shares: dict[str, Number] = field(default_factory=dict)
-    faces: tuple[Face, ...] = ()
+    faces: tuple[RecordedFace, ...] = ()
     every: Count | None = None
 
     @property
@@ -180,7 +180,7 @@ def face_record(face: ParsedFace, classes: tuple[str, ...], pixels: int) -> Reco
 
 def write_record(record: Record, path: Path) -> None:
     """Write the record of a photo; OSError where it cannot be written."""
-    with RecordWriter(path) as writer:
+    with closing(RecordWriter(path)) as writer:
         writer.begin({key: value for key, value in record.items() if key != "faces"}, "faces")
         for face in record["faces"]:
             writer.add(face)
@@ -188,7 +188,7 @@ def write_record(record: Record, path: Path) -> None:
 
 
 class RecordWriter:
-    """Writes a record line by line, as a context manager: its head, then the items of a list, then what is left.
+    """Writes a record line by line: its head, then the items of a list, then what is left; to be closed.
 
     A line for each reads better than one for each number. OSError where it cannot be written.
     """
@@ -213,12 +213,8 @@ class RecordWriter:
         self._file.write(f"  ]{lines}\n}}\n")
         self._file.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, whole or not."""
         self._file.close()
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import EagrctlError, SourceError
-from eagrctl.parsing.files import ResultFolder, make_folder, write_probabilities, write_whole
+from eagrctl.parsing.files import ResultFolder, make_folder, write_probabilities
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import Stamp
 from eagrctl_tests.parsing.photos import SETTINGS, SIZE, parsed_photo, results_in
@@ -166,9 +166,10 @@ def test_where_one_file_cannot_be_written_none_is_left(
     assert names(folder) == []
 
 
-def test_a_name_that_is_too_long_is_the_photos_own_affair(tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_concerns_its_photo_alone(tmp_path: Path) -> None:
+    folder = results_in(tmp_path / "out")
     with pytest.raises(SourceError, match="its name is too long"):
-        write_whole(tmp_path / ("n" * 254), lambda part: part.touch())
+        folder.write(Photo(tmp_path / "one.jpg", "n" * 254), parsed_photo(), Stamp(1, 1))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

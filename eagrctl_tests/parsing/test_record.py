@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from eagrctl.parsing.parsed import ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
-    Face,
-    File,
     Record,
+    RecordedFace,
+    RecordedFile,
     RecordWriter,
     Result,
     Settings,
@@ -38,9 +39,9 @@ def record_of(photo: Photo, parsed: ParsedPhoto, stamp: Stamp, files: dict[str, 
     return head_of(photo, stamp, parsed, SETTINGS, SIZE, files) | found_in(parsed)
 
 
-def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[Face, ...] = ()) -> Result:
+def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[RecordedFace, ...] = ()) -> Result:
     status = photo.path.stat()
-    file = File(path_of(photo), status.st_size, status.st_mtime_ns, 140, 70)
+    file = RecordedFile(path_of(photo), status.st_size, status.st_mtime_ns, 140, 70)
     return Result("eagrctl parsed photo", file, (), settings, {}, faces=faces)
 
 
@@ -95,7 +96,7 @@ def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: P
     head = head_of(video, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
     assert head["video"]["width"] == 140
     for frames in (0, 2):
-        with RecordWriter(path) as writer:
+        with closing(RecordWriter(path)) as writer:
             writer.begin(head, "frames")
             for number in range(frames):
                 writer.add({"frame": number})
@@ -142,7 +143,7 @@ def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path, photo
 def test_photos_without_a_face_alone_depend_on_what_is_done_with_them(
     photo: Photo, then: str, now: str, found: bool, holds: bool
 ) -> None:
-    faces = (Face("box", (1, 2, 3, 4)) if found else Face("whole"),)
+    faces = (RecordedFace("box", (1, 2, 3, 4)) if found else RecordedFace("whole"),)
     record = result_of(photo, replace(SETTINGS, finding=then), faces if found or then == "whole" else ())
     assert replace(SETTINGS, finding=now).hold_for(record) == holds
 

@@ -26,7 +26,7 @@ from eagrctl.drawing.overlay import SHORTEST, coloured, legend
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.faces.photo import printable
-from eagrctl.parsing.files import WRITERS, ResultFolder, make_folder, unwritable
+from eagrctl.parsing.files import WRITERS, ResultFolder, make_folder, writing
 from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
@@ -120,7 +120,7 @@ def _write(
     shown = folder.wanted.overlay
     kept = {"frames": ".frames"} | ({"overlay": ".overlay.mp4", "legend": ".legend.png"} if shown else {})
     with _parts(video, folder, kept | {"record": ".json"}) as parts, ExitStack() as stack:
-        record = stack.enter_context(RecordWriter(parts["record"]))
+        record = stack.enter_context(closing(RecordWriter(parts["record"])))
         pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
         drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
         occurring: set[int] = set()
@@ -171,21 +171,20 @@ def _parts(video: Photo, folder: ResultFolder, endings: dict[str, str]) -> Itera
     kept = {kind: folder.place(video, ending) for kind, ending in endings.items()}
     parts = {kind: path.with_name(path.name + ".part") for kind, path in kept.items()}
     make_folder(kept["record"].parent)
-    try:
-        for part in parts.values():
-            _clear(part)
-        parts["frames"].mkdir()
-        yield parts
-        # Those of an earlier run, frames last: they tell that the others are ours.
-        for ending in (".json", ".overlay.mp4", ".legend.png", ".frames"):
-            _clear(folder.place(video, ending))
-        for kind, path in kept.items():
-            parts[kind].replace(path)
-    except OSError as error:
-        raise unwritable(kept["record"], error) from error
-    finally:
-        for part in parts.values():
-            _clear(part)
+    with writing(kept["record"]):
+        try:
+            for part in parts.values():
+                _clear(part)
+            parts["frames"].mkdir()
+            yield parts
+            # Those of an earlier run, frames last: they tell that the others are ours.
+            for ending in (".json", ".overlay.mp4", ".legend.png", ".frames"):
+                _clear(folder.place(video, ending))
+            for kind, path in kept.items():
+                parts[kind].replace(path)
+        finally:
+            for part in parts.values():
+                _clear(part)
 
 
 def _clear(path: Path) -> None:
