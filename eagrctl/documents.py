@@ -37,9 +37,9 @@ def _inside(name: str) -> str:
     try:
         os.fsencode(name)
     except UnicodeEncodeError:
-        raise ValueError("must be the name of a file") from None
+        raise ValueError(f"must be the name of a file, not {_shown(name)}") from None
     if path.anchor or ".." in path.parts or "\0" in name or not path.parts:
-        raise ValueError("must be the name of a file in its own folder")
+        raise ValueError(f"must be the name of a file in its own folder, not {_shown(name)}")
     return name
 
 
@@ -200,14 +200,16 @@ def _complaint(failed: ValidationError, kind: type) -> str:
     """The first thing that is wrong, but an unknown key before all: it may be the one that is missing, misspelt."""
     errors = failed.errors(include_url=False)
     first = next((each for each in errors if each["type"] == _UNKNOWN), errors[0])
-    what, place, value = first["type"], first["loc"], first["input"]
+    what, value = first["type"], first["input"]
+    place = tuple(step for step in first["loc"] if step != "[key]")  # of a dictionary that names its own keys
     key = _key(place)
     section = "a section" if isinstance(kind, type) and issubclass(kind, Written) else "an object"
     if what == _UNKNOWN:
         names = [field.name for field in dataclasses.fields(_bare(_described(kind, place[:-1])))]
-        return f"unknown key {key}{did_you_mean(str(place[-1]), names)}"
+        return f"unknown key {key}{did_you_mean(str(place[-1]), names)}; there are {', '.join(names)}"
     if what in ("missing", "missing_argument") and isinstance(place[-1], str):
-        is_section = dataclasses.is_dataclass(_bare(_described(kind, place)))
+        missing = _bare(_described(kind, place))
+        is_section = dataclasses.is_dataclass(missing) or typing.get_origin(missing) is dict
         return f"missing {section.split()[1] if is_section else 'key'} {key}"
     if what in ("missing", "too_long") and value is not None:
         # pydantic names the places of a list that are missing, one by one.
@@ -218,7 +220,9 @@ def _complaint(failed: ValidationError, kind: type) -> str:
             length = first["ctx"]["max_length"]
         return f"{key} must be a list of {length} values, not {_shown(value)}"
     if what == "value_error":
-        return f"{key} {first['ctx']['error']}" + (f", not {_shown(value)}" if place else "")
+        return f"{key} {first['ctx']['error']}" if place else str(first["ctx"]["error"])
+    if what in ("too_short", "string_too_short"):
+        return f"{key} is too short: {_shown(value)}"
     if what == "literal_error":
         return f"{key} must be {first['ctx']['expected']}, not {_shown(value)}"
     if what in _BOUNDS:

@@ -18,7 +18,7 @@ from eagrctl.errors import RecipeError, did_you_mean
 
 def _in_order(factors: tuple[float, float]) -> tuple[float, float]:
     if factors[0] > factors[1]:
-        raise ValueError("must be [low, high]")
+        raise ValueError(f"must be [low, high], not {list(factors)}")
     return factors
 
 

@@ -108,7 +108,7 @@ class _Contents(Versioned):
     def __post_init__(self) -> None:
         ids = [label for group in (*self.mirrored, *self.regions.values()) for label in group]
         if len(self.colours) != len(self.classes) or any(label >= len(self.classes) for label in ids):
-            raise ValueError("must have a colour for each class, and no id beyond them")
+            raise ValueError("it must have a colour for each class, and no id beyond them")
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,79 @@
     eyes = ["left eye", "right eye"]
 """
 
-import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from eagrctl.data.labels import BACKGROUND, IGNORE, LabelSet, distinct_colours
 from eagrctl.data.source import Provenance
+from eagrctl.documents import Written, read_toml
 from eagrctl.errors import SourceError, did_you_mean
 from eagrctl.readers.images import PairedSource
 from eagrctl.readers.splits import find_photos, splits_of
 
 CLASSES = "classes.toml"
-KEYS = ("classes", "mirrored", "regions")
 EXAMPLE = 'classes = ["background", "skin", "hair"]'
 WHERE = (
     "give a folder that holds images/NAME.jpg, labels/NAME.png (one class id per pixel) and "
     f"{CLASSES} ({EXAMPLE}, in id order)"
 )
+
+HOW = (
+    f'write it as in {EXAMPLE} and mirrored = [["left eye", "right eye"]]; what stands below [regions] belongs to it, '
+    'such as eyes = ["left eye", "right eye"]'
+)
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := _twice(names):
+        raise ValueError(f"names {twice!r} twice; keep one of them")
+    return names
+
+
+def _in_id_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names[BACKGROUND] != "background":
+        raise ValueError(f"must begin with 'background', which is id 0, not {names[0]!r}")
+    if not 2 <= len(names) <= IGNORE:
+        raise ValueError(f"must have from 2 to {IGNORE} names, not {len(names)}")
+    return names
+
+
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_different)]
+
+
+@dataclass(frozen=True)
+class _Classes(Written):
+    """What stands in the TOML file."""
+
+    classes: Annotated[Names, AfterValidator(_in_id_order)]
+    mirrored: tuple[Annotated[tuple[Name, Name], AfterValidator(_different)], ...] = ()
+    regions: dict[str, Names] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        paired = list(chain.from_iterable(self.mirrored))
+        for key, names in {
+            "mirrored": paired,
+            **{f"regions.{name}": ids for name, ids in self.regions.items()},
+        }.items():
+            for name in names:
+                if name not in self.classes:
+                    raise ValueError(f"'{key}' names {name!r}, which is no class{did_you_mean(name, self.classes)}")
+        if self.classes[BACKGROUND] in paired:
+            raise ValueError("'mirrored' pairs 'background', which has no sides; leave it out")
+        if twice := _twice(paired):
+            raise ValueError(f"'mirrored' pairs {twice!r}, which stands in two pairs; leave it out of one")
+        if region := next((name for name in self.regions if name in self.classes), None):
+            raise ValueError(f"region {region!r} has the name of a class; call it something else")
 
 
 def open_folder(root: Path, classes: Path | None = None, partial: bool = False) -> PairedSource:
@@ -64,27 +120,14 @@ def read_classes(path: Path) -> LabelSet:
     Raises:
         SourceError: missing, not TOML, an unknown key or class, or a list that is not what the key asks for.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SourceError(f"{path} is missing; name the classes in id order, as in {EXAMPLE}") from None
-    except OSError as error:
-        raise SourceError(f"cannot read {path} ({error.strerror}); name the classes in it, as in {EXAMPLE}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is not TOML ({error}); write it as in {EXAMPLE}") from None
-    for key in table:
-        if key not in KEYS:
-            raise SourceError(f"{path}: unknown key '{key}'{did_you_mean(key, KEYS)}; there are {', '.join(KEYS)}")
-    names = _names(table.get("classes"), "classes", path)
-    if names[BACKGROUND] != "background":
-        raise SourceError(f"{path}: the first class must be 'background', which is id 0, not {names[0]!r}")
-    if not 2 <= len(names) <= IGNORE:
-        raise SourceError(f"{path}: 'classes' must have from 2 to {IGNORE} names, not {len(names)}")
+    missing = f"{path} is missing; name the classes in id order, as in {EXAMPLE}"
+    found = read_toml(path, _Classes, SourceError, HOW, missing)
+    ids = {name: number for number, name in enumerate(found.classes)}
     return LabelSet(
-        names=names,
-        colours=distinct_colours(len(names)),
-        mirrored=_mirrored(table.get("mirrored", []), names, path),
-        regions=_regions(table.get("regions", {}), names, path),
+        names=found.classes,
+        colours=distinct_colours(len(ids)),
+        mirrored=tuple((ids[one], ids[other]) for one, other in found.mirrored),
+        regions={region: tuple(ids[name] for name in names) for region, names in found.regions.items()},
     )
 
 
@@ -101,50 +144,3 @@ def _check_whole(source: PairedSource) -> None:
                     f"{source.maps / f'{name}.png'} is missing, but the photo {source.photos[name].name} is there; "
                     "add it, or add --partial to prepare what is there"
                 )
-
-
-def _names(value: Any, key: str, path: Path) -> tuple[str, ...]:
-    """A list of different names, at least one."""
-    # What stands below a [section] belongs to it: an easy mistake with `mirrored`.
-    below = " (what stands below [regions] belongs to it)" if key.startswith("regions.") else ""
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
-        raise SourceError(f"{path}: '{key}' must be a list of class names{below}, as in {EXAMPLE}")
-    for name in value:
-        if value.count(name) > 1:
-            raise SourceError(f"{path}: '{key}' names {name!r} twice; keep one of them")
-    return tuple(value)
-
-
-def _mirrored(value: Any, names: tuple[str, ...], path: Path) -> tuple[tuple[int, int], ...]:
-    example = 'mirrored = [["left eye", "right eye"]]'
-    if not isinstance(value, list):
-        raise SourceError(f"{path}: 'mirrored' must be a list of pairs, as in {example}")
-    pairs: list[tuple[int, int]] = []
-    for pair in value:
-        ids = [_id(name, names, "mirrored", path) for name in _names(pair, "mirrored", path)]
-        if len(ids) != 2:
-            raise SourceError(f"{path}: 'mirrored' must be a list of pairs, as in {example}, and {pair!r} is none")
-        for label in ids:
-            if label == BACKGROUND or any(label in other for other in pairs):
-                what = "is the background" if label == BACKGROUND else "stands in two pairs"
-                raise SourceError(f"{path}: 'mirrored' pairs {names[label]!r}, which {what}; leave it out of one")
-        pairs.append((ids[0], ids[1]))
-    return tuple(pairs)
-
-
-def _regions(value: Any, names: tuple[str, ...], path: Path) -> dict[str, tuple[int, ...]]:
-    if not isinstance(value, dict):
-        raise SourceError(f"{path}: 'regions' must be a section, [regions], of lists of class names")
-    regions: dict[str, tuple[int, ...]] = {}
-    for region, members in value.items():
-        if region in names:
-            raise SourceError(f"{path}: region '{region}' has the name of a class; call it something else")
-        key = f"regions.{region}"
-        regions[region] = tuple(_id(name, names, key, path) for name in _names(members, key, path))
-    return regions
-
-
-def _id(name: str, names: tuple[str, ...], key: str, path: Path) -> int:
-    if name not in names:
-        raise SourceError(f"{path}: '{key}' names {name!r}, which is no class{did_you_mean(name, names)}")
-    return names.index(name)

@@ -15,22 +15,23 @@ An id that a scheme does not list may not occur.
 Helen and LaPa name sides as the viewer sees them, CelebAMask-HQ as the subject does: a `left eye` is an `r_eye`.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import BACKGROUND, CELEBAMASK_HQ, HELEN, IGNORE, LabelSet
+from eagrctl.documents import Written, read_toml
 from eagrctl.errors import SourceError, did_you_mean
 
 OFFICIAL = "official"
 IGNORED = "ignore"
-IDS = "ids"
 EXAMPLE = '[ids] and below it lines such as 7 = "nose" or 255 = "ignore"'
 
 # The class names of each scheme in id order.
@@ -68,6 +69,20 @@ _SAME = {
 }
 # In both directions, by the names of the classes that are the target.
 _COUNTERPARTS = {CELEBAMASK_HQ.names: _SAME, HELEN.names: {theirs: ours for ours, theirs in _SAME.items()}}
+
+
+def _id(key: str) -> str:
+    # Not 07, which would be 7 a second time.
+    if not (key.isascii() and key.isdecimal() and len(key) <= 3 and key == str(int(key)) and int(key) <= IGNORE):
+        raise ValueError("is no id from 0 to 255")
+    return key
+
+
+@dataclass(frozen=True)
+class _Ids(Written):
+    """What stands in the TOML file of a scheme."""
+
+    ids: Annotated[dict[Annotated[str, AfterValidator(_id)], str], Field(min_length=1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,39 +155,17 @@ def read_scheme(path: Path, labels: LabelSet) -> Scheme:
     Raises:
         SourceError: missing, not TOML, no [ids], an id that is none, or a name that is no class of the dataset.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SourceError(f"no id scheme at {path}; write one: {EXAMPLE}") from None
-    except OSError as error:
-        raise SourceError(f"cannot read {path} ({error.strerror}); it should hold {EXAMPLE}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is not TOML ({error}); write {EXAMPLE}") from None
-    for key in table:
-        if key != IDS:
-            raise SourceError(f"{path}: unknown key '{key}'{did_you_mean(key, [IDS])}; write {EXAMPLE}")
-    ids = table.get(IDS)
-    if not isinstance(ids, dict) or not ids:
-        raise SourceError(f"{path} maps no id; write {EXAMPLE}")
-    return _scheme(
-        str(path), {_id(key, path): _class(key, name, labels, path) for key, name in ids.items()}, (), labels
-    )
+    ids = read_toml(path, _Ids, SourceError, f"write {EXAMPLE}", f"no id scheme at {path}; write one: {EXAMPLE}").ids
+    return _scheme(str(path), {int(key): _class(key, name, labels, path) for key, name in ids.items()}, (), labels)
 
 
-def _id(key: str, path: Path) -> int:
-    # Not 07, which would be 7 a second time.
-    if not (key.isascii() and key.isdecimal() and key == str(int(key)) and int(key) <= IGNORE):
-        raise SourceError(f"{path}: '{key}' is no id from 0 to 255; write {EXAMPLE}")
-    return int(key)
-
-
-def _class(key: str, name: object, labels: LabelSet, path: Path) -> int:
+def _class(key: str, name: str, labels: LabelSet, path: Path) -> int:
     if name == IGNORED:
         return IGNORE
-    if not isinstance(name, str) or name not in labels.names:
+    if name not in labels.names:
         names = (*labels.names, IGNORED)
         raise SourceError(
-            f"{path}: id {key} is {name!r}, which is no class of the dataset{did_you_mean(str(name), names)}; "
+            f"{path}: id {key} is {name!r}, which is no class of the dataset{did_you_mean(name, names)}; "
             f"there are {', '.join(names)}"
         )
     return labels.id(name)
