@@ -104,7 +104,7 @@ class Report:
             return Table.of(title, lines, [ours], ranked=0, origin=origin, notes=notes)
         published = [(name if self.comparable else f"{name}, on Helen", values) for name, values in paper.rows]
         measured = f"Published rows: {paper.dataset}"
-        measured += "." if self.comparable else "; other faces than ours, so not comparable: ours competes for no bold."
+        measured += "." if self.comparable else "; other faces than ours, so not comparable: our row is never in bold."
         return Table.of(
             f"F1 in percent, laid out as Table {paper.number} of the EAGRNet paper",
             lines,
