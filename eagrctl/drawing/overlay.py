@@ -25,17 +25,16 @@ _FINER = 2
 _INK, _PAPER = (31, 36, 48), (255, 255, 255)
 
 
-def overlay(
-    photo: Pixels, labels: Pixels, label_set: LabelSet, boxes: Sequence[Box | None] = (), numbered: bool | None = None
-) -> Image.Image:
+def overlay(photo: Pixels, labels: Pixels, label_set: LabelSet, boxes: Sequence[Box | None] = ()) -> Image.Image:
     """Draw a photo under the colours of its classes, over a legend of those that occur.
+
+    Several boxes are drawn, each with its number; a single one is not.
 
     Args:
         photo: (H, W, 3) uint8, RGB.
         labels: (H, W) uint8.
         label_set: the classes.
         boxes: of each face: left, top, right and bottom in the photo's pixels; None where it has none.
-        numbered: whether boxes are drawn, each with its number; where there are several, unless given.
 
     Returns:
         A picture as wide as the photo, which is brought to at most `LONGEST` and at least `SHORTEST` pixels.
@@ -45,7 +44,7 @@ def overlay(
     scale = min(LONGEST, max(SHORTEST, longest)) / longest
     size = max(1, round(height * scale)), max(1, round(width * scale))
     picture = Image.fromarray(coloured(photo, labels, label_set, size))
-    if len(boxes) > 1 if numbered is None else numbered:
+    if len(boxes) > 1:
         _draw_boxes(picture, boxes, scale)
     counts = np.bincount(labels.reshape(-1), minlength=256)[: len(label_set)]
     occurring = [number for number, count in enumerate(counts) if count and number != BACKGROUND]
