@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet, in_words
 from eagrctl.drawing.chart import Chart, styled
-from eagrctl.drawing.overlay import Box, colourise
+from eagrctl.drawing.overlay import Box, palette
 
 _INCHES, _SMALL = 2.4, 1.6  # sides of a picture in Fig. 5 and in Fig. 3
 
@@ -60,7 +60,7 @@ def label_figure(titles: Sequence[str], columns: Sequence[Sequence[Pixels]], lab
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(textwrap.fill(title, 20), weight="normal")
     for axes, pixels in zip(grid.T.flat, (pixels for column in columns for pixels in column), strict=True):
-        axes.imshow(pixels if pixels.ndim == 3 else colourise(pixels, label_set))
+        axes.imshow(pixels if pixels.ndim == 3 else palette(label_set)[pixels])
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in label_set.colours]
     names = [in_words(name) for name in label_set.names]
     figure.legend(

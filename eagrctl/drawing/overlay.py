@@ -1,7 +1,6 @@
 """A parsed photo to look at: the photo under its classes' colours, over a legend."""
 
 import math
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,15 +72,19 @@ def coloured(photo: Pixels, labels: Pixels, label_set: LabelSet, size: tuple[int
         shown = shown.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
     pixels = np.array(shown)
     fine = Image.fromarray(labels).resize((_FINER * width, _FINER * height), Image.Resampling.NEAREST)
-    places = np.asarray(fine)
-    top, left, bottom, right = _shown(places)
-    places = places[_FINER * top : _FINER * bottom, _FINER * left : _FINER * right]
-    if not places.size:
+    box = fine.getbbox()  # of all that is not background, which is 0
+    if box is None:
         return pixels
+    # A border lies on both its sides.
+    left, top = (max(0, edge - 1) // _FINER for edge in box[:2])
+    right, bottom = (-(-min(edge + 1, end) // _FINER) for edge, end in zip(box[2:], fine.size, strict=True))
+    places = np.asarray(fine)[_FINER * top : _FINER * bottom, _FINER * left : _FINER * right]
     # Colours lie weighted beside their weights, so that none bleeds into another or the background when shrunk; all
     # four in one number, because moving one number is faster than moving four.
-    layer = _weighted(label_set)[places]
-    layer[_borders(places)] = _number(_PAPER, BORDER)
+    weights = np.full(256, COLOUR)
+    weights[BACKGROUND] = 0
+    layer = _weighted(palette(label_set), weights)[places]
+    layer[_borders(places)] = _weighted(np.array([_PAPER]), np.array([BORDER]))
     small = Image.fromarray(layer.view(np.uint8).reshape(*layer.shape, 4), "RGBX").reduce(_FINER)
     weighted = np.asarray(small)
     part = pixels[top:bottom, left:right]
@@ -89,35 +92,17 @@ def coloured(photo: Pixels, labels: Pixels, label_set: LabelSet, size: tuple[int
     return pixels
 
 
-def colourise(labels: Pixels, label_set: LabelSet) -> Pixels:
-    """(H, W) uint8 labels -> (H, W, 3) uint8 colours; 255 is white."""
-    palette = np.full((256, 3), 255, np.uint8)
-    palette[: len(label_set)] = label_set.colours
-    return palette[labels]
+def palette(label_set: LabelSet) -> Pixels:
+    """(256, 3) uint8: the colours of classes by id, and white for what is none."""
+    colours = np.full((256, 3), 255, np.uint8)
+    colours[: len(label_set)] = label_set.colours
+    return colours
 
 
-def _shown(places: Pixels) -> tuple[int, int, int, int]:
-    """Where labels lie that are drawn, `_FINER` times as large: top, left, bottom and right before they are shrunk."""
-    edges = []
-    for axis in (1, 0):
-        lines = np.flatnonzero((places != BACKGROUND).any(axis=axis))
-        near, far = (int(lines[0]), int(lines[-1])) if lines.size else (0, -2 * _FINER)
-        # A border lies on both its sides.
-        edges.append((max(0, near - 1) // _FINER, -(-min(places.shape[1 - axis], far + 2) // _FINER)))
-    (top, bottom), (left, right) = edges
-    return top, left, bottom, right
-
-
-def _weighted(label_set: LabelSet) -> NDArray[np.uint32]:
-    """(256,) colours of classes by id, each with its weight; a pixel without a class is white."""
-    colours = [*label_set.colours, *[_PAPER] * (256 - len(label_set))]
-    weights = [0.0 if number == BACKGROUND else COLOUR for number in range(256)]
-    return np.array([_number(*each) for each in zip(colours, weights, strict=True)], np.uint32)
-
-
-def _number(colour: tuple[int, int, int], weight: float) -> int:
-    """A colour times its weight, and the weight, as the bytes of a number."""
-    return int.from_bytes((*(round(each * weight) for each in colour), round(255 * weight)), sys.byteorder)
+def _weighted(colours: NDArray[np.integer], weights: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Colours, (N, 3), times their weights, (N,), and the weights, as the bytes of a number each: (N,)."""
+    parts = np.column_stack([colours * weights[:, None], 255 * weights])
+    return np.rint(parts).astype(np.uint8).view(np.uint32)[:, 0]
 
 
 def legend(label_set: LabelSet, classes: Sequence[int], width: int, letters: int | None = None) -> Image.Image:

@@ -10,7 +10,7 @@ from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import AlignedSample
-from eagrctl.drawing.overlay import coloured, colourise, legend
+from eagrctl.drawing.overlay import coloured, legend, palette
 from eagrctl.files import write_whole
 
 MARGIN = 8
@@ -89,7 +89,7 @@ def sheet(
             if pixels.ndim == 3:
                 picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
             else:
-                picture = Image.fromarray(colourise(pixels, label_set)).resize((side, side), Image.Resampling.NEAREST)
+                picture = Image.fromarray(palette(label_set)[pixels]).resize((side, side), Image.Resampling.NEAREST)
             drawn.paste(picture, (left + number * cell, top))
         if names:
             draw.text((left, top + side + 2), names[place], "black", font)

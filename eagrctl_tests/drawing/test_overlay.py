@@ -12,8 +12,8 @@ from eagrctl.drawing.overlay import (
     LONGEST,
     SHORTEST,
     coloured,
-    colourise,
     legend,
+    palette,
 )
 from eagrctl.drawing.overlay import (
     overlay as drawn_overlay,
@@ -35,7 +35,7 @@ def photo_of(labels: np.ndarray, grey: int = 100) -> ParsedPhoto:
 
 def test_each_label_gets_its_colour() -> None:
     labels = np.array([[0, 1, 10, 255]], np.uint8)
-    assert colourise(labels, HELEN)[0].tolist() == [*map(list, (HELEN.colours[n] for n in (0, 1, 10))), [255] * 3]
+    assert palette(HELEN)[labels][0].tolist() == [*map(list, (HELEN.colours[n] for n in (0, 1, 10))), [255] * 3]
 
 
 def test_classes_show_their_colours_through_and_background_is_the_photo_itself() -> None:

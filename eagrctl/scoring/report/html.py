@@ -12,6 +12,7 @@ from PIL import Image
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import IGNORE, LabelSet, in_words
 from eagrctl.drawing.curves import Curve, Plot, stretches
+from eagrctl.drawing.overlay import palette
 from eagrctl.scoring.examples import BEST, MEDIAN, WORST, Example
 from eagrctl.scoring.report.contents import Report, mean_boundary_f1
 from eagrctl.scoring.report.tables import percent
@@ -134,10 +135,8 @@ def _jpeg(pixels: Pixels) -> str:
 
 
 def _png(labels: Pixels, label_set: LabelSet) -> str:
-    palette = np.full((256, 3), 255, np.uint8)
-    palette[: len(label_set)] = label_set.colours
     picture = Image.fromarray(labels).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    picture.putpalette(palette.tobytes())  # a byte a pixel, and every colour exact
+    picture.putpalette(palette(label_set).tobytes())  # a byte a pixel, and every colour exact
     return _embedded(picture, "PNG", optimize=True)
 
 
