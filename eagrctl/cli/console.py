@@ -143,9 +143,14 @@ def index(prepared: "ShardIndex") -> None:
 
 def marked(good: bool | None, text: str) -> None:
     """Print a line of results on stdout behind a tick, a cross, or a dash where `good` is None."""
-    tick, cross = ("✓", "✗") if stdout.encoding.startswith("utf") else ("+", "x")
+    tick, cross = ("+", "x") if plain() else ("✓", "✗")
     mark = {True: f"[green]{tick}[/]", False: f"[bold red]{cross}[/]", None: "-"}[good]
     stdout.print(f"{mark} {escape(text)}", soft_wrap=True)
+
+
+def plain() -> bool:
+    """Whether stdout takes ASCII alone."""
+    return not stdout.encoding.startswith("utf")
 
 
 def result(text: str) -> None:
