@@ -132,7 +132,7 @@ def in_words(name: str) -> str:
 
 
 def in_full(name: str) -> str:
-    """A class's name, and what it means where it is no word: `neck_l (necklace)`."""
+    """A class's name, and what it means where it is not a word: `neck_l (necklace)`."""
     return f"{name} ({_WORDS[name]})" if name in _WORDS else name
 
 

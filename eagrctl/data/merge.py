@@ -59,7 +59,7 @@ def _complete(indexes: list[ShardIndex]) -> list[ShardIndex]:
     """The parts in their order, checked to be all of one preparation."""
     for index in indexes:
         if index.part is None:
-            raise ShardError(f"{index.root} is no part of a dataset but a whole one: leave it out")
+            raise ShardError(f"{index.root} is a whole dataset, not a part of one: leave it out")
         if index.plan != indexes[0].plan:
             raise ShardError(
                 f"{index.root} and {indexes[0].root} were prepared from other names or with other options: "

@@ -191,7 +191,7 @@ def check_output(output: Path, force: bool) -> None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / INDEX).is_file():
-        raise ShardError(f"{output} exists and is no prepared dataset: name another folder with --output")
+        raise ShardError(f"{output} exists and is not a prepared dataset: name another folder with --output")
     if not force:
         raise ShardError(f"{output} is prepared already: --force prepares it again, --output names another folder")
 

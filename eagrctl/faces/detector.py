@@ -1,8 +1,8 @@
 """Where in a photo faces are: dlib's detector, the sizes at which it looks, and which of its boxes count.
 
-Boxes are (N, 4) float64, left, top, right and bottom of a square from the brows to the chin, in pixels whose centres
-lie on integers; beyond the photo's borders where they cut a face. Confidences are (N,) float64, above zero, which is
-the detector's bar; a clear face has 1 to 3.
+A box is (4,) float64, left, top, right and bottom of a square from the brows to the chin, in pixels whose centres lie
+on integers; it reaches beyond the photo where the border cuts a face. Boxes are (N, 4). Confidences are (N,) float64,
+above zero, which is the detector's threshold; a clear face has 1 to 3.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from PIL import Image
 
 from eagrctl.arrays import Landmarks, Pixels
 
+Box = NDArray[np.float64]
 Boxes = NDArray[np.float64]
 Confidences = NDArray[np.float64]
 # Where one face is meant, the detector looks at a copy no longer than this, in pixels: its time grows with the area,
@@ -28,7 +29,7 @@ LONGEST_OF_MANY = 1600
 # others may be smaller still.
 FAR = 1 / 8
 
-# A photo smaller than this is looked at as if it were as large, but never enlarged more than fourfold.
+# A smaller photo is enlarged to this size, but at most fourfold.
 SMALL = 400
 
 # What is added on each side of a photo, as a share of its longer side, so that a face cut by the border is found. Where
@@ -36,7 +37,7 @@ SMALL = 400
 # without a margin, and 73, 96 and 82 % with one.
 MARGIN = 0.25
 
-# Where one face is meant, boxes far less certain than the best one are taken for false: with upsampling, scikit-image's
+# Where one face is meant, boxes far less certain than the best one count as false: with upsampling, scikit-image's
 # astronaut has a face at 1.16 and a patch of her suit at 0.12.
 DOUBTFUL = 0.25
 
@@ -52,8 +53,8 @@ SAME = 0.3
 class FaceDetector:
     """dlib's detector of upright faces, with the choice of what it looks at."""
 
-    def find(self, image: Pixels, near: Landmarks | None = None) -> Boxes | None:
-        """The box of the one face that is meant, (4,) float64; None where there is none.
+    def find(self, image: Pixels, near: Landmarks | None = None) -> Box | None:
+        """The box of the one face that is meant; None where there is none.
 
         Args:
             image: (H, W, 3) uint8, RGB.
@@ -61,7 +62,7 @@ class FaceDetector:
         """
         height, width = image.shape[:2]
         shrink = min(1.0, LONGEST / max(height, width))
-        # A second look at twice the size takes four times as long and sees more that is no face.
+        # A second look at twice the size takes four times as long, and finds more that is not a face.
         for upsampled in (0, 1):
             boxes, confidences = self._look(image, shrink, upsampled=upsampled)
             chosen = choose_face(boxes, confidences, (height, width), near)
@@ -69,12 +70,12 @@ class FaceDetector:
                 return np.asarray(boxes[chosen])
         return None
 
-    def find_all(self, image: Pixels) -> list[tuple[Boxes, float]]:
-        """The boxes of all faces, (4,) float64 each, with their confidences; the largest first.
+    def find_all(self, image: Pixels) -> list[tuple[Box, float]]:
+        """The boxes of all faces with their confidences, the largest first.
 
         One look is enough for a portrait: at a copy of at most `LONGEST_OF_MANY` pixels, where a face must have 80. If
-        it shows none, a margin is added, for faces that the border cuts. If there is still none, or the largest is so
-        small that others may be smaller (`FAR`), the detector looks again at twice the size.
+        it shows no face, a margin is added, for faces that the border cuts. If there is still none, or the largest is
+        so small that others may be smaller (`FAR`), the detector looks again at twice the size.
 
         Args:
             image: (H, W, 3) uint8, RGB, of any size.
@@ -144,8 +145,8 @@ def choose_face(
 def distinct_faces(boxes: Boxes, confidences: Confidences) -> list[int]:
     """Which boxes are faces, each face once.
 
-    Where several boxes show one face, the most certain of them stands for it. Boxes below `CERTAIN` are left out; where
-    all are, the most certain one counts none the less: a lone face in bad light is likelier than a false one.
+    Where several boxes show one face, the most certain of them stands for it. Boxes below `CERTAIN` are left out; if
+    all are, the most certain one is kept: a lone face in bad light is likelier than a false one.
 
     Args:
         boxes: (N, 4).
@@ -162,7 +163,7 @@ def distinct_faces(boxes: Boxes, confidences: Confidences) -> list[int]:
     return sorted(kept, key=lambda row: -_area(boxes[row]))
 
 
-def _same(one: Boxes, other: Boxes) -> bool:
+def _same(one: Box, other: Box) -> bool:
     common = np.concatenate([np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])])
     shared = _area(common) if (common[2:] > common[:2]).all() else 0.0
     # A small box in the middle of a larger one is a part of that face.
@@ -172,7 +173,7 @@ def _same(one: Boxes, other: Boxes) -> bool:
     return within or shared > SAME * (_area(one) + _area(other) - shared)
 
 
-def _area(box: Boxes) -> float:
+def _area(box: Box) -> float:
     return float(np.prod(box[2:] - box[:2]))
 
 

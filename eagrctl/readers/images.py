@@ -68,7 +68,7 @@ def read_labels(path: Path, classes: int, ignored: bool = False) -> Pixels:
     picture = _open(path)
     if picture.mode not in ("L", "P"):
         raise SourceError(
-            f"{path} is no label map: its mode is {picture.mode}, not 8-bit grey or palette; "
+            f"{path} is not a label map: its mode is {picture.mode}, not 8-bit grey or palette; "
             "save class ids as a single channel"
         )
     labels = np.array(picture)

@@ -81,5 +81,5 @@ def _five_of_106(path: Path) -> Landmarks:
     except (OSError, ValueError):  # a decoding error is a ValueError as well
         sound, points = False, []
     if not sound:
-        raise SourceError(f"{path} is no landmark file: a line {POINTS}, then {POINTS} lines `x y`; fetch it again")
+        raise SourceError(f"{path} is not a landmark file: a line {POINTS}, then {POINTS} lines `x y`; fetch it again")
     return np.array([points[number] for number in FIVE])

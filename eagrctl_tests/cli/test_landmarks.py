@@ -56,5 +56,5 @@ def test_what_cannot_work_is_refused_in_one_line(eagrctl: Invoke, faces: ShardIn
     unusable = prepare_astronauts(tmp_path / "unusable", count=0, faceless=2)
     assert "shows both eyes, nose and mouth" in one_line(eagrctl("landmarks", "train", unusable.root))
     missing = one_line(eagrctl("landmarks", "evaluate", faces.root, "--predictor", "gone.dat"))
-    assert "--predictor names gone.dat, which is no file" in missing
+    assert "--predictor names gone.dat, which is not a file" in missing
     assert not list(Path().iterdir())

@@ -63,7 +63,7 @@ def test_parts_of_other_options_do_not_join(parts: list[Path], merged: Path, tmp
 
 def test_a_whole_dataset_is_no_part(parts: list[Path], merged: Path, tmp_path: Path) -> None:
     prepare(open_celebamask_hq(merged), tmp_path / "whole", Aligner(49), keep_going=True)
-    with pytest.raises(ShardError, match="whole is no part of a dataset"):
+    with pytest.raises(ShardError, match="whole is a whole dataset, not a part"):
         merge([*parts, tmp_path / "whole"], tmp_path / "joined")
 
 
@@ -78,7 +78,7 @@ def test_a_damaged_part_is_refused(parts: list[Path], tmp_path: Path) -> None:
 def test_something_else_is_never_replaced(parts: list[Path], tmp_path: Path) -> None:
     (tmp_path / "joined").mkdir()
     (tmp_path / "joined" / "thesis.tex").write_text("years of work")
-    with pytest.raises(ShardError, match="is no prepared dataset"):
+    with pytest.raises(ShardError, match="is not a prepared dataset"):
         merge(parts, tmp_path / "joined", force=True)
 
 

@@ -134,7 +134,7 @@ def test_a_folder_of_something_else_is_never_replaced(merged: Path, tmp_path: Pa
     output = tmp_path / "thesis"
     output.mkdir()
     (output / "chapter1.tex").write_text("years of work")
-    with pytest.raises(ShardError, match="is no prepared dataset"):
+    with pytest.raises(ShardError, match="is not a prepared dataset"):
         prepare(open_celebamask_hq(merged), output, Aligner(49), force=True)
     assert (output / "chapter1.tex").read_text() == "years of work"
 

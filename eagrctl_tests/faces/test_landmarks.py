@@ -236,7 +236,7 @@ def test_a_file_that_is_no_predictor_is_refused_in_one_line(tmp_path: Path, cont
         content = whole[: len(whole) // 2]
     path.write_bytes(content)
     with pytest.raises(
-        AlignmentError, match=r"wrong\.dat is no landmark predictor of dlib \(.+\): name another"
+        AlignmentError, match=r"wrong\.dat is not dlib's landmark predictor \(.+\): name another"
     ) as caught:
         DlibLandmarks(path)
     assert "\n" not in str(caught.value)
@@ -344,9 +344,9 @@ def test_without_any_predictor_the_message_names_three_remedies(bare: Path) -> N
 
 def test_a_named_predictor_that_is_missing_is_not_passed_over(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(bare / "debian" / SIXTY_EIGHT)
-    with pytest.raises(AlignmentError, match=r"^--predictor names .*gone\.dat, which is no file") as caught:
+    with pytest.raises(AlignmentError, match=r"^--predictor names .*gone\.dat, which is not a file") as caught:
         find_predictor(bare / "gone.dat")
     assert_remedies(str(caught.value))
     monkeypatch.setenv(VARIABLE, str(bare))
-    with pytest.raises(AlignmentError, match=r"^EAGRCTL_PREDICTOR names .*, which is no file"):
+    with pytest.raises(AlignmentError, match=r"^EAGRCTL_PREDICTOR names .*, which is not a file"):
         find_predictor()

@@ -337,7 +337,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
         (CheckpointError, "best.pt", lambda: FaceParser(tmp_path)),
         (CheckpointError, "no file of weights", lambda: FaceParser(points)),
         (AlignmentError, "missing.dat", lambda: FaceParser(weights, predictor=tmp_path / "missing.dat")),
-        (AlignmentError, "no landmark predictor", lambda: FaceParser(weights, predictor=weights)),
+        (AlignmentError, "not dlib.s landmark predictor", lambda: FaceParser(weights, predictor=weights)),
         (EagrctlError, "abacus", lambda: FaceParser(weights, finding="crop", device="abacus")),
         (ValueError, "batch", lambda: FaceParser(weights, finding="crop", batch=0)),
         (ValueError, "crop", lambda: FaceParser(weights, finding="eyes")),  # type: ignore[arg-type]

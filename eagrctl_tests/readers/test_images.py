@@ -64,7 +64,7 @@ def test_an_id_out_of_range_is_named(tmp_path: Path) -> None:
 
 def test_coloured_labels_are_refused(colours: np.ndarray, tmp_path: Path) -> None:
     path = save(colours, tmp_path / "overlay.png")
-    with pytest.raises(SourceError, match=r"overlay\.png is no label map: its mode is RGB"):
+    with pytest.raises(SourceError, match=r"overlay\.png is not a label map: its mode is RGB"):
         read_labels(path, 19)
 
 

@@ -90,13 +90,13 @@ def test_without_a_landmark_file_there_are_no_landmarks(root: Path) -> None:
 )
 def test_a_malformed_landmark_file_is_named(root: Path, text: str) -> None:
     (root / "train" / "landmarks" / "a_0.txt").write_text(text)
-    with pytest.raises(SourceError, match=r"landmarks/a_0\.txt is no landmark file: a line 106, .*; fetch it again"):
+    with pytest.raises(SourceError, match=r"landmarks/a_0\.txt is not a landmark file: a line 106, .*; fetch it again"):
         open_lapa(root, partial=True).read("train", "a_0")
 
 
 def test_a_landmark_file_of_binary_rubbish_is_named(root: Path) -> None:
     (root / "train" / "landmarks" / "a_0.txt").write_bytes(b"\xff\x00\xfe")
-    with pytest.raises(SourceError, match=r"a_0\.txt is no landmark file"):
+    with pytest.raises(SourceError, match=r"a_0\.txt is not a landmark file"):
         open_lapa(root, partial=True).read("train", "a_0")
 
 

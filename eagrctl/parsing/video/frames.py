@@ -108,9 +108,7 @@ class VideoReader:
         except FileNotFoundError:
             raise SourceError(f"{name} is missing: check its name and folder") from None
         except (OSError, av.error.FFmpegError) as error:
-            raise SourceError(
-                f"{name} is no video that can be read ({_reason(error)}): copy or fetch it again"
-            ) from None
+            raise SourceError(f"{name} cannot be read as a video ({_reason(error)}): copy or fetch it again") from None
         if not container.streams.video:
             container.close()
             raise SourceError(f"{name} holds no pictures, only sound: give a video")

@@ -194,7 +194,7 @@ def paint_hair(canvas: Canvas, face: PaintedFace, field: Field, brightness: floa
 
 
 def paint_glasses(canvas: Canvas, face: PaintedFace) -> None:
-    """Frames and tinted lenses. Glasses are no class: the labels stay those of what they cover, as in Helen."""
+    """Frames and tinted lenses. Glasses are not a class: labels show what they cover, as in Helen."""
     if face.glasses is None:
         return
     radius, power, thickness = face.glasses_shape

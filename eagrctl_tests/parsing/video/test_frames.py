@@ -43,9 +43,9 @@ def test_a_video_that_was_filmed_turned_is_upright(tmp_path: Path, turn: int) ->
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("empty.mp4", "is no video that can be read"),
-        ("text.mp4", "is no video that can be read"),
-        ("headless.mp4", "is no video that can be read"),
+        ("empty.mp4", "cannot be read as a video"),
+        ("text.mp4", "cannot be read as a video"),
+        ("headless.mp4", "cannot be read as a video"),
         ("sound.mp4", "holds no pictures, only sound"),
         ("missing.mp4", "is missing"),
     ],
