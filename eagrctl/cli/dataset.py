@@ -33,6 +33,7 @@ def info(data: Prepared = None, quiet: Quiet = False) -> None:
     ```
     """
     from eagrctl.data.index import ShardIndex
+    from eagrctl.data.labels import in_full
     from eagrctl.data.verify import class_shares
 
     index = ShardIndex.load(data or newest_dataset(), partial=True)
@@ -44,7 +45,7 @@ def info(data: Prepared = None, quiet: Quiet = False) -> None:
     console.table(
         ("id", "class", *(f"{name} %" for name in shares)),
         [
-            (str(number), name, *(f"{100 * share[number]:.2f}" for share in shares.values()))
+            (str(number), in_full(name), *(f"{100 * share[number]:.2f}" for share in shares.values()))
             for number, name in enumerate(index.classes)
         ],
         title="Share of pixels, in the source frame",

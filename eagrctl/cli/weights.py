@@ -192,6 +192,7 @@ def _show_conversion(conversion: "Conversion") -> None:
 
 def _describe(weights: "Checkpoint | BackboneWeights") -> None:
     from eagrctl.checkpoint import Checkpoint
+    from eagrctl.data.labels import in_full, in_words
     from eagrctl.recipe import recipe_to_toml
 
     if isinstance(weights, Checkpoint):
@@ -212,13 +213,15 @@ def _describe(weights: "Checkpoint | BackboneWeights") -> None:
         console.result(f"origin: {weights.origin}")
         return
     console.result(f"dataset: {weights.dataset}")
-    console.result(f"classes: {len(weights.classes)}: {', '.join(weights.classes)}")
+    console.result(f"classes: {len(weights.classes)}: {', '.join(map(in_full, weights.classes))}")
     console.result(f"trained: epoch {weights.epoch}, step {weights.step:,}")
     if weights.origin:
         console.result(f"origin: {weights.origin}")
     if weights.card:
         console.result(f"\n{weights.card}\n")
-    scores = ", ".join(f"{name} {100 * value:.1f}" for name, value in weights.scores.items())
+    scores = ", ".join(
+        f"{' '.join(map(in_words, name.split(' ', 1)))} {100 * value:.1f}" for name, value in weights.scores.items()
+    )
     console.result(f"scores on val: {scores or 'none recorded'}")
     console.result(f"\n{recipe_to_toml(weights.recipe)}")
 

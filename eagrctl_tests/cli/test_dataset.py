@@ -20,7 +20,7 @@ def data(eagrctl: Invoke, merged: Path) -> Path:
 def test_info_shows_counts_classes_and_shares(eagrctl: Invoke, data: Path) -> None:
     result = eagrctl("dataset", "info")
     assert result.exit_code == 0, result.stderr
-    for text in ("train", "12", "neck_l", "paint order: as merged in the source", "alignment: none"):
+    for text in ("train", "12", "neck_l (necklace)", "paint order: as merged in the source", "alignment: none"):
         assert text in result.stdout, text
 
 

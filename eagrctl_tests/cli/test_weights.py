@@ -58,7 +58,7 @@ def test_import_reports_what_became_of_the_keys(eagrctl: Invoke, resnet: Path) -
 def test_info_prints_recipe_classes_step_scores_and_preprocessing(eagrctl: Invoke, checkpoint: Path) -> None:
     out = eagrctl("weights", "info", checkpoint).stdout
     for part in (
-        "19: background, skin",
+        "19: background, skin, nose, eye_g (glasses)",
         "epoch 2, step 40",
         "mean_f1 50.0",
         "RGB, 49 x 49, pixels / 255, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225",
