@@ -120,7 +120,8 @@ def places(folder: Path, data: Path, runs: Path) -> Iterator[Finding]:
 
     reason = why_not(write)
     detail = f"{folder.absolute()} {f'cannot be written ({reason})' if reason else 'can be written'}"
-    yield Finding("folder", not reason, detail, "go to a folder of your own" if reason else "", needed=True)
+    remedy = "work in a folder that you can write to" if reason else ""
+    yield Finding("folder", not reason, detail, remedy, needed=True)
     if names := sorted(index.parent.name for index in data.glob("*/index.json")):
         yield Finding("datasets", True, f"{', '.join(names)} in {data}/")
     else:

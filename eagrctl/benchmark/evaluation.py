@@ -39,7 +39,7 @@ class EvaluationSpeed:
 
     @property
     def outside(self) -> float:
-        """Share of our time that goes by outside the network, reading left out."""
+        """Share of our time spent outside the network, reading left out."""
         return sum(self.ours[part] for part in OUTSIDE) / sum(self.ours.values())
 
     @property

@@ -86,7 +86,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Face parsing with EAGRNet: from a photo to its masks, from a folder of labelled faces to the paper's table.
 
-**Masks of anybody's photos**, by a network that comes along
+**Masks of any photo**, by the network that comes with eagrctl
 
 ```text
 eagrctl parse photo.jpg                   # writes parsed/photo.png and more

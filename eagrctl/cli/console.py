@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from eagrctl.events import Listener, Notice, Progress, ignore
+from eagrctl.events import Listener, Notice, Progress
 
 if TYPE_CHECKING:
     from eagrctl.data.index import ShardIndex
@@ -35,16 +35,12 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(quiet: bool = False, silent: bool = False) -> Iterator[Listener]:
+def progress(quiet: bool = False) -> Iterator[Listener]:
     """Draw the events of the library while the block runs.
 
     Args:
         quiet: show warnings only.
-        silent: show nothing at all; another process speaks.
     """
-    if silent:
-        yield ignore
-        return
     bars = Bars(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -77,7 +73,7 @@ def progress(quiet: bool = False, silent: bool = False) -> Iterator[Listener]:
 
 
 def message(text: str) -> None:
-    """Say something that is no result."""
+    """Say something that is not a result."""
     stderr.print(escape(text), soft_wrap=True)
 
 

@@ -12,8 +12,8 @@ NAME = 18  # characters, of the longest name
 def doctor() -> None:
     """Look at versions, GPUs, memory, disk, data, dlib's landmark predictor, caches and extras.
 
-    A tick means good, a cross broken, and a dash absent, which is no failure; what to do about it ends the line. The
-    exit code is 1 where training here cannot work.
+    A tick means good, a cross broken, and a dash absent, which is not a failure. A line ends with what to do about it.
+    The exit code is 1 where training cannot work here.
 
     ```text
     eagrctl doctor

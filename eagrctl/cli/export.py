@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, WEIGHTS, Force, Quiet
-from eagrctl.errors import EagrctlError
+from eagrctl.cli.options import RUNS, Force, Quiet, output_option, require_free, weights_file
 
 
 class Format(StrEnum):
@@ -25,10 +24,7 @@ def export(
     kind: Annotated[
         Format, typer.Option("--format", help="onnx for ONNX Runtime and others, torch for torch.export.load.")
     ] = Format.ONNX,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: weights/NAME.onnx or .pt2."),
-    ] = None,
+    output: Annotated[Path | None, output_option("FILE", "File to write. Default: weights/NAME.onnx or .pt2.")] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -75,13 +71,10 @@ def export(
         raise typer.BadParameter("opsets are ONNX's: drop it, or --format torch", param_hint="--opset")
     path = shipped.NETWORK if checkpoint is None else find_checkpoint(checkpoint, RUNS)
     ending = ENDINGS[kind.value]
-    if output is None:
-        name = path.parent.name if path.stem in ("best", "last") else path.stem
-        output = WEIGHTS / f"{name}{ending}"
-    else:
+    if output is not None:
         require_writable(output, ending)
-    if output.exists() and not force:
-        raise EagrctlError(f"{output} exists: name another file with --output, or replace it with --force")
+    output = output or weights_file(path, ending)
+    require_free(output, force)
     with console.progress(quiet) as listener:
         differences = export_checkpoint(
             path, output, kind.value, size=size, opset=opset or OPSET, photos=tuple(photos or ()), listener=listener

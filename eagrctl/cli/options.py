@@ -124,6 +124,11 @@ def newest_dataset() -> Path:
     return indexes[-1].parent
 
 
+def weights_file(source: Path, ending: str) -> Path:
+    """Where a checkpoint's network goes that is written as another file: weights/, under the name of its run."""
+    return WEIGHTS / f"{source.parent.name if source.stem in ('best', 'last') else source.stem}{ending}"
+
+
 def require_free(path: Path, force: bool) -> None:
     """Refuse to replace a file unless asked to.
 

@@ -118,7 +118,7 @@ def lapa(
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
-    """Prepare LaPa: 18,176, 2,000 and 2,000 faces, not aligned unless asked for.
+    """Prepare LaPa: 18,176, 2,000 and 2,000 faces, aligned only with --align.
 
     LaPa is for non-commercial research only.
 
@@ -177,7 +177,7 @@ def folder(
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
-    """Prepare images and label maps of your own.
+    """Prepare your own images and label maps.
 
     SOURCE holds images/NAME.jpg and labels/NAME.png of the same size (class ids; 255 is ignored), optionally train.txt,
     val.txt and test.txt with a name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right
@@ -244,5 +244,5 @@ def _part(text: str | None) -> tuple[int, int] | None:
         return None
     number, slash, total = text.partition("/")
     if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
-        raise typer.BadParameter(f"{text} is no part: write 3/16 for the third of sixteen", param_hint="--slice")
+        raise typer.BadParameter(f"{text} is not a part: write 3/16 for the third of sixteen", param_hint="--slice")
     return int(number), int(total)

@@ -1,5 +1,6 @@
 """`eagrctl weights`: other people's weights in, ours out, and what a file of them holds."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, WEIGHTS, Force, Quiet
+from eagrctl.cli.options import RUNS, WEIGHTS, Checkpoint, Force, Quiet, output_option, require_free, weights_file
 from eagrctl.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from eagrctl.checkpoint import Checkpoint
+    from torch import Tensor
+
+    from eagrctl import checkpoint as checkpoints
     from eagrctl.weights.conversion import Conversion
     from eagrctl.weights.resnet import BackboneWeights
 
@@ -39,8 +42,7 @@ class Format(StrEnum):
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth, .pt or .safetensors file from elsewhere.")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: weights/NAME.pt or .safetensors."),
+        Path | None, output_option("FILE", "File to write. Default: weights/NAME.pt or .safetensors.")
     ] = None,
     dataset: Annotated[
         str | None,
@@ -64,19 +66,20 @@ def import_(
     eagrctl weights import resnet50.safetensors
     ```
     """
-    from eagrctl.checkpoint import Checkpoint, save_checkpoint
+    from eagrctl.checkpoint import save_checkpoint
     from eagrctl.weights.recognise import recognise, save_backbone
+    from eagrctl.weights.resnet import BackboneWeights
 
     found = recognise(file, dataset)
     if found.conversion is None:
         raise CheckpointError(f"{file} is {found.kind} already: use it as it is")
-    whole = isinstance(found.weights, Checkpoint)
-    output = output or WEIGHTS / f"{file.name.split('.')[0]}{'.pt' if whole else '.safetensors'}"
-    _require_free(output, force, ".pt" if whole else ".safetensors", ".safetensors")
-    if isinstance(found.weights, Checkpoint):
-        save_checkpoint(found.weights, output)
-    else:
+    ending = ".safetensors" if isinstance(found.weights, BackboneWeights) else ".pt"
+    output = output or WEIGHTS / f"{file.name.split('.')[0]}{ending}"
+    _require_free(output, force, ending, ".safetensors")
+    if isinstance(found.weights, BackboneWeights):
         save_backbone(found.weights, output)
+    else:
+        save_checkpoint(found.weights, output)
     console.result(f"{file} is {found.kind}")
     _show_conversion(found.conversion)
     if not quiet:
@@ -117,16 +120,11 @@ def info(
 
 @app.command("export")
 def export(
-    checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     kind: Annotated[
         Format, typer.Option("--format", help="Kind of file; both leave out what only resuming needs.")
     ] = Format.SAFETENSORS,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File to write. Default: weights/NAME.safetensors."),
-    ] = None,
+    output: Annotated[Path | None, output_option("FILE", "File to write. Default: weights/NAME.safetensors.")] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store numbers in half precision: half the size, three decimals.")
     ] = False,
@@ -155,8 +153,7 @@ def export(
     about = _text(card) if card else None
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
-    name = path.parent.name if path.stem in ("best", "last") else path.stem
-    output = output or WEIGHTS / f"{name}.{kind}"
+    output = output or weights_file(path, f".{kind}")
     _require_free(output, force, f".{kind}")
     handed = replace(loaded, training=None, card=loaded.card if about is None else about)
     save_checkpoint(halved(handed) if half else handed, output)
@@ -177,8 +174,7 @@ def _require_free(output: Path, force: bool, *suffixes: str) -> None:
     if output.parent == WEIGHTS:
         WEIGHTS.mkdir(exist_ok=True)
     require_writable(output, output.suffix if output.suffix in suffixes else suffixes[0])
-    if output.exists() and not force:
-        raise CheckpointError(f"{output} exists: name another file with --output, or replace it with --force")
+    require_free(output, force)
 
 
 def _show_conversion(conversion: "Conversion") -> None:
@@ -190,28 +186,19 @@ def _show_conversion(conversion: "Conversion") -> None:
     console.table(("keys", "count", "which"), [(name, str(len(keys)), text) for name, keys, text in rows])
 
 
-def _describe(weights: "Checkpoint | BackboneWeights") -> None:
-    from eagrctl.checkpoint import Checkpoint
+def _describe(weights: "checkpoints.Checkpoint | BackboneWeights") -> None:
+    """Print what weights hold, line by line."""
     from eagrctl.data.labels import in_full, in_words
     from eagrctl.recipe import recipe_to_toml
+    from eagrctl.weights.resnet import BackboneWeights
 
-    if isinstance(weights, Checkpoint):
-        size, mean, std = weights.recipe.input.size, weights.recipe.input.mean, weights.recipe.input.std
-        tensors = weights.network
-    else:
-        size, mean, std, tensors = None, weights.mean, weights.std, weights.tensors
-    parameters = sum(
-        tensor.numel()
-        for name, tensor in tensors.items()
-        if name.rpartition(".")[2] in ("weight", "bias")  # the rest are running statistics
-    )
-    console.result(f"tensors: {len(tensors)}, of which parameters: {parameters:,} numbers")
-    square = f", {size} x {size}" if size else ""
-    console.result(f"preprocessing: RGB{square}, pixels / 255, mean {_three(mean)}, std {_three(std)}")
-    if not isinstance(weights, Checkpoint):
+    if isinstance(weights, BackboneWeights):
+        _describe_tensors(weights.tensors, "", weights.mean, weights.std)
         console.result(f"backbone: {weights.backbone}, stem {weights.stem}, stride on the {weights.stride}")
         console.result(f"origin: {weights.origin}")
         return
+    source = weights.recipe.input
+    _describe_tensors(weights.network, f", {source.size} x {source.size}", source.mean, source.std)
     console.result(f"dataset: {weights.dataset}")
     console.result(f"classes: {len(weights.classes)}: {', '.join(map(in_full, weights.classes))}")
     console.result(f"trained: epoch {weights.epoch}, step {weights.step:,}")
@@ -226,5 +213,10 @@ def _describe(weights: "Checkpoint | BackboneWeights") -> None:
     console.result(f"\n{recipe_to_toml(weights.recipe)}")
 
 
-def _three(values: tuple[float, float, float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
+def _describe_tensors(tensors: "Mapping[str, Tensor]", square: str, *statistics: tuple[float, ...]) -> None:
+    # The rest are running statistics.
+    learned = [tensor for name, tensor in tensors.items() if name.rpartition(".")[2] in ("weight", "bias")]
+    parameters = sum(tensor.numel() for tensor in learned)
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in statistics)
+    console.result(f"tensors: {len(tensors)}, of which parameters: {parameters:,} numbers")
+    console.result(f"preprocessing: RGB{square}, pixels / 255, mean {mean}, std {std}")

@@ -169,7 +169,7 @@ def torch_bytes(network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any
 def onnx_bytes(
     network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None, opset: int = OPSET
 ) -> bytes:
-    """A network as a file of ONNX; `about` is its `metadata_props`, as JSON where a value is no text.
+    """A network as a file of ONNX; `about` is its `metadata_props`, as JSON where a value is not text.
 
     Args:
         network: gives `Logits` for normalised images; on the CPU.

@@ -1,6 +1,6 @@
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -8,8 +8,7 @@ from typer.main import get_command
 from eagrctl import __version__
 from eagrctl.cli.app import app
 from eagrctl_tests.cli.conftest import Invoke
-
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+from eagrctl_tests.cli.reference import FILE, reference
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -58,15 +57,20 @@ def test_every_command_has_help_with_an_example(eagrctl: Invoke, path: tuple[str
         assert getattr(parameter, "help", None) or parameter.name == "help", f"{path}: {parameter.name} has no help"
 
 
+def test_the_command_reference_is_fresh() -> None:
+    assert FILE.read_text(encoding="utf-8") == reference(), "run python -m eagrctl_tests.cli.reference"
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_every_command_and_each_of_its_options_stands_in_readme(path: tuple[str, ...]) -> None:
-    assert f"eagrctl {' '.join(path)}" in README
+def test_every_command_and_each_of_its_options_stands_in_the_reference(path: tuple[str, ...]) -> None:
+    text = FILE.read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^#+ `eagrctl {' '.join(path)}`$(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
     command = get_command(app)
     for name in path:
         command = command.commands[name]  # type: ignore[attr-defined]
     for parameter in command.params:
-        if parameter.param_type_name == "option" and parameter.name != "help":
-            assert any(option in README for option in parameter.opts), f"{path}: README lacks {parameter.opts}"
+        if parameter.param_type_name == "option":
+            assert any(option in section for option in parameter.opts), f"{path}: the reference lacks {parameter.opts}"
 
 
 def test_the_version_is_printed(eagrctl: Invoke) -> None:
