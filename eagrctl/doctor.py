@@ -18,15 +18,18 @@ from eagrctl.errors import AlignmentError
 from eagrctl.weights.fetch import PUBLISHED, cache
 from eagrctl.workers import cores
 
-PYTHON = (3, 11)  # the first that will do
-TORCH = ((2, 11), (2, 14))  # the first that will do, and the first that will not
-# Module and distribution, and what needs it; training itself needs those where nothing stands.
+PYTHON, TORCH = (3, 11), (2, 11)  # the first that will do
+# Module, distribution, and what needs it: nothing stands where training itself does.
 PACKAGES = (
     ("numpy", "numpy", ""),
     ("PIL", "pillow", ""),
+    ("pydantic", "pydantic", ""),
     ("safetensors", "safetensors", ""),
     ("pandas", "pandas", "prepare celebamask-hq"),
     ("skimage", "scikit-image", "prepare synthetic and demo"),
+    ("matplotlib", "matplotlib", "evaluate --report, runs show and complexity --chart"),
+    ("jinja2", "jinja2", "evaluate --report table.html"),
+    ("tabulate", "tabulate", "evaluate --report table.md"),
     ("dlib", "dlib-bin", "--align"),
 )
 # By extra: the distribution it brings, and what that adds.
@@ -35,8 +38,8 @@ EXTRAS = {
     "tensorboard": ("tensorboard", "curves and pictures of runs in TensorBoard (train --tensorboard)"),
     "video": ("av", "videos (parse clip.mp4)"),
 }
-ROOM = 1e9  # bytes on the disk
-SHARED = 256e6  # bytes of shared memory: below, eight batches on their way from worker processes may not fit
+# Bytes on the disk, and of shared memory: below, eight batches on their way from worker processes may not fit.
+ROOM, SHARED = 1e9, 256e6
 ELSEWHERE = "pytorch.org/get-started/locally"
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 MEMORY, SHARED_MEMORY, DRIVER = Path("/proc/meminfo"), Path("/dev/shm"), Path("/proc/driver/nvidia/version")
@@ -76,8 +79,8 @@ def examine(folder: Path, data: Path, runs: Path) -> Iterator[Finding]:
 
 def installation(folder: Path) -> Iterator[Finding]:
     """Look at Python, eagrctl, torch and the other packages; a file is written in `folder`, if that can be."""
-    found, wanted = (".".join(map(str, version)) for version in (sys.version_info[:3], PYTHON))
-    remedy = "" if sys.version_info >= PYTHON else f"install Python {wanted} or later"
+    found, needed = (".".join(map(str, version)) for version in (sys.version_info[:3], PYTHON))
+    remedy = "" if sys.version_info >= PYTHON else f"install Python {needed} or later"
     yield Finding("Python", not remedy, f"{found}, {sys.executable}", remedy, needed=True)
     yield Finding("eagrctl", True, f"{eagrctl.__version__}, {Path(eagrctl.__file__).parent}")
     yield _torch()
@@ -102,10 +105,9 @@ def machine(folder: Path) -> Iterator[Finding]:
     yield _memory()
     if SHARED_MEMORY.is_dir():
         free = shutil.disk_usage(SHARED_MEMORY).free
-        remedy = "start the container with --shm-size 2g, or read samples without processes of their own: --workers 0"
-        little = free < SHARED
-        found = f"{gigabytes(free)} free in {SHARED_MEMORY}"
-        yield Finding("shared memory", None if little else True, found, remedy if little else "")
+        remedy = "start the container with --shm-size 2g, or read samples in the process that trains: --workers 0"
+        good = True if free >= SHARED else None
+        yield Finding("shared memory", good, f"{gigabytes(free)} free in {SHARED_MEMORY}", "" if good else remedy)
     free = shutil.disk_usage(folder).free
     remedy = "make room: checkpoints of the full network take 2 GB, those of a small one less" if free < ROOM else ""
     yield Finding("disk", not remedy, f"{gigabytes(free)} free at {folder.absolute()}", remedy, needed=True)
@@ -113,12 +115,7 @@ def machine(folder: Path) -> Iterator[Finding]:
 
 def places(folder: Path, data: Path, runs: Path) -> Iterator[Finding]:
     """Look for what eagrctl reads and writes; arguments as in `examine`."""
-
-    def write() -> None:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"eagrctl")
-
-    reason = why_not(write)
+    reason = why_not(lambda: tempfile.TemporaryFile(dir=folder).close())
     detail = f"{folder.absolute()} {f'cannot be written ({reason})' if reason else 'can be written'}"
     remedy = "work in a folder that you can write to" if reason else ""
     yield Finding("folder", not reason, detail, remedy, needed=True)
@@ -147,7 +144,7 @@ def extras() -> Iterator[Finding]:
 
 
 def why_not(work: Callable[[], object]) -> str | None:
-    """Do what only a sound installation can do, and tell in one line why it failed; None where it did not."""
+    """Do what a sound installation can do, and tell in one line why it failed; None where it did not."""
     try:
         work()
     except Exception as error:  # a broken package raises whatever it likes
@@ -171,8 +168,8 @@ def gigabytes(count: float) -> str:
 
 
 def _torch() -> Finding:
-    low, high = (".".join(map(str, version)) for version in TORCH)
-    remedy = f"pip install 'torch>={low},<{high}'"
+    needed = ".".join(map(str, TORCH))
+    remedy = f"pip install 'torch>={needed}'"
     if reason := why_not(partial(importlib.import_module, "torch")):
         return Finding("torch", False, f"cannot be imported ({reason})", remedy, needed=True)
     import torch
@@ -181,8 +178,8 @@ def _torch() -> Finding:
     if reason := why_not(partial(learns, "cpu")):
         return Finding("torch", False, f"{version}, but a convolution fails ({reason})", remedy, needed=True)
     numbers = re.match(r"(\d+)\.(\d+)", version)
-    if numbers is None or not TORCH[0] <= (int(numbers[1]), int(numbers[2])) < TORCH[1]:
-        return Finding("torch", None, f"{version} works, but eagrctl is made for {low} to below {high}", remedy)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < TORCH:
+        return Finding("torch", None, f"{version} works, but eagrctl is made for {needed} or later", remedy)
     return Finding("torch", True, f"{version}; a convolution learns", needed=True)
 
 
@@ -214,8 +211,17 @@ def _gpus() -> Iterator[Finding]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not count:
-        yield _no_gpu(" ".join(str(said[0].message).split()) if said else "")
+    if not count:  # no failure; but one that torch does not see may be a surprise
+        if not (DRIVER.is_file() or shutil.which("nvidia-smi")):
+            detail, remedy = "none", "training runs on the CPU; recipes that end in -small are made for it"
+        elif torch.version.cuda is None:
+            detail = "an NVIDIA driver, but this torch is built without CUDA"
+            remedy = f"get one that is built with it: {ELSEWHERE}"
+        else:
+            detail = "an NVIDIA driver, but torch sees none"
+            remedy = "compare nvidia-smi and CUDA_VISIBLE_DEVICES with what should be there"
+        why = f" ({' '.join(str(said[0].message).split())})" if said else ""
+        yield Finding("GPUs", None, f"{detail}{why}", remedy)
     for number in range(count):
         name, card = f"GPU {number}", torch.cuda.get_device_name(number)
         if reason := why_not(partial(learns, f"cuda:{number}")):
@@ -224,19 +230,6 @@ def _gpus() -> Iterator[Finding]:
             continue
         free, total = map(gigabytes, torch.cuda.mem_get_info(number))
         yield Finding(name, True, f"{card}, {total} of memory, {free} free; a convolution learns")
-
-
-def _no_gpu(said: str) -> Finding:
-    """No GPU is no failure; one that torch does not see may be a surprise."""
-    import torch
-
-    if not (DRIVER.is_file() or shutil.which("nvidia-smi")):
-        return Finding("GPUs", None, "none", "training runs on the CPU; recipes that end in -small are made for it")
-    if torch.version.cuda is None:
-        detail, remedy = "this torch is built without CUDA", f"get one that is built with it: {ELSEWHERE}"
-    else:
-        detail, remedy = "torch sees none", "compare nvidia-smi and CUDA_VISIBLE_DEVICES with what should be there"
-    return Finding("GPUs", None, f"an NVIDIA driver, but {detail}{f' ({said})' if said else ''}", remedy)
 
 
 def _processes() -> Finding:
@@ -286,7 +279,7 @@ def _predictor() -> Finding:
 def _cache() -> Finding:
     place = cache()
     there = next(path for path in (place, *place.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
+    if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding("cache", None, f"{place} cannot be written", "name another folder in EAGRCTL_CACHE")
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     return Finding("cache", True, f"{place}, {gigabytes(size) if size else 'empty'}")

