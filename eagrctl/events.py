@@ -1,8 +1,11 @@
 """What the library tells while it works. It never prints: it hands events to a callback, which the CLI draws."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ Listener = Callable[[Progress | Notice], None]
 
 def ignore(event: Progress | Notice) -> None:
     """The listener of a caller who wants to hear nothing."""
+
+
+def counted(items: Sequence[Item], task: str, listener: Listener) -> Iterator[Item]:
+    """The items one by one, while a listener hears how many are done."""
+    for done, item in enumerate(items):
+        listener(Progress(task, done, len(items)))
+        yield item
+    listener(Progress(task, len(items), len(items)))
 
 
 # Gives a listener for as long as a block runs. It is pickled where another process is to draw what happens there.

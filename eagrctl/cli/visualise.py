@@ -59,7 +59,7 @@ def visualise(
     ```
     """
     from eagrctl.checkpoint import load_checkpoint
-    from eagrctl.data.aligner import Aligner, Detected
+    from eagrctl.data.aligner import Aligner, detected
     from eagrctl.drawing.chart import save_chart
     from eagrctl.drawing.figures import SIDE
     from eagrctl.drawing.formats import CHARTS
@@ -78,7 +78,7 @@ def visualise(
     chosen = choose_vertices(vertices, found.project.pooling)
     # A network of small input sees a photo that is shrunk again: the figure need not be as coarse.
     side = max(loaded.recipe.input.size, SIDE)
-    aligner = Aligner(side, Detected(DlibLandmarks(find_predictor(predictor))) if align else None)
+    aligner = Aligner(side, detected(DlibLandmarks(find_predictor(predictor))) if align else None)
     with console.progress(quiet) as progress:
         photos = [read_face(image, aligner, progress) for image in images]
         responses = respond(network, photos, name, listener=progress)

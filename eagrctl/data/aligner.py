@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,82 +31,50 @@ from eagrctl.files import sha256_of
 
 if TYPE_CHECKING:
     from eagrctl.faces.landmarks import DlibLandmarks
+
 Fallback = Literal["centre", "skip"]
 
 
-class LandmarkSource(Protocol):
+@dataclass(frozen=True)
+class LandmarkSource:
     """Where landmarks come from; pickled to worker processes.
 
     A label map is never asked: landmarks derived from the labels of a test face would leak the answer.
+
+    Attributes:
+        description: for the index and every report.
+        identity: tells these landmarks from all others, contents of files included.
+        find: gives a sample's landmarks in the source frame; None for no face.
     """
 
-    @property
-    def description(self) -> str:
-        """For the index and every report."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """What tells these landmarks from all others, contents of files included."""
-        ...
-
-    def find(self, sample: Sample) -> Landmarks | None:
-        """The five landmarks in the source frame, (5, 2) float64, NaN where one is unknown; None for no face."""
-        ...
-
-
-@dataclass(frozen=True)
-class Annotated:
-    """The landmarks that the dataset itself annotates."""
-
-    description: str = "annotated by the dataset"
-    identity: str = "annotated"
-
-    def find(self, sample: Sample) -> Landmarks | None:
-        """See `LandmarkSource.find`."""
-        return sample.landmarks
-
-
-@dataclass(frozen=True)
-class Listed:
-    """Landmarks from a file, by the samples' names."""
-
-    landmarks: Mapping[str, Landmarks]
     description: str
-
-    @property
-    def identity(self) -> str:
-        """See `LandmarkSource.identity`."""
-        listed = {name: five.tolist() for name, five in sorted(self.landmarks.items())}
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-    def find(self, sample: Sample) -> Landmarks | None:
-        """See `LandmarkSource.find`."""
-        return self.landmarks.get(sample.name)
+    identity: str
+    find: Callable[[Sample], Landmarks | None]
 
 
-@dataclass(frozen=True)
-class Detected:
+ANNOTATED = LandmarkSource("annotated by the dataset", "annotated", attrgetter("landmarks"))
+
+
+def listed(landmarks: Mapping[str, Landmarks], description: str) -> LandmarkSource:
+    """Landmarks from a file, by the samples' names."""
+    plain = json.dumps({name: five.tolist() for name, five in sorted(landmarks.items())})
+    return LandmarkSource(description, hashlib.sha256(plain.encode()).hexdigest(), partial(_look_up, dict(landmarks)))
+
+
+def _look_up(landmarks: dict[str, Landmarks], sample: Sample) -> Landmarks | None:
+    return landmarks.get(sample.name)
+
+
+def detected(finder: "DlibLandmarks") -> LandmarkSource:
     """Landmarks that dlib finds in the photo; the dataset's own tell which of several faces is meant."""
+    return LandmarkSource(finder.description, sha256_of(finder.path), partial(_detect, finder))
 
-    finder: "DlibLandmarks"
 
-    @property
-    def description(self) -> str:
-        """See `LandmarkSource.description`."""
-        return self.finder.description
-
-    @property
-    def identity(self) -> str:
-        """See `LandmarkSource.identity`."""
-        return sha256_of(self.finder.path)
-
-    def find(self, sample: Sample) -> Landmarks | None:
-        """See `LandmarkSource.find`."""
-        to_source = photo_to_source(sample)
-        near = None if sample.landmarks is None else transform(invert(to_source), sample.landmarks)
-        found = self.finder.find(sample.image, near)
-        return None if found is None else transform(to_source, found)
+def _detect(finder: "DlibLandmarks", sample: Sample) -> Landmarks | None:
+    to_source = photo_to_source(sample)
+    near = None if sample.landmarks is None else transform(invert(to_source), sample.landmarks)
+    found = finder.find(sample.image, near)
+    return None if found is None else transform(to_source, found)
 
 
 def landmark_source(name: str, predictor: Path | None = None) -> LandmarkSource:
@@ -122,13 +92,13 @@ def landmark_source(name: str, predictor: Path | None = None) -> LandmarkSource:
     from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
 
     if name == "annotated":
-        return Annotated()
+        return ANNOTATED
     if name == "dlib":
-        return Detected(DlibLandmarks(find_predictor(predictor)))
+        return detected(DlibLandmarks(find_predictor(predictor)))
     path = Path(name)
     if not path.is_file():
         raise DataError(f"--landmarks {name} is neither annotated nor dlib nor a file: give one of them")
-    return Listed(read_landmarks(path), f"from {path.name}")
+    return listed(read_landmarks(path), f"from {path.name}")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from eagrctl.data.shards import read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
 from eagrctl.documents import Count, FileName, Versioned, Whole, plain, read_json
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, counted, ignore
 from eagrctl.files import replacing, sha256_of
 
 SCHEMA = 1
@@ -208,15 +208,12 @@ class ShardIndex:
         Raises:
             ShardError: a shard is missing, or changed since it was indexed.
         """
-        task, shards = f"checking {name} shards", self.split(name).shards
-        for number, shard in enumerate(shards):
-            listener(Progress(task, number, len(shards)))
+        for shard in counted(self.split(name).shards, f"checking {name} shards", listener):
             path = self.root / shard.file
             if not path.is_file():
                 raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")
             if path.stat().st_size != shard.bytes or sha256_of(path) != shard.sha256:
                 raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
-        listener(Progress(task, len(shards), len(shards)))
 
     def read(self, split: str, position: int) -> AlignedSample:
         """Read one sample.

@@ -7,7 +7,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import IGNORE
 from eagrctl.data.sample import AlignedSample
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, counted, ignore
 
 
 def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
@@ -22,15 +22,13 @@ def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
     for name, split in index.splits.items():
         index.verify(name, listener)
         seen: set[str] = set()
-        for position in range(split.count):
-            listener(Progress(f"checking {name} samples", position, split.count))
+        for position in counted(range(split.count), f"checking {name} samples", listener):
             stored = index.read(name, position)
             if stored.name in seen:
                 raise ShardError(f"{index.root}: sample {stored.name} stands twice in split {name}; prepare it again")
             seen.add(stored.name)
             if (fault := _fault(stored, index)) is not None:
                 raise ShardError(f"{index.root}: sample {stored.name} of split {name} {fault}; prepare it again")
-        listener(Progress(f"checking {name} samples", split.count, split.count))
 
 
 def class_shares(
@@ -40,10 +38,8 @@ def class_shares(
     shares = {}
     for name, split in index.splits.items():
         counts = np.zeros(256, np.int64)
-        for position in range(split.count):
-            listener(Progress(f"counting {name}", position, split.count))
+        for position in counted(range(split.count), f"counting {name}", listener):
             counts += np.bincount(index.read(name, position).source_labels.ravel(), minlength=256)
-        listener(Progress(f"counting {name}", split.count, split.count))
         shares[name] = counts[: len(index.labels)] / counts[: len(index.labels)].sum()
     return shares
 

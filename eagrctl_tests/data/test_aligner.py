@@ -1,10 +1,11 @@
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from eagrctl.data.align import TEMPLATE, invert
-from eagrctl.data.aligner import Aligner, Annotated, Detected, Listed, photo_to_source
+from eagrctl.data.aligner import ANNOTATED, Aligner, detected, listed, photo_to_source
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.sample import Sample
 from eagrctl.errors import NoFaceError
@@ -32,7 +33,7 @@ def test_the_photo_and_its_labels_stay_in_register_when_the_photo_is_larger(phot
 def test_annotated_eyes_land_on_the_template() -> None:
     face = paint(3, 200)
     assert face.landmarks is not None
-    aligned = Aligner(473, Annotated()).align(face)
+    aligned = Aligner(473, ANNOTATED).align(face)
     homogeneous = np.column_stack([face.landmarks, np.ones(5)])
     distance = np.linalg.norm(homogeneous @ aligned.matrix.T - (TEMPLATE * 473 - 0.5), axis=1)
     assert distance.max() < 40  # a least-squares fit of all five
@@ -44,9 +45,9 @@ def test_listed_landmarks_are_taken_by_name() -> None:
     face = paint(3, 200, name="someone")
     assert face.landmarks is not None
     bare = Sample(face.name, face.image, face.labels)
-    listed = Aligner(129, Listed({"someone": face.landmarks}, "from points.txt")).align(bare)
-    annotated = Aligner(129, Annotated()).align(face)
-    assert np.array_equal(listed.matrix, annotated.matrix)
+    from_file = Aligner(129, listed({"someone": face.landmarks}, "from points.txt")).align(bare)
+    annotated = Aligner(129, ANNOTATED).align(face)
+    assert np.array_equal(from_file.matrix, annotated.matrix)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Finder:
     answer: np.ndarray | None
     asked: list[np.ndarray | None]
     description: str = "dlib"
+    path: Path = Path(__file__)
 
     def find(self, image: np.ndarray, near: np.ndarray | None) -> np.ndarray | None:
         self.asked.append(near)
@@ -67,11 +69,11 @@ def test_detected_landmarks_are_brought_from_the_photo_to_the_source_frame() -> 
     sample = square(80)
     to_source = photo_to_source(sample)
     asked: list[np.ndarray | None] = []
-    found = Detected(Finder(points, asked)).find(sample)
+    found = detected(Finder(points, asked)).find(sample)
     assert found is not None
     assert np.allclose(found, (points + 0.5) / 2 - 0.5)
     annotated = Sample("square", sample.image, sample.labels, found)
-    Detected(Finder(points, asked)).find(annotated)
+    detected(Finder(points, asked)).find(annotated)
     assert asked[0] is None
     assert asked[1] is not None
     assert np.allclose(asked[1], points)
@@ -80,7 +82,7 @@ def test_detected_landmarks_are_brought_from_the_photo_to_the_source_frame() -> 
 
 @pytest.mark.parametrize("answer", [None, np.full((5, 2), np.nan), np.full((5, 2), 7.0)])
 def test_a_face_without_landmarks_is_centred_or_skipped(answer: np.ndarray | None) -> None:
-    source = Detected(Finder(answer, []))
+    source = detected(Finder(answer, []))
     wide = Sample("wide", np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8))
     aligned = Aligner(33, source, "centre").align(wide)
     assert aligned.centred
@@ -92,4 +94,4 @@ def test_a_face_without_landmarks_is_centred_or_skipped(answer: np.ndarray | Non
 
 def test_the_description_says_where_landmarks_came_from() -> None:
     assert Aligner(33).description == "none: the whole frame, resized"
-    assert "annotated by the dataset; faces without are centred" in Aligner(33, Annotated()).description
+    assert "annotated by the dataset; faces without are centred" in Aligner(33, ANNOTATED).description

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eagrctl.data.aligner import Aligner, Listed
+from eagrctl.data.aligner import Aligner, listed
 from eagrctl.data.index import Skipped, Split
 from eagrctl.data.plan import PLAN, begin, cut, done, note, plan_digest, plan_of
 from eagrctl.errors import DataError, ShardError
@@ -85,7 +85,7 @@ def test_a_piece_is_done_when_its_shard_is_what_its_note_says(tmp_path: Path) ->
 def test_other_landmarks_under_the_same_name_are_another_plan() -> None:
     points = np.arange(10.0).reshape(5, 2)
     plans = [
-        plan_of(MANY, Aligner(65, Listed({"train-00000": five}, "from points.txt")), False)
+        plan_of(MANY, Aligner(65, listed({"train-00000": five}, "from points.txt")), False)
         for five in (points, points + 1, np.full((5, 2), np.nan))
     ]
     assert len({plan_digest(plan) for plan in plans}) == 3

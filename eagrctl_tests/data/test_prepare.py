@@ -14,7 +14,7 @@ from PIL import Image
 
 from eagrctl.data import plan
 from eagrctl.data.align import TEMPLATE
-from eagrctl.data.aligner import Aligner, Annotated, Listed
+from eagrctl.data.aligner import ANNOTATED, Aligner, listed
 from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
@@ -146,7 +146,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(merged: Path, tmp_p
 import resource, signal, sys
 from pathlib import Path
 from eagrctl.data.align import TEMPLATE
-from eagrctl.data.aligner import Aligner, Annotated, Listed
+from eagrctl.data.aligner import Aligner, ANNOTATED, listed
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
 from eagrctl.data.prepare import prepare
@@ -195,7 +195,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from eagrctl.data import plan
 from eagrctl.data.align import TEMPLATE
-from eagrctl.data.aligner import Aligner, Annotated, Listed
+from eagrctl.data.aligner import Aligner, ANNOTATED, listed
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.data.prepare import prepare
 plan.SAMPLES_PER_SHARD = 2
@@ -260,7 +260,7 @@ def test_an_unfinished_run_of_other_options_is_refused_unless_forced(
 
 def test_faces_without_landmarks_are_left_out_and_listed_when_that_was_asked_for(merged: Path, tmp_path: Path) -> None:
     known = {str(number): TEMPLATE * 64 for number in range(15) if number != 3}
-    aligner = Aligner(49, Listed(known, "from a file"), "skip")
+    aligner = Aligner(49, listed(known, "from a file"), "skip")
     index = prepare(open_celebamask_hq(merged), tmp_path / "data", aligner)
     assert index.split("train").count == 11
     (skipped,) = index.split("train").skipped
@@ -270,7 +270,7 @@ def test_faces_without_landmarks_are_left_out_and_listed_when_that_was_asked_for
 
 def test_landmarks_that_no_face_has_are_refused(merged: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nor of any other, has landmarks annotated by the dataset"):
-        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, Annotated()))
+        prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, ANNOTATED))
     assert not (tmp_path / "data").exists()
 
 
@@ -300,6 +300,6 @@ def test_a_split_whose_few_faces_have_no_landmarks_is_centred_while_others_have_
     merged: Path, tmp_path: Path
 ) -> None:
     known = {str(number): TEMPLATE * 64 for number in range(12)}  # the training faces
-    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, Listed(known, "from a file")))
+    index = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, listed(known, "from a file")))
     assert index.split("val").centred == ("12", "13", "14")
     assert index.split("train").centred == ()

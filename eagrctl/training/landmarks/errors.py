@@ -11,7 +11,7 @@ from eagrctl.arrays import Landmarks
 from eagrctl.data.align import TEMPLATE, align_matrix, transform
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, counted, ignore
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
@@ -84,12 +84,10 @@ def landmark_errors(
         DataError: the dataset is aligned, has no such classes or split; no face shows both eyes, or none is found.
     """
     reader = LabelLandmarks.of(index)
-    total = index.split(split).count
     faces = 0
     answers: list[list[tuple[Landmarks, Landmarks]]] = [[] for _ in finders]
     seconds = np.zeros(len(finders))
-    for position in range(total):
-        listener(Progress("comparing landmarks", position, total))
+    for position in counted(range(index.split(split).count), "comparing landmarks", listener):
         sample = index.read(split, position)
         truth = reader.read(sample.labels)
         if not np.isfinite(truth[:2]).all():
@@ -101,7 +99,6 @@ def landmark_errors(
             seconds[number] += thread_time() - start
             if found is not None:
                 answers[number].append((truth, found))
-    listener(Progress("comparing landmarks", total, total))
     if not faces or not all(answers):
         raise DataError(f"no face of {index.root}, split {split}, is found with both eyes labelled: give other data")
     return [

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Listener, Notice, Progress, ignore
+from eagrctl.events import Listener, Notice, counted, ignore
 from eagrctl.faces.detector import FaceDetector
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
@@ -71,8 +71,7 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
     reader, detector = LabelLandmarks.of(index), FaceDetector()
     total = index.split(split).count
     hidden, missed = 0, 0
-    for position in range(total):
-        listener(Progress("finding faces", position, total))
+    for position in counted(range(total), "finding faces", listener):
         sample = index.read(split, position)
         landmarks = reader.read(sample.labels)
         if not np.isfinite(landmarks).all():
@@ -83,7 +82,6 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
             missed += 1
             continue
         yield _example(sample.image, box, landmarks)
-    listener(Progress("finding faces", total, total))
     listener(
         Notice(
             f"{total - hidden - missed:,} of {total:,} faces to learn from; left out: {hidden:,} of which an eye, the "
