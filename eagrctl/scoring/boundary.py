@@ -8,7 +8,7 @@ recall the share of the labels' that is matched by the prediction's,
 
     boundary F1 = 2 * precision * recall / (precision + recall).
 
-As everywhere in the scores, pixels are summed over all images before anything is divided: it is no mean of images.
+As everywhere in the scores, pixels are summed over all images before anything is divided: it is not a mean over images.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ class Boundary:
         """Count one image; both (H, W) uint8. What is predicted where labels are 255 counts for nothing.
 
         Raises:
-            ValueError: the shapes differ, or a class is none of N.
+            ValueError: the shapes differ, or a class lies outside 0..N-1.
         """
         if labels.shape != prediction.shape:
             raise ValueError(f"labels {labels.shape} and prediction {prediction.shape} differ in shape")

@@ -28,7 +28,7 @@ class Confusion:
             The counts of this image, (N, N) int64.
 
         Raises:
-            ValueError: the shapes differ, or a class is none of N.
+            ValueError: the shapes differ, or a class lies outside 0..N-1.
         """
         if labels.shape != prediction.shape:
             raise ValueError(f"labels {labels.shape} and prediction {prediction.shape} differ in shape")

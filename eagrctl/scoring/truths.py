@@ -108,7 +108,7 @@ def open_truths(root: Path, dataset: str | None = None, split: str | None = None
         return _open_prepared(root, dataset, split)
     if split is not None:
         raise SourceError(
-            f"{root} is no prepared dataset, so it has no split {split!r}: leave --split out, or give a folder that "
+            f"{root} is not a prepared dataset, so it has no split {split!r}: leave --split out, or give a folder that "
             f"eagrctl prepare wrote"
         )
     return FolderTruths(root, *_known(root, dataset), label_maps(root))

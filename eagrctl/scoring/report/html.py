@@ -46,7 +46,7 @@ def html_text(report: Report) -> str:
         counts=report.counts.tolist(),
         strong=STRONG,
         faces={
-            heading: [Face.of(example, report.labels) for example in report.examples if example.kind == kind]
+            heading: [ShownFace.of(example, report.labels) for example in report.examples if example.kind == kind]
             for kind, heading in HEADINGS.items()
         },
         side=SIDE,
@@ -54,7 +54,7 @@ def html_text(report: Report) -> str:
             *zip(map(in_words, report.labels.names), report.labels.colours, strict=True),
             ("wrong, in the picture of errors", WRONG),
         ],
-        charts=[Chart(plot) for plot in report.curves],
+        charts=[SvgPlot(plot) for plot in report.curves],
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
         script=here.joinpath("page.js").read_text(encoding="utf-8"),
     )
@@ -62,7 +62,7 @@ def html_text(report: Report) -> str:
 
 
 @dataclass(frozen=True)
-class Face:
+class ShownFace:
     """A face as the page shows it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Face:
     pictures: tuple[tuple[str, str, str], ...]
 
     @classmethod
-    def of(cls, example: Example, labels: LabelSet) -> "Face":
+    def of(cls, example: Example, labels: LabelSet) -> "ShownFace":
         """An example with its pictures encoded."""
         # Pixels without a label are not wrong.
         wrong = (example.truth != example.prediction) & (example.truth != IGNORE)
@@ -99,7 +99,7 @@ class Face:
         )
 
 
-class Chart:
+class SvgPlot:
     """A plot as SVG draws it: the area within the axes has `WIDTH` by `HEIGHT` units, from its upper left corner.
 
     Attributes:

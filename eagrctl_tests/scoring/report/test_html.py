@@ -16,7 +16,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.scoring.examples import Example
 from eagrctl.scoring.origin import RecipeComparison
-from eagrctl.scoring.report.html import SIDE, WRONG, Chart, Face, html_text
+from eagrctl.scoring.report.html import SIDE, WRONG, ShownFace, SvgPlot, html_text
 from eagrctl_tests.scoring.samples import full_report, maps, origin_of, table_report
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -205,7 +205,7 @@ def test_curves_go_where_their_values_are_and_stop_where_there_are_none() -> Non
 @pytest.mark.parametrize("values", [(3.0,), (3.0,) * 300, (0.0,), (1e-4, 2e-4), (-2.0, 2.0)])
 def test_one_epoch_and_hundreds_can_be_drawn(values: tuple[float, ...]) -> None:
     plot = Plot("Loss", "epoch", tuple(range(1, len(values) + 1)), (Curve("total", values),))
-    chart = Chart(plot)
+    chart = SvgPlot(plot)
     (points,) = chart.stretches(plot.curves[0])
     assert len(points) == len(values)
     assert all(0 <= x <= chart.WIDTH and 0 <= y <= chart.HEIGHT for x, y in points)
@@ -221,7 +221,7 @@ def picture(source: str) -> np.ndarray:
 
 def test_pictures_show_what_their_names_say() -> None:
     photo, truth, prediction = maps(SIDE)
-    face = Face.of(Example("best", "one", 0.75, photo, truth, prediction), CELEBAMASK_HQ)
+    face = ShownFace.of(Example("best", "one", 0.75, photo, truth, prediction), CELEBAMASK_HQ)
     assert [name for name, _, _ in face.pictures] == ["photo", "truth", "prediction", "errors"]
     shown, true, predicted, errors = (picture(source) for _, _, source in face.pictures)
     assert np.abs(shown.astype(int) - photo).mean() < 8  # as JPEG
@@ -238,7 +238,7 @@ def test_pictures_show_what_their_names_say() -> None:
 
 def test_every_picture_has_a_text_for_those_who_cannot_see_it() -> None:
     photo, truth, _ = maps()
-    face = Face.of(Example("worst", "two", 0.25, photo, truth, truth), CELEBAMASK_HQ)
+    face = ShownFace.of(Example("worst", "two", 0.25, photo, truth, truth), CELEBAMASK_HQ)
     texts = [text for _, text, _ in face.pictures]
     assert texts[:2] == ["Photo of face two", "True labels: background, skin, nose, hair"]
     assert texts[3].startswith("The 0.0 % of pixels")
