@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import torch
 from safetensors.torch import save as safetensors_bytes
 
-from eagrctl.documents import Count, NumberOrNaN, Versioned, check, json_in, plain
+from eagrctl.documents import Count, NumberOrNaN, Text, Versioned, check, json_in, plain
 from eagrctl.errors import CheckpointError, RecipeError
 from eagrctl.files import replacing
 from eagrctl.network.backbone import Form
@@ -48,14 +48,14 @@ class Checkpoint(Versioned):
     marks: ClassVar[Mapping[str, str | int]] = {"version": VERSION}
 
     recipe: Recipe
-    dataset: str
-    classes: tuple[str, ...]
+    dataset: Text
+    classes: tuple[Text, ...]
     network: Mapping[str, torch.Tensor]
-    scores: Mapping[str, NumberOrNaN] = field(default_factory=dict)
+    scores: Mapping[Text, NumberOrNaN] = field(default_factory=dict)
     epoch: Count = 0
     step: Count = 0
-    origin: str = ""
-    card: str = ""
+    origin: Text = ""
+    card: Text = ""
     training: Mapping[str, Any] | None = None
 
 

@@ -31,14 +31,23 @@ LARGEST = 2**63 - 1  # TOML's largest whole number, and an int64's
 T = TypeVar("T")
 
 
+def _encodable(text: str) -> str:
+    """Refuse half a character, which JSON can write and nothing can print."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be text, not {_shown(text)}") from None
+    return text
+
+
 def _inside(name: str) -> str:
-    """Refuse the name of a file that leaves the folder of its document."""
+    """Refuse the name of a file that leaves the folder of its document, or that no file can have."""
     path = Path(name)
     try:
-        os.fsencode(name)
+        fits = all(len(os.fsencode(part)) <= 255 for part in path.parts) and len(name) < 4096
     except UnicodeEncodeError:
-        raise ValueError(f"must be the name of a file, not {_shown(name)}") from None
-    if path.anchor or ".." in path.parts or "\0" in name or not path.parts:
+        fits = False
+    if not fits or path.anchor or ".." in path.parts or "\0" in name or not path.parts:
         raise ValueError(f"must be the name of a file in its own folder, not {_shown(name)}")
     return name
 
@@ -48,6 +57,7 @@ Number = Annotated[float, Strict()]
 NumberOrNaN = Annotated[float, Strict(), AllowInfNan(True)]
 Whole = Annotated[int, Strict(), Field(le=LARGEST, ge=-LARGEST)]
 Count = Annotated[int, Strict(), Field(le=LARGEST, ge=0)]
+Text = Annotated[str, AfterValidator(_encodable)]
 FileName = Annotated[str, AfterValidator(_inside)]
 
 
@@ -226,7 +236,7 @@ def _complaint(failed: ValidationError, kind: type) -> str:
     if what == "literal_error":
         return f"{key} must be {first['ctx']['expected']}, not {_shown(value)}"
     if what in _BOUNDS:
-        return f"{key} must be {_range(_described(kind, place))}, not {_shown(value)}"
+        return f"{key} must be {_range(_described(kind, place), first['ctx'])}, not {_shown(value)}"
     return f"{key} must be {_WANTED.get(what, section)}, not {_shown(value)}"
 
 
@@ -241,10 +251,10 @@ def _described(kind: Any, place: tuple[int | str, ...]) -> Any:
     for step in place:
         kind = _bare(kind)
         if dataclasses.is_dataclass(kind):
-            kind = typing.get_type_hints(kind, include_extras=True)[str(step)]
+            kind = typing.get_type_hints(kind, include_extras=True).get(str(step))
         else:
             inner = typing.get_args(kind)
-            kind = inner[step] if isinstance(step, int) and step < len(inner) else inner[-1]
+            kind = inner[step if isinstance(step, int) and step < len(inner) else -1] if inner else None
     return kind
 
 
@@ -255,18 +265,18 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _range(described: Any) -> str:
+def _range(described: Any, broken: dict[str, Any]) -> str:
     """The bounds of a number, in words, and why they are there."""
     fields = [each for each in getattr(described, "__metadata__", ()) if isinstance(each, FieldInfo)]
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     limits = [limit for field in fields for limit in field.metadata]
     bounds = {name: getattr(limit, name) for limit in limits for name in words if hasattr(limit, name)}
-    bounds = {name: bound for name, bound in bounds.items() if abs(bound) < LARGEST}
+    bounds = {name: bound for name, bound in (broken | bounds).items() if abs(bound) < LARGEST}
     if {"ge", "le"} <= bounds.keys():
         said = f"from {bounds['ge']} to {bounds['le']}"
     else:
         said = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
-    return (said or "smaller") + "".join(f" ({field.description})" for field in fields if field.description)
+    return (said or "within 64 bits") + "".join(f" ({field.description})" for field in fields if field.description)
 
 
 def _shown(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from eagrctl.documents import Count, Flag, Number, Whole, Written, check, plain, read_toml, toml_table
+from eagrctl.documents import Count, Flag, Number, Text, Whole, Written, check, plain, read_toml, toml_table
 from eagrctl.errors import RecipeError, did_you_mean
 
 
@@ -48,11 +48,11 @@ class ModelRecipe(Written):
         high_k, high_t, low_k, low_t: K and T of the modules on high-level and low-level features.
     """
 
-    backbone: str
-    stem: str
-    stride: str
-    residual: str
-    pretrained: str
+    backbone: Text
+    stem: Text
+    stride: Text
+    residual: Text
+    pretrained: Text
     width: Annotated[Number, Field(gt=0, le=4)]
     edge: Flag
     graph: Flag
@@ -152,7 +152,7 @@ class Recipe(Written):
         dataset: name of the dataset it is meant for; `data/NAME` is where it looks unless told otherwise.
     """
 
-    dataset: str
+    dataset: Text
     model: ModelRecipe
     input: InputRecipe
     augment: AugmentRecipe
@@ -224,12 +224,16 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
 def recipe_to_toml(recipe: Recipe) -> str:
     """The recipe as TOML that `load_recipe` reads back unchanged."""
     table = recipe_to_dict(recipe)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
     for section, values in table.items():
         if isinstance(values, dict):
-            # For strings, numbers, booleans and lists of them, JSON is TOML.
-            lines += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+            lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    # For numbers, booleans and lists of them, JSON is TOML; for strings, too, but for what it writes as two halves.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _shipped() -> Path:

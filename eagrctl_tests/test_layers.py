@@ -1,6 +1,7 @@
 """The house keeps its layers: who may import whom, and who alone may import what."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 NEVER_SEE_A_RECIPE = {"faces", "data", "network", "readers"}
 ONLY_IN = {
     "rich": {"cli/console.py"},
+    "tomllib": {"documents.py"},
     "av": {"parsing/video/frames.py"},
     "matplotlib": {"drawing/chart.py", "drawing/figures.py"},
     "jinja2": {"scoring/report/html.py"},
@@ -111,6 +113,11 @@ def test_some_packages_are_imported_in_one_place(path: Path) -> None:
 )
 def test_help_needs_no_heavy_import(path: Path) -> None:
     assert not HEAVY & {name.split(".")[0] for name in imports(path, top_only=True)}
+
+
+def test_json_is_read_in_one_place() -> None:
+    reads = re.compile(r"json\.loads?\b|TypeAdapter|model_validate")
+    assert [path.name for path in MODULES if reads.search(path.read_text(encoding="utf-8"))] == ["documents.py"]
 
 
 def test_no_module_hides_behind_an_empty_name() -> None:

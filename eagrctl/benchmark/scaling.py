@@ -12,6 +12,7 @@ import torch
 
 from eagrctl.benchmark.steps import Speed, Timing, time_steps
 from eagrctl.data.index import ShardIndex
+from eagrctl.documents import read_json
 from eagrctl.errors import TrainingError
 from eagrctl.events import Drawing, Listener, Notice, Progress, ignore, undrawn
 from eagrctl.recipe import Recipe, changed
@@ -76,7 +77,7 @@ def time_processes(trial: Trial, processes: int, drawing: Drawing) -> list[Timin
     with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder:
         if not launch(_time_one, (trial, Path(folder), drawing), Places(processes)):
             raise KeyboardInterrupt
-        return [Timing(**json.loads(_result(Path(folder), rank).read_text())) for rank in range(processes)]
+        return [read_json(_result(Path(folder), rank), Timing, TrainingError) for rank in range(processes)]
 
 
 def _time_one(trial: Trial, folder: Path, drawing: Drawing) -> bool:

@@ -19,7 +19,7 @@ from eagrctl.data.labels import LabelSet
 from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
-from eagrctl.documents import Count, FileName, Versioned, Whole, plain, read_json
+from eagrctl.documents import Count, FileName, Text, Versioned, Whole, plain, read_json
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, counted, ignore
 from eagrctl.files import replacing, sha256_of
@@ -49,8 +49,8 @@ class Shard(Versioned):
 class Skipped(Versioned):
     """A sample that could not be used, and why."""
 
-    name: str
-    reason: str
+    name: Text
+    reason: Text
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Split(Versioned):
 
     shards: tuple[Shard, ...]
     skipped: tuple[Skipped, ...] = ()
-    centred: tuple[str, ...] = ()
+    centred: tuple[Text, ...] = ()
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
@@ -91,19 +91,19 @@ class _Contents(Versioned):
 
     marks: ClassVar[Mapping[str, str | int]] = {"schema": SCHEMA}
 
-    dataset: str
-    variant: str
-    split_rule: str
-    settings: dict[str, str]
-    alignment: str
+    dataset: Text
+    variant: Text
+    split_rule: Text
+    settings: dict[Text, Text]
+    alignment: Text
     size: Annotated[Whole, Field(ge=1, le=65535)]
-    classes: tuple[str, ...]
+    classes: tuple[Text, ...]
     colours: tuple[tuple[Byte, Byte, Byte], ...]
     mirrored: tuple[tuple[Byte, Byte], ...]
-    regions: dict[str, tuple[Byte, ...]]
+    regions: dict[Text, tuple[Byte, ...]]
     part: tuple[Count, Count] | None
-    plan: str
-    splits: dict[str, Split]
+    plan: Text
+    splits: dict[Text, Split]
 
     def __post_init__(self) -> None:
         ids = [label for group in (*self.mirrored, *self.regions.values()) for label in group]

@@ -71,10 +71,8 @@ class _Classes(Written):
 
     def __post_init__(self) -> None:
         paired = list(chain.from_iterable(self.mirrored))
-        for key, names in {
-            "mirrored": paired,
-            **{f"regions.{name}": ids for name, ids in self.regions.items()},
-        }.items():
+        listed = {"mirrored": paired} | {f"regions.{region}": [*names] for region, names in self.regions.items()}
+        for key, names in listed.items():
             for name in names:
                 if name not in self.classes:
                     raise ValueError(f"'{key}' names {name!r}, which is no class{did_you_mean(name, self.classes)}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from eagrctl.documents import Number, Versioned
+from eagrctl.documents import Number, Text, Versioned
 from eagrctl.errors import CheckpointError
 from eagrctl.network.backbone import BACKBONES, Backbone, Form
 from eagrctl.weights.conversion import Change, Conversion, Entry, convert, layer, norm
@@ -33,13 +33,13 @@ class BackboneWeights(Versioned):
         origin: where it comes from, in words.
     """
 
-    backbone: str
-    stem: str
-    stride: str
+    backbone: Text
+    stem: Text
+    stride: Text
     mean: tuple[Number, Number, Number]
     std: tuple[Number, Number, Number]
     tensors: Mapping[str, torch.Tensor]
-    origin: str
+    origin: Text
 
 
 def is_resnet(state: Mapping[str, torch.Tensor]) -> bool:
