@@ -176,7 +176,7 @@ def test_an_id_outside_the_scheme_is_named(truths: FolderTruths, guesses: Path, 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_picture_in_colours_is_no_label_map(truths: FolderTruths, guesses: Path, mode: str) -> None:
     Image.fromarray(random_map("c")).convert(mode).save(guesses / "c.png")
-    with pytest.raises(SourceError, match=rf"guess/c\.png is no label map: its mode is {mode}, .*save class ids"):
+    with pytest.raises(SourceError, match=rf"guess/c\.png is not a label map: its mode is {mode}, .*save class ids"):
         LabelMaps(guesses, truths, OFFICIAL).report()
 
 
