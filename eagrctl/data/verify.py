@@ -1,4 +1,4 @@
-"""Is a prepared dataset what its index says, and what a dataset has to be?"""
+"""Whether a prepared dataset is what its index says, and what a dataset has to be."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from eagrctl.events import Listener, counted, ignore
 def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
     """Compare shards with the index, and every sample with what it promises.
 
-    Checked are hashes, shapes, label ranges in both frames, that a matrix can be undone, names that stand
-    twice, and edges, which are derived again and compared.
+    Checked are hashes, shapes, label ranges in both frames, that names are unique and matrices can be inverted, and
+    edges, which are derived again and compared.
 
     Raises:
         ShardError: the first thing that does not hold, with the sample's name.
@@ -25,7 +25,7 @@ def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
         for position in counted(range(split.count), f"checking {name} samples", listener):
             stored = index.read(name, position)
             if stored.name in seen:
-                raise ShardError(f"{index.root}: sample {stored.name} stands twice in split {name}; prepare it again")
+                raise ShardError(f"{index.root}: sample {stored.name} is twice in split {name}; prepare it again")
             seen.add(stored.name)
             if (fault := _fault(stored, index)) is not None:
                 raise ShardError(f"{index.root}: sample {stored.name} of split {name} {fault}; prepare it again")
@@ -39,7 +39,7 @@ def class_shares(
     for name, split in index.splits.items():
         counts = np.zeros(256, np.int64)
         for position in counted(range(split.count), f"counting {name}", listener):
-            counts += np.bincount(index.read(name, position).source_labels.ravel(), minlength=256)
+            counts += np.bincount(index.read_source_labels(name, position).ravel(), minlength=256)
         shares[name] = counts[: len(index.labels)] / counts[: len(index.labels)].sum()
     return shares
 
@@ -52,7 +52,7 @@ def _fault(stored: AlignedSample, index: ShardIndex) -> str | None:
     if any((labels[labels != IGNORE] >= classes).any() for labels in (stored.labels, stored.source_labels)):
         return f"has a label outside 0..{classes - 1}"
     if not np.isfinite(stored.matrix).all() or abs(np.linalg.det(stored.matrix[:, :2])) < 1e-9:
-        return "has a matrix that cannot be undone"
+        return "has a matrix that cannot be inverted"
     if not np.array_equal(stored.edges, edge_mask(stored.labels)):
         return "has edges that its labels do not give"
     return None

@@ -33,7 +33,7 @@ def parse_files(
 
     Args:
         parser: made with the settings of `folder`.
-        files: that can be read, or cannot.
+        files: photos and videos; those that cannot be read are counted as failed.
         folder: of the results.
         every: every how many frames of a video one is parsed.
         force: parse again what is done, and replace results of other files.
@@ -44,8 +44,7 @@ def parse_files(
         How it went, by kind: "photo", "video", or both.
 
     Raises:
-        EagrctlError: a result cannot be written. What is in the folder is whole all the same, and so it is after an
-            interrupt.
+        EagrctlError: a result cannot be written. The results in the folder are whole even then, and after an interrupt.
     """
     tallies: dict[str, Tally] = {}
     photos = [file for file in files if file.kind == "photo"]
@@ -84,7 +83,7 @@ def parse_photos(
             except SourceError as error:
                 tally.failed.append((photo, str(error)))
 
-    # Leaving the pool waits for what is being written, whatever the reason: no result stays half a result.
+    # Leaving the pool waits for what is being written, whatever the reason: no result is left half written.
     with ThreadPoolExecutor(WRITERS, "write") as pool:
         results = parser.parse_many((photo.path for photo, _ in pending), workers=workers)
         with closing(results):

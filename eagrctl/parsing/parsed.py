@@ -11,8 +11,8 @@ from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.errors import EagrctlError
 from eagrctl.parsing.photos import Photo
 
-# What put a face in its place: landmarks; the detector's box alone, where landmarks determine no alignment; the frame
-# of a photo that shows one cropped face; the frame of a photo in which no face was found.
+# What decided where a face is: landmarks; the detector's box alone, where landmarks give no alignment; the frame of a
+# photo that shows one cropped face; the frame of a photo in which no face was found.
 Placement = Literal["landmarks", "box", "crop", "whole"]
 
 # Top, left, bottom and right of a part of a photo, in whole pixels; bottom and right lie one beyond its last.
@@ -27,7 +27,7 @@ class ParsedFace:
         matrix: (2, 3) float64, takes a point (x, y, 1) of the photo to the network's input; pixel centres are integers.
         window: the part of the photo that the network has seen, at most the photo itself.
         labels: (bottom - top, right - left) uint8, this face's classes in its window, background where it ends.
-        placed: what put the face in its place.
+        placed: what decided where the face is.
         box: left, top, right and bottom in the photo's pixels, as the detector found the face; None without a detector.
         confidence: the detector's, above zero; None without one.
         landmarks: (5, 2) float64 in the photo, see `eagrctl.arrays.Landmarks`; None without a detector.
@@ -78,7 +78,7 @@ class ParsedPhoto:
     def __post_init__(self) -> None:
         counts = np.zeros(len(self.classes), np.int64)
         flat = self.labels.ravel()
-        # Part by part: what counts them widens all to 64 bits first.
+        # Part by part: bincount first widens all of its input to 64 bits.
         for start in range(0, flat.size, _COUNTED):
             counts += np.bincount(flat[start : start + _COUNTED], minlength=len(self.classes))
         shares = {name: float(count / flat.size) for name, count in zip(self.classes, counts, strict=True)}
@@ -101,13 +101,13 @@ class Tally:
     """How it went.
 
     Attributes:
-        total: photos or videos that were asked for.
+        total: photos or videos to parse.
         pictures: photos, or frames of videos, that were parsed now.
         faces: that were parsed in them.
-        without: in which of them no face was found: photos, or a frame of a video for each.
-        failed: which could not be parsed, and why.
-        skipped: which were done already.
-        seconds: it took.
+        without: those in which no face was found, a video once for each such frame.
+        failed: those that could not be parsed, and why.
+        skipped: how many were done already.
+        seconds: how long it took.
     """
 
     total: int = 0

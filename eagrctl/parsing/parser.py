@@ -38,11 +38,11 @@ class FaceParser:
     Threads may share a parser.
 
     Args:
-        weights: a checkpoint; None, or "shipped" where no file is called so, is the network that comes with eagrctl.
+        weights: a checkpoint; None, or "shipped" where no file has that name, is the network that eagrctl ships.
         device: where the network runs; None is a GPU where there is one.
-        predictor: dlib's landmark predictor; None is the one that comes with eagrctl.
-        finding: "faces" finds all faces of a photo; "whole" does, too, and parses a photo without any as a whole;
-            "crop" takes each photo for one face, cropped like those of the training data.
+        predictor: dlib's landmark predictor; None is the one that eagrctl ships.
+        finding: "faces" finds all faces of a photo; "whole" also parses a photo without any as a whole; "crop" treats
+            each photo as one face, cropped like those of the training data.
         probabilities: whether faces carry the probabilities of all classes.
         batch: the most faces that go through the network together.
 

@@ -1,8 +1,8 @@
 """Many photos at once: faces are found beside the network, and labelled several photos together; results in order.
 
-Everything happens in threads: decoding, resampling, dlib's detector and torch all let other threads run meanwhile, and
-nothing has to be sent from process to process. On a CPU, each thread runs the network on one core: torch's way of
-sharing every convolution out among the cores wastes their time when these have other things to do, too.
+Everything happens in threads: decoding, resampling, dlib's detector and torch all let other threads run, and nothing
+has to be sent from process to process. On a CPU, each thread runs the network on one core: when torch shares every
+convolution among the cores, they wait for one another while they could do other work.
 """
 
 from collections import deque
@@ -24,10 +24,10 @@ from eagrctl.workers import cores
 
 Image = TypeVar("Image")
 
-# Bytes of photos under way, unless a single one has more. The first are taken for 12 megapixels, until they are seen.
+# Bytes of photos under way, unless a single one has more. The first ones count as 12 megapixels until they are read.
 MEMORY, TYPICAL = 512 << 20, 36_000_000
 
-# More threads would wait for one another, because Python runs in one of them at a time.
+# With more threads, they would wait for one another, because Python runs in one of them at a time.
 MOST_THREADS = 16
 
 # Faces that one core labels together: more are no faster, and leave other cores without work at the end.
@@ -114,7 +114,7 @@ class Pipeline(Generic[Image]):
             threads = stack.enter_context(_threads(self._workers, self._cores))
             # A GPU does one thing after the other.
             network = threads if self._on_cpu else stack.enter_context(_threads(1, self._cores))
-            # Whatever ends this, an interrupt for one: what is under way ends soon, and nothing else begins.
+            # Whatever ends this, such as an interrupt: what is under way ends soon, and nothing else begins.
             stack.callback(self._stopped.set)
             yield from self._run(images, threads, network)
 
@@ -145,7 +145,7 @@ class Pipeline(Generic[Image]):
                         gathering = self._send(gathering, network)
             elif parsing:
                 if gathering.squares and not (more and parsing[0].sent):
-                    # The last batch; or one that will not fill, because its photos leave no memory for others.
+                    # The last batch, or one that cannot fill up because its photos leave no memory for others.
                     gathering = self._send(gathering, network)
                 photo = parsing.popleft()
                 held -= photo.bytes
@@ -165,10 +165,7 @@ class Pipeline(Generic[Image]):
 
 
 class _Stoppable(TorchFunctionMode):
-    """Lets torch end between two of its functions when asked to.
-
-    A large network takes a minute for a batch on a CPU, too long for whoever has pressed Ctrl-C.
-    """
+    """Lets torch stop between two of its functions: a large network takes a minute for a batch on a CPU."""
 
     def __init__(self, stopped: Event) -> None:
         super().__init__()
@@ -183,7 +180,7 @@ class _Stoppable(TorchFunctionMode):
 
 
 class _StoppedError(Exception):
-    """Nobody waits for these faces any more."""
+    """Nobody waits for these faces."""
 
 
 _starting = Lock()
@@ -191,7 +188,7 @@ _starting = Lock()
 
 @contextmanager
 def _threads(count: int, cores: int) -> Iterator[Executor]:
-    """Threads in each of which torch uses so many cores; elsewhere, it goes on as before."""
+    """Threads in each of which torch uses so many cores; elsewhere, it uses as many as before."""
     ready, begun = Semaphore(0), Event()
 
     def begin() -> None:

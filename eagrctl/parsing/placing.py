@@ -1,7 +1,7 @@
 """Photo -> faces -> squares, each of which shows one face as the network expects it."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eagrctl.arrays import Matrix, Pixels
+from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.data.align import align_matrix, centre_matrix, invert, resize_matrix, warp_image
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.landmarks import DlibLandmarks, FoundFace, find_predictor
@@ -21,7 +21,7 @@ Finding = Literal["faces", "crop", "whole"]
 # Medians over 393 training faces of CelebAMask-HQ, as landmarks align them; left and right averaged.
 BOX_MIDDLE, BOX_SIDE = np.array([0.5, 0.617]), 0.591
 
-# Around what the network sees, so many pixels of the shrunk photo decide over the outermost ones.
+# So many pixels of the shrunk photo around the network's square influence its outermost ones.
 _MARGIN = 4
 
 
@@ -39,7 +39,7 @@ class Square:
     placed: Placement
     box: tuple[float, float, float, float] | None = None
     confidence: float | None = None
-    landmarks: NDArray[np.float64] | None = None
+    landmarks: Landmarks | None = None
 
 
 class Placer:
@@ -73,15 +73,13 @@ class Placer:
         return faces
 
     def _place(self, photo: Pixels, face: FoundFace) -> Square:
-        left, top, right, bottom = (float(edge) for edge in face.box)
-        found = (left, top, right, bottom), face.confidence, face.landmarks
         # Landmarks that a predictor misplaces may put a face out of sight, where nothing is to be parsed.
         with suppress(AlignmentError):
             matrix = align_matrix(face.landmarks, self.size)
             window = window_of(matrix, self.size, photo.shape)
             if window[0] < window[2] and window[1] < window[3]:
-                return _cut(photo, matrix, self.size, "landmarks", *found)
-        return _cut(photo, box_matrix(face.box, self.size), self.size, "box", *found)
+                return _cut(photo, matrix, self.size, "landmarks", face)
+        return _cut(photo, box_matrix(face.box, self.size), self.size, "box", face)
 
     def _find(self, photo: Pixels) -> list[FoundFace]:
         try:
@@ -134,14 +132,9 @@ def cut_out(photo: Pixels, matrix: Matrix, size: int) -> Pixels:
     return warp_image(photo[top:bottom, left:right], shifted(matrix, (top, left, bottom, right)), size)
 
 
-def _cut(
-    photo: Pixels,
-    matrix: Matrix,
-    size: int,
-    placement: Placement,
-    box: tuple[float, float, float, float] | None = None,
-    confidence: float | None = None,
-    landmarks: NDArray[np.float64] | None = None,
-) -> Square:
-    window = window_of(matrix, size, photo.shape)
-    return Square(np.array(cut_out(photo, matrix, size)), matrix, window, placement, box, confidence, landmarks)
+def _cut(photo: Pixels, matrix: Matrix, size: int, placed: Placement, face: FoundFace | None = None) -> Square:
+    square = Square(np.array(cut_out(photo, matrix, size)), matrix, window_of(matrix, size, photo.shape), placed)
+    if face is None:
+        return square
+    left, top, right, bottom = (float(edge) for edge in face.box)
+    return replace(square, box=(left, top, right, bottom), confidence=face.confidence, landmarks=face.landmarks)

@@ -18,7 +18,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> ShardIndex:
 def test_a_predictor_is_trained_and_compared(eagrctl: Invoke, faces: ShardIndex) -> None:
     result = eagrctl("landmarks", "train", faces.root, *QUICK, "--seed", 3, "--threads", 2)
     assert result.exit_code == 0, result.stderr
-    assert "3 of 4 faces to learn from; left out: 1 of which an eye" in result.stderr
+    assert "3 of 4 faces to learn from; left out: 1 with a hidden eye" in result.stderr
     assert "five-points.dat" in result.stderr
     assert result.stdout == ""
     again = eagrctl("landmarks", "train", faces.root, *QUICK, "--output", "plain.dat", "--no-mirror", "--copies", 0)

@@ -48,8 +48,8 @@ def double_name(file: h5py.File) -> None:
     [
         (shift_edges, "sample 2 of split train has edges that its labels do not give"),
         (lift_labels, r"sample 2 of split train has a label outside 0\.\.18"),
-        (flatten_matrix, "sample 2 of split train has a matrix that cannot be undone"),
-        (double_name, "sample 1 stands twice in split train"),
+        (flatten_matrix, "sample 2 of split train has a matrix that cannot be inverted"),
+        (double_name, "sample 1 is twice in split train"),
     ],
 )
 def test_a_sample_that_breaks_its_promise_is_named(

@@ -17,11 +17,11 @@ from eagrctl.faces.photo import printable
 # Encoders by preference: the first plays everywhere; the last is in every build of FFmpeg.
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 
-# Ticks a second of a video that is written. All usual rates take whole ticks, and mpeg4 knows no more than 65,535.
+# Ticks a second of a video that is written. All usual rates take whole ticks, and mpeg4 allows at most 65,535.
 TICKS = 60_000
 
-# FFmpeg's number for the colours of BT.601, which is how it makes YUV of RGB unless told otherwise. Said aloud, because
-# players take large videos for BT.709.
+# FFmpeg's number for the colours of BT.601, by which it converts RGB to YUV unless told otherwise. It is stated because
+# players assume BT.709 for large videos.
 _BT601 = 5
 
 
@@ -190,7 +190,7 @@ def _encoder(av: ModuleType) -> str:
 
 
 def _upright(frame: Any) -> Pixels:
-    """A frame's pixels as players show them: cameras store them as the sensor lies, and how to turn them."""
+    """A frame's pixels as players show them: cameras store them as the sensor lies, and say how to turn them."""
     pixels: Pixels = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 

@@ -33,7 +33,7 @@ from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import RecordWriter, Stamp, found_in, head_of
 from eagrctl.parsing.video.frames import Frame, VideoReader, VideoWriter
 
-# A video that ends so many seconds before its file says is worth a word.
+# A video that ends so many seconds before its file says is reported.
 MISSING = 0.5
 
 
@@ -80,7 +80,7 @@ def parse_video(
 def _parsed(
     parser: FaceParser, reader: VideoReader, video: Photo, tally: Tally, workers: int | None, listener: Listener
 ) -> Iterator[tuple[Frame, ParsedPhoto]]:
-    """The frames with what was found in each."""
+    """The frames, each with what was found in it."""
     task, name = f"parsing {printable(video.path.name)}", printable(video.path)
     under_way: deque[Frame] = deque()
     faces = done = 0

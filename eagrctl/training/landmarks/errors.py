@@ -1,4 +1,4 @@
-"""How far a landmark predictor's landmarks lie from those that label maps show, and what alignment makes of it."""
+"""How far predicted landmarks lie from those that label maps show, before and after alignment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from eagrctl.events import Listener, counted, ignore
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
-# An eye that lies within this distance of the template's after alignment, as a share of the aligned frame's side, is
-# where it should be: the paper's input is 473.
+# An aligned eye within this distance of the template's, as a share of the aligned frame's side, is where it should be:
+# 6 pixels of the paper's input.
 NEAR = 6 / 473
 
 
@@ -29,11 +29,11 @@ class LandmarkErrors:
     Attributes:
         predictor: in words.
         size: of its file, in bytes.
-        faces: of which both eyes are labelled.
-        eyes: (N, 2) float64, of the N faces that were found: how far the left and the right eye's centre is off, as a
+        faces: how many have both eyes labelled.
+        eyes: (N, 2) float64, for the N faces that were found: how far the left and the right eye's centre is off, as a
             share of the eyes' distance.
-        mouth: (M, 2) float64, the same of the mouth's corners, where labels show them; empty where the predictor knows
-            none.
+        mouth: (M, 2) float64, the same for the mouth's corners, where labels show them; empty where the predictor does
+            not know them.
         aligned: (N, 2) float64, how far alignment puts the labelled eyes from the template's, as a share of the frame's
             side.
         seconds: processor time for finding a face and its landmarks, on average.
@@ -59,7 +59,7 @@ class LandmarkErrors:
 
     @property
     def faces_near(self) -> float:
-        """Share of the faces found of which it so puts both."""
+        """Share of the faces found of which it puts both there."""
         return float((self.aligned <= NEAR).all(axis=1).mean())
 
     def eyes_within(self, share: float) -> float:
@@ -70,13 +70,13 @@ class LandmarkErrors:
 def landmark_errors(
     index: ShardIndex, split: str, finders: Sequence[DlibLandmarks], listener: Listener = ignore
 ) -> list[LandmarkErrors]:
-    """Compare predictors on the faces of a split, those that have both eyes labelled.
+    """Compare predictors on the faces of a split that have both eyes labelled.
 
     Labels tell which of several faces in a photo is meant, and what is right; nothing else.
 
     Args:
         index: a dataset of faces that are not aligned.
-        split: of which faces.
+        split: whose faces.
         finders: the predictors.
         listener: hears of progress.
 

@@ -16,7 +16,7 @@ from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 # A face is shrunk until its box has this side, in pixels: twice as many cost four times the memory.
 SIDE = 200
 
-# What of a photo is kept around the box, as a share of its side: shapes start off by less.
+# So much of the photo is kept around the box, as a share of the box's side: shapes start off by less.
 AROUND = 0.4
 
 # A varied face is seen in a box that is off by the detector's own kind of error, and in another light: standard
@@ -63,7 +63,7 @@ class Example:
 def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iterator[Example]:
     """The faces of a split that show all five landmarks, in the box of dlib's detector.
 
-    How many were left out, and why, is told at the end.
+    At the end, the listener hears how many were left out, and why.
 
     Raises:
         DataError: the dataset has no such classes, or no such split.
@@ -84,8 +84,8 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
         yield _example(sample.image, box, landmarks)
     listener(
         Notice(
-            f"{total - hidden - missed:,} of {total:,} faces to learn from; left out: {hidden:,} of which an eye, the "
-            f"nose or the mouth is hidden, {missed:,} that dlib's detector does not find"
+            f"{total - hidden - missed:,} of {total:,} faces to learn from; left out: {hidden:,} with a hidden eye, "
+            f"nose or mouth, {missed:,} that dlib's detector does not find"
         )
     )
 

@@ -24,12 +24,12 @@ _PARTS = {
     "mouth": ("u_lip", "mouth", "l_lip", "upper lip", "inner mouth", "lower lip"),
 }
 
-# The nose's label reaches up between the eyes, so that its centroid lies above the tip: by this share of the distance
-# between the eyes, square to the line through them. With it the mean of 2,394 training faces of CelebAMask-HQ lies on
+# The nose's label reaches up between the eyes, so its centroid lies above the tip: by this share of the distance
+# between the eyes, square to the line through them. With it, the mean of 2,394 training faces of CelebAMask-HQ lies on
 # the tip of `eagrctl.data.align.TEMPLATE`.
 NOSE_DROP = 0.206
 
-# A part of fewer pixels than this share of the squared distance between the eyes is but a rest of one: of 2,431 faces
+# A part with fewer pixels than this share of the squared distance between the eyes is only a remnant: of 2,431 faces
 # with two eyes, one in a hundred has such an eye.
 LEAST = 0.012
 
@@ -57,7 +57,7 @@ class LabelLandmarks:
         """
         if index.alignment != Aligner(index.size).description:
             raise DataError(
-                f"the faces of {index.root} are aligned, so that all points lie where alignment put them: "
+                f"the faces of {index.root} are aligned, so all landmarks lie where alignment put them: "
                 "prepare the dataset with --no-align"
             )
         classes = index.classes
@@ -71,9 +71,9 @@ class LabelLandmarks:
         return cls(tuple(tuple(ids) for ids in parts.values()))
 
     def read(self, labels: Pixels) -> Landmarks:
-        """The landmarks of a label map, (5, 2) float64, x and y; NaN where a part is not to be seen.
+        """The landmarks of a label map, (5, 2) float64, x and y; NaN where a part is hidden.
 
-        Without both eyes there are none, because how a head is turned and how large it is are theirs to tell.
+        Without both eyes there are none, because they tell how a head is turned and how large it is.
 
         Args:
             labels: (H, W) uint8, class ids.
@@ -92,7 +92,7 @@ class LabelLandmarks:
         if len(nose) >= least:
             landmarks[2] = nose.mean(axis=0) + NOSE_DROP * np.array([-across[1], across[0]])
         if len(mouth) >= least:
-            # Ends along the line through the eyes, so that a tilted head has them, too.
+            # Ends along the line through the eyes, for heads that are tilted.
             along = mouth @ across
             landmarks[3:] = [mouth[along == end].mean(axis=0) for end in (along.min(), along.max())]
         return landmarks

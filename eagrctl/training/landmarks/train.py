@@ -1,11 +1,11 @@
-"""A landmark predictor of dlib's, trained on the points of labelled faces.
+"""dlib's landmark predictor, trained on the landmarks of labelled faces.
 
 It learns where, in the box that dlib's own detector gives, the eyes, the nose and the corners of the mouth are
-(`eagrctl.training.landmarks.label_landmarks`). Its five parts are the landmarks in their own order, unlike those of
-dlib's 5-point file.
+(`eagrctl.training.landmarks.label_landmarks`). Its five points are the landmarks in our order, unlike those of dlib's
+5-point file.
 
-dlib trains in one call that hears no interrupt. So it runs in a process of its own, which is stopped from outside and
-tells how far it is.
+dlib trains in one call that ignores interrupts. So it runs in a separate process, which is stopped from outside and
+reports its progress.
 """
 
 import os
@@ -27,8 +27,8 @@ from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.files import replacing
 from eagrctl.training.landmarks.examples import Example, examples
 
-# Pixels are compared within the points' bounding box, and this share of it around: five points leave the outer halves
-# of the eyes outside. 0 was worse on the same faces (4.6 % of the eyes' distance instead of 3.9), 0.4, too (4.3).
+# Pixels are compared within the landmarks' bounding box, and this share of it around: the box alone excludes the outer
+# halves of the eyes. On the same faces 0 was worse (4.6 % of the eyes' distance instead of 3.9), and so was 0.4 (4.3).
 PADDING = 0.2
 
 # How close together the two pixels of a comparison are; dlib's own 0.1 was slightly worse.
@@ -45,10 +45,10 @@ class PredictorOptions:
         trees: in each forest (num_trees_per_cascade_level).
         rate: how much of its error a tree corrects (nu).
         tests: splits that are tried for each node of a tree (num_test_splits).
-        pixels: of which a forest compares two at a time (feature_pool_size).
+        pixels: from which a forest picks the pairs that it compares (feature_pool_size).
         starts: shapes that each face is approached from (oversampling_amount).
-        copies: in another light and another box, of each face.
-        mirror: whether each face is shown mirrored, too, and so its copies.
+        copies: of each face, in another light and another box.
+        mirror: whether each face and its copies are also shown mirrored.
         threads: of dlib.
         seed: of all that is random.
     """
@@ -101,13 +101,13 @@ def train_predictor(
 
     Args:
         root: the dataset's folder; its faces are not aligned.
-        split: of which faces.
+        split: whose faces.
         output: the file to write.
         options: how.
-        listener: hears how far it is.
+        listener: hears of progress.
 
     Raises:
-        DataError: the dataset is unfit, has no face that shows all points, or the process that trained was killed.
+        DataError: the dataset is unfit, has no face that shows all landmarks, or the process that trained was killed.
     """
     with replacing(output) as temporary:
         context = get_context("spawn")

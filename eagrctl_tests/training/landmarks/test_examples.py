@@ -21,7 +21,7 @@ def test_faces_that_do_not_show_all_landmarks_are_left_out_and_counted(faces: Sh
     found = list(examples(faces, "train", events.append))
     assert len(found) == 4
     (text,) = [event.text for event in events if isinstance(event, Notice)]
-    assert text.startswith("4 of 7 faces to learn from; left out: 1 of which an eye")
+    assert text.startswith("4 of 7 faces to learn from; left out: 1 with a hidden eye")
     assert "2 that dlib's detector does not find" in text
     progress = [event for event in events if isinstance(event, Progress)]
     assert (progress[-1].done, progress[-1].total) == (7, 7)
