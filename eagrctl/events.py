@@ -39,7 +39,7 @@ def ignore(event: Progress | Notice) -> None:
     """The listener of a caller who wants to hear nothing."""
 
 
-def counted(items: Sequence[Item], task: str, listener: Listener) -> Iterator[Item]:
+def tracked(items: Sequence[Item], task: str, listener: Listener) -> Iterator[Item]:
     """The items one by one, while a listener hears how many are done."""
     for done, item in enumerate(items):
         listener(Progress(task, done, len(items)))

@@ -113,9 +113,9 @@ def merge(
     eagrctl dataset merge data/lapa-*-of-16 --output data/lapa
     ```
     """
-    from eagrctl.data.merge import merge as join
+    from eagrctl.data.merge import merge_parts
 
     with console.progress(quiet) as listener:
-        index = join(parts, output, force, listener)
+        index = merge_parts(parts, output, force, listener)
     console.index(index)
     console.written([output / "index.json"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from eagrctl.parsing.parsed import Tally
     from eagrctl.parsing.photos import Photo
     from eagrctl.parsing.placing import Finding
-    from eagrctl.parsing.record import Result
+    from eagrctl.parsing.record import Recorded
 
 NAMED = 50  # photos without a face, at most
 
@@ -159,7 +159,7 @@ def _figures(tally: "Tally") -> tuple[str, ...]:
     return (*(f"{count:,}" for count in counts), f"{tally.seconds:,.1f}", rate)
 
 
-def _show_photo(record: "Result") -> None:
+def _show_photo(record: "Recorded") -> None:
     """Print the faces of a photo, and what each class has of it."""
     from eagrctl.data.labels import in_full
     from eagrctl.faces.photo import printable

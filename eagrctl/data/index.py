@@ -21,7 +21,7 @@ from eagrctl.data.shards import read_names, read_row, read_source_labels
 from eagrctl.data.source import Provenance
 from eagrctl.documents import Count, FileName, Text, Versioned, Whole, plain, read_json
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, counted, ignore
+from eagrctl.events import Listener, ignore, tracked
 from eagrctl.files import replacing, sha256_of
 
 SCHEMA = 1
@@ -208,7 +208,7 @@ class ShardIndex:
         Raises:
             ShardError: a shard is missing, or changed since it was indexed.
         """
-        for shard in counted(self.split(name).shards, f"checking {name} shards", listener):
+        for shard in tracked(self.split(name).shards, f"checking {name} shards", listener):
             path = self.root / shard.file
             if not path.is_file():
                 raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")

@@ -14,7 +14,7 @@ from eagrctl.errors import ShardError
 from eagrctl.events import Listener, ignore
 
 
-def merge(parts: Sequence[Path], output: Path, force: bool = False, listener: Listener = ignore) -> ShardIndex:
+def merge_parts(parts: Sequence[Path], output: Path, force: bool = False, listener: Listener = ignore) -> ShardIndex:
     """Join parts into the dataset that one machine would have prepared, the same to the last byte.
 
     Shards are linked where the disk allows it and copied where not; the parts stay as they are.

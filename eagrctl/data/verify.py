@@ -7,7 +7,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import IGNORE
 from eagrctl.data.sample import AlignedSample
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, counted, ignore
+from eagrctl.events import Listener, ignore, tracked
 
 
 def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
@@ -22,7 +22,7 @@ def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
     for name, split in index.splits.items():
         index.verify(name, listener)
         seen: set[str] = set()
-        for position in counted(range(split.count), f"checking {name} samples", listener):
+        for position in tracked(range(split.count), f"checking {name} samples", listener):
             stored = index.read(name, position)
             if stored.name in seen:
                 raise ShardError(f"{index.root}: sample {stored.name} is twice in split {name}; prepare it again")
@@ -38,7 +38,7 @@ def class_shares(
     shares = {}
     for name, split in index.splits.items():
         counts = np.zeros(256, np.int64)
-        for position in counted(range(split.count), f"counting {name}", listener):
+        for position in tracked(range(split.count), f"counting {name}", listener):
             counts += np.bincount(index.read_source_labels(name, position).ravel(), minlength=256)
         shares[name] = counts[: len(index.labels)] / counts[: len(index.labels)].sum()
     return shares

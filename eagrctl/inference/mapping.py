@@ -17,7 +17,7 @@ from eagrctl.arrays import Matrix, Pixels
 from eagrctl.data.labels import BACKGROUND
 
 Floats = NDArray[np.float32]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 
 def map_labels(logits: Floats, matrix: Matrix, size: int, source_size: tuple[int, int]) -> Pixels:
@@ -48,11 +48,11 @@ class _Contested:
         count: how many of them, from the best on, can win, (M,); at least 2.
     """
 
-    rows: Places
-    columns: Places
+    rows: Indices
+    columns: Indices
     corners: Floats
-    ranked: Places
-    count: Places
+    ranked: Indices
+    count: Indices
 
     @classmethod
     def among(cls, logits: Floats, best: Pixels) -> "_Contested":
@@ -66,7 +66,7 @@ class _Contested:
         count = (highest >= corners.min(axis=0).max(axis=0)).sum(axis=0)
         return cls(rows, columns, corners, np.argsort(-highest, axis=0), np.maximum(count, 2))
 
-    def decide(self, chosen: Places, cell: Places, across: Floats, down: Floats) -> Pixels:
+    def decide(self, chosen: Indices, cell: Indices, across: Floats, down: Floats) -> Pixels:
         """The best class of pixels in some of the cells.
 
         Args:

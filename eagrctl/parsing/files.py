@@ -30,7 +30,7 @@ from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.files import replacing
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import Result, Settings, Stamp, found_in, head_of, path_of, read_record, write_record
+from eagrctl.parsing.record import Recorded, Settings, Stamp, found_in, head_of, path_of, read_record, write_record
 
 # Threads that draw and write. Each holds a photo, and another one waits for each.
 WRITERS = 2
@@ -69,7 +69,7 @@ class ResultFolder:
         """Where a file of a photo's or a video's results stands, by its ending."""
         return self.path / f"{photo.name}{ending}"
 
-    def read(self, photo: Photo) -> Result | None:
+    def read(self, photo: Photo) -> Recorded | None:
         """What an earlier run found in a photo or a video; None where there is nothing."""
         return read_record(self.place(photo, ".json"), photo.kind)
 

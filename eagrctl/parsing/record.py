@@ -53,7 +53,7 @@ class Settings(Versioned):
         named, digest = (None, None) if predictor is None else (str(predictor), sha256_of(predictor))
         return cls(str(weights), sha256_of(weights), named, digest, finding)
 
-    def hold_for(self, result: "Result") -> bool:
+    def hold_for(self, result: "Recorded") -> bool:
         """Whether a result's photo would be parsed alike.
 
         Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
@@ -87,7 +87,7 @@ class Stamp:
             return None
         return cls(status.st_size, status.st_mtime_ns)
 
-    def is_of(self, result: "Result") -> bool:
+    def is_of(self, result: "Recorded") -> bool:
         """Whether a result is of the same file."""
         return (result.file.bytes, result.file.modified) == (self.bytes, self.modified)
 
@@ -113,7 +113,7 @@ class RecordedFace(Versioned):
 
 
 @dataclass(frozen=True)
-class Result(Versioned):
+class Recorded(Versioned):
     """What is read of a record; the module's docstring says what each key is."""
 
     marks: ClassVar[Mapping[str, str | int]] = {"version": VERSION}
@@ -218,7 +218,7 @@ class RecordWriter:
         self._file.close()
 
 
-def read_record(path: Path, kind: str = "photo") -> Result | None:
+def read_record(path: Path, kind: str = "photo") -> Recorded | None:
     """What a record says; None where there is none of that kind and version.
 
     Args:
@@ -226,9 +226,9 @@ def read_record(path: Path, kind: str = "photo") -> Result | None:
         kind: "photo", or "video", of which `frames`, which may be long, and the keys behind them are left out.
     """
     if kind == "photo":
-        result = read_json_or_none(path, Result)
+        result = read_json_or_none(path, Recorded)
     else:
-        result = read_json_head_or_none(path, Result, until="frames")
+        result = read_json_head_or_none(path, Recorded, until="frames")
     return result if result and result.format == FORMATS[kind] else None
 
 

@@ -26,7 +26,7 @@ from eagrctl.data.sample import Sample
 from eagrctl.data.source import SPLITS, Provenance
 from eagrctl.errors import SourceError
 from eagrctl.readers.images import PairedSource, check_size, read_mask, read_photo
-from eagrctl.readers.splits import check_counts, find_photos, listed_splits, splits_of
+from eagrctl.readers.splits import check_counts, listed_splits, photos_in, splits_of
 
 PAPER_SPLIT = "CelebA's partition, as in the paper"
 OFFICIAL_COUNTS = {"train": 24_183, "val": 2_993, "test": 2_824}
@@ -129,7 +129,7 @@ def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> RawCelebAMask
 
 
 def _open_merged(root: Path) -> PairedSource:
-    photos = find_photos(root / "images")
+    photos = photos_in(root / "images")
     if listed_splits(root) is None and (root / MAPPING).is_file():
         rule, splits = PAPER_SPLIT, _paper_split(list(photos), root / MAPPING)
     else:

@@ -24,7 +24,7 @@ from eagrctl.data.source import Provenance
 from eagrctl.documents import Written, read_toml
 from eagrctl.errors import SourceError, did_you_mean
 from eagrctl.readers.images import PairedSource
-from eagrctl.readers.splits import find_photos, splits_of
+from eagrctl.readers.splits import photos_in, splits_of
 
 CLASSES = "classes.toml"
 EXAMPLE = 'classes = ["background", "skin", "hair"]'
@@ -101,7 +101,7 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
     if not ((root / "images").is_dir() and (root / "labels").is_dir()):
         raise SourceError(f"{root} has no images/ and labels/: {WHERE}")
     label_set = read_classes(root / CLASSES if classes is None else classes)
-    photos = find_photos(root / "images")
+    photos = photos_in(root / "images")
     rule, splits = splits_of(root, list(photos))
     if not any(splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")

@@ -12,7 +12,7 @@ BY_LISTS = "the lists in the source folder"
 EVERY_TENTH = "every tenth face from the ninth on is val, every tenth from the tenth on is test, the rest is train"
 
 
-def find_photos(folder: Path) -> dict[str, Path]:
+def photos_in(folder: Path) -> dict[str, Path]:
     """The photos of a folder by name, which is the file's name without its suffix; short names first, then by letter.
 
     Raises:

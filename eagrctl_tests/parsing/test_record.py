@@ -12,10 +12,10 @@ from eagrctl.parsing.parsed import ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
     Record,
+    Recorded,
     RecordedFace,
     RecordedFile,
     RecordWriter,
-    Result,
     Settings,
     Stamp,
     compact,
@@ -39,10 +39,10 @@ def record_of(photo: Photo, parsed: ParsedPhoto, stamp: Stamp, files: dict[str, 
     return head_of(photo, stamp, parsed, SETTINGS, SIZE, files) | found_in(parsed)
 
 
-def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[RecordedFace, ...] = ()) -> Result:
+def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[RecordedFace, ...] = ()) -> Recorded:
     status = photo.path.stat()
     file = RecordedFile(path_of(photo), status.st_size, status.st_mtime_ns, 140, 70)
-    return Result("eagrctl parsed photo", file, (), settings, {}, faces=faces)
+    return Recorded("eagrctl parsed photo", file, (), settings, {}, faces=faces)
 
 
 def test_a_record_is_json_that_says_what_was_found(tmp_path: Path, photo: Photo) -> None:

@@ -9,8 +9,8 @@ from eagrctl.readers.splits import (
     check_counts,
     check_disjoint,
     every_tenth,
-    find_photos,
     listed_splits,
+    photos_in,
     read_lines,
 )
 
@@ -18,7 +18,7 @@ from eagrctl.readers.splits import (
 def test_photos_are_found_by_name_short_names_first(tmp_path: Path) -> None:
     for name in ("10.jpg", "9.PNG", "2.jpeg", "notes.txt", "._2.jpg", "face.v2.jpg"):
         (tmp_path / name).touch()
-    photos = find_photos(tmp_path)
+    photos = photos_in(tmp_path)
     assert list(photos) == ["2", "9", "10", "face.v2"]
     assert photos["9"] == tmp_path / "9.PNG"
 
@@ -27,7 +27,7 @@ def test_two_photos_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("1.jpg", "1.png"):
         (tmp_path / name).touch()
     with pytest.raises(SourceError, match=r"1\.png and 1\.jpg beside it are one face's photo; keep one"):
-        find_photos(tmp_path)
+        photos_in(tmp_path)
 
 
 def test_lists_hold_names_with_or_without_a_suffix(tmp_path: Path) -> None:

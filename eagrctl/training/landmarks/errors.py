@@ -11,7 +11,7 @@ from eagrctl.arrays import Landmarks
 from eagrctl.data.align import TEMPLATE, align_matrix, transform
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
-from eagrctl.events import Listener, counted, ignore
+from eagrctl.events import Listener, ignore, tracked
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
@@ -87,7 +87,7 @@ def landmark_errors(
     faces = 0
     answers: list[list[tuple[Landmarks, Landmarks]]] = [[] for _ in finders]
     seconds = np.zeros(len(finders))
-    for position in counted(range(index.split(split).count), "comparing landmarks", listener):
+    for position in tracked(range(index.split(split).count), "comparing landmarks", listener):
         sample = index.read(split, position)
         truth = reader.read(sample.labels)
         if not np.isfinite(truth[:2]).all():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Listener, Notice, counted, ignore
+from eagrctl.events import Listener, Notice, ignore, tracked
 from eagrctl.faces.detector import FaceDetector
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
@@ -27,7 +27,7 @@ BOX_SCALE, BOX_SHIFT, CONTRAST, BRIGHTNESS = 0.08, 0.05, 0.3, 20.0
 
 
 @dataclass(frozen=True)
-class Example:
+class LandmarkExample:
     """A face to learn from.
 
     Attributes:
@@ -40,16 +40,16 @@ class Example:
     box: NDArray[np.float64]
     landmarks: Landmarks
 
-    def mirrored(self) -> "Example":
+    def mirrored(self) -> "LandmarkExample":
         """The same face in a mirror: left and right have changed places."""
         last = self.image.shape[1] - 1
         left, top, right, bottom = self.box
         turned = self.landmarks[[1, 0, 2, 4, 3]] * [-1, 1] + [last, 0]
-        return Example(
+        return LandmarkExample(
             np.ascontiguousarray(self.image[:, ::-1]), np.array([last - right, top, last - left, bottom]), turned
         )
 
-    def varied(self, random: np.random.Generator) -> "Example":
+    def varied(self, random: np.random.Generator) -> "LandmarkExample":
         """The same face in another light, in a box that is off."""
         side = self.box[2] - self.box[0]
         middle = 0.5 * (self.box[:2] + self.box[2:]) + BOX_SHIFT * side * random.normal(size=2)
@@ -57,10 +57,10 @@ class Example:
         contrast, brightness = np.exp(CONTRAST * random.normal()), BRIGHTNESS * random.normal()
         mean = self.image.mean()
         lit = np.clip((self.image - mean) * contrast + mean + brightness, 0, 255).astype(np.uint8)
-        return Example(lit, np.concatenate([middle - reach, middle + reach]), self.landmarks)
+        return LandmarkExample(lit, np.concatenate([middle - reach, middle + reach]), self.landmarks)
 
 
-def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iterator[Example]:
+def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iterator[LandmarkExample]:
     """The faces of a split that show all five landmarks, in the box of dlib's detector.
 
     At the end, the listener hears how many were left out, and why.
@@ -71,7 +71,7 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
     reader, detector = LabelLandmarks.of(index), FaceDetector()
     total = index.split(split).count
     hidden, missed = 0, 0
-    for position in counted(range(total), "finding faces", listener):
+    for position in tracked(range(total), "finding faces", listener):
         sample = index.read(split, position)
         landmarks = reader.read(sample.labels)
         if not np.isfinite(landmarks).all():
@@ -90,7 +90,7 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
     )
 
 
-def _example(image: Pixels, box: NDArray[np.float64], landmarks: Landmarks) -> Example:
+def _example(image: Pixels, box: NDArray[np.float64], landmarks: Landmarks) -> LandmarkExample:
     """A face cut out of its photo and shrunk."""
     side = box[2] - box[0]
     corner = np.floor(np.maximum(0, box[:2] - AROUND * side)).astype(int)
@@ -102,7 +102,7 @@ def _example(image: Pixels, box: NDArray[np.float64], landmarks: Landmarks) -> E
     shrunk = np.asarray(Image.fromarray(cut).resize((size[0], size[1])))
     grey = shrunk.astype(np.uint16).sum(axis=2) // 3
     move = np.tile(stretch, 2), np.tile(corner, 2)
-    return Example(
+    return LandmarkExample(
         np.ascontiguousarray(grey, np.uint8),
         (box - move[1] + 0.5) * move[0] - 0.5,
         (landmarks - corner + 0.5) * stretch - 0.5,

@@ -25,7 +25,7 @@ from eagrctl.errors import AlignmentError, DataError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.faces.landmarks import DlibLandmarks
 from eagrctl.files import replacing
-from eagrctl.training.landmarks.examples import Example, examples
+from eagrctl.training.landmarks.examples import LandmarkExample, examples
 
 # Pixels are compared within the landmarks' bounding box, and this share of it around: the box alone excludes the outer
 # halves of the eyes. On the same faces 0 was worse (4.6 % of the eyes' distance instead of 3.9), and so was 0.4 (4.3).
@@ -66,7 +66,7 @@ class PredictorOptions:
     seed: int = 0
 
 
-def fit(faces: list[Example], options: PredictorOptions) -> Any:
+def fit(faces: list[LandmarkExample], options: PredictorOptions) -> Any:
     """Train on faces held in memory; a dlib.shape_predictor."""
     import dlib
 

@@ -4,7 +4,7 @@ import pytest
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Notice, Progress
 from eagrctl.training.landmarks import examples as module
-from eagrctl.training.landmarks.examples import Example, examples
+from eagrctl.training.landmarks.examples import LandmarkExample, examples
 from eagrctl_tests.faces.astronauts import LEFT_EYE, LEFT_MOUTH, RIGHT_EYE, RIGHT_MOUTH, prepare_astronauts
 
 POINTS = np.array([LEFT_EYE, RIGHT_EYE, (224, 127), LEFT_MOUTH, RIGHT_MOUTH], float)
@@ -52,7 +52,7 @@ def test_a_large_face_is_shrunk_and_its_landmarks_with_it() -> None:
 
 def test_a_mirrored_face_has_its_left_and_right_exchanged() -> None:
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    example = Example(grey, np.array([0.0, 0, 2, 2]), np.array([[0, 0], [3, 0], [1, 1], [0, 2], [2, 2]], float))
+    example = LandmarkExample(grey, np.array([0.0, 0, 2, 2]), np.array([[0, 0], [3, 0], [1, 1], [0, 2], [2, 2]], float))
     mirrored = example.mirrored()
     assert np.array_equal(mirrored.image, np.fliplr(grey))
     assert np.array_equal(mirrored.box, [1, 0, 3, 2])
@@ -63,7 +63,7 @@ def test_a_mirrored_face_has_its_left_and_right_exchanged() -> None:
 
 def test_a_varied_face_keeps_its_landmarks_and_has_another_box_and_light() -> None:
     grey = np.tile(np.linspace(60, 180, 100), (100, 1)).astype(np.uint8)
-    example = Example(grey, np.array([20.0, 20, 80, 80]), np.arange(10.0).reshape(5, 2))
+    example = LandmarkExample(grey, np.array([20.0, 20, 80, 80]), np.arange(10.0).reshape(5, 2))
     random = np.random.default_rng(1)
     varied = [example.varied(random) for _ in range(400)]
     boxes = np.array([one.box for one in varied])
