@@ -36,7 +36,7 @@ def curves_chart(title: str, note: str, plots: Sequence[Plot]) -> Chart:
     for axes, plot in zip(figure.subplots(1, len(plots), squeeze=False)[0], plots, strict=True):
         axes.set_title(plot.title)
         axes.set_xlabel(plot.along)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         for number, curve in enumerate(plot.curves):
             values = np.array(curve.values, float)
             finite = np.isfinite(values)
@@ -44,7 +44,8 @@ def curves_chart(title: str, note: str, plots: Sequence[Plot]) -> Chart:
             # A point between gaps has no line that shows it.
             marked = finite & ((len(values) <= DOTTED) | ~(around[:-2] | around[2:]))
             shown = np.where(finite, values, np.nan)
-            axes.plot(plot.places, shown, "o-", markevery=marked, label=curve.label, zorder=9 - number)
+            style = "o-" if marked.any() else "-"
+            axes.plot(plot.places, shown, style, markevery=marked, label=curve.label, zorder=9 - number)
         axes.legend()
     return figure
 
