@@ -108,8 +108,8 @@ class Aligner:
     Attributes:
         size: S, its side.
         landmarks: where they come from; None stretches the whole frame onto the square instead.
-        fallback: what becomes of a sample without landmarks: "centre" cuts the largest square from its middle, "skip"
-            leaves it out.
+        fallback: for a sample without landmarks: "centre" cuts the largest square from its middle, "skip" leaves it
+            out.
     """
 
     size: int
@@ -126,7 +126,7 @@ class Aligner:
 
     @property
     def identity(self) -> str:
-        """What tells its landmarks from all others, contents of files included."""
+        """Tells its landmarks from all others, contents of files included."""
         return "none" if self.landmarks is None else self.landmarks.identity
 
     def align(self, sample: Sample) -> AlignedSample:

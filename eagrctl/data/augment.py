@@ -20,11 +20,11 @@ class Augmentation:
 
     Attributes:
         distribution: "uniform" (the paper's) or "normal" (the released code's) angles and factors.
-        rotation: degrees; uniform angles lie in (-rotation, rotation), normal ones have this deviation, and beyond
-            twice as much are set to twice as much.
+        rotation: degrees; uniform angles lie in (-rotation, rotation), normal ones have this deviation and are clipped
+            at twice as much.
         rotated: share of the samples that turn at all, 0..1.
         scale: factors lie between these two, above 1 the face grows; normal ones have the middle as mean and half the
-            difference as deviation, and beyond the two are set to the nearer one.
+            difference as deviation, and are clipped at the two.
         mirror: mirror half of the samples, left and right labels swapped.
         colour: brightness, contrast and saturation change by factors in (1 - colour, 1 + colour); 0 leaves them alone.
 
@@ -62,8 +62,8 @@ class Drawn(NamedTuple):
 def draw(seed: int, epoch: int, positions: Iterable[int], augmentation: Augmentation) -> Drawn:
     """Draw what happens to each sample.
 
-    What a sample gets depends on seed, epoch and sample alone, never on batch, worker or process, so that a resumed
-    run repeats it. Nor does switching mirroring or colour on change anything else that is drawn.
+    What a sample gets depends on seed, epoch and sample alone, never on batch, worker or process, so a resumed run
+    repeats it. Switching mirroring or colour on changes nothing else that is drawn.
 
     Args:
         seed: of the run.
@@ -100,9 +100,7 @@ def augment(
     """Colour a batch, mirror it, then turn and scale it about the centre of its frame.
 
     Pixels that come in from outside are black, and labelled 255: no loss looks at them. Edges are not warped, which
-    would thicken them; derive them from the labels that come back.
-
-    All arguments are on one device, and the host never waits for it.
+    would thicken them: derive them from the labels returned. The host never waits for the device.
 
     Args:
         images: (B, 3, S, S), 0..255, of any type.
@@ -111,7 +109,7 @@ def augment(
         swaps: (256,) int64, the labels of mirrored samples, as from `side_swaps`.
 
     Returns:
-        Images (B, 3, S, S) float32, 0..255 but for rounding, and labels (B, S, S) int64.
+        Images (B, 3, S, S) float32, 0..255 up to rounding, and labels (B, S, S) int64.
     """
     # On GPUs in double precision: places in a frame must not be rounded as TF32 rounds products.
     transforms = drawn.transforms.double() if drawn.transforms.is_cuda else drawn.transforms
@@ -162,5 +160,5 @@ def _coloured(images: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
     brightness, contrast, saturation = colours[:, :, None, None, None].unbind(1)  # (B, 1, 1, 1) each
     common = (1 - saturation) * contrast * brightness * grey
     common = common + (1 - contrast) * brightness * grey.mean((2, 3), keepdim=True)
-    # The device cannot tell the host that nothing changes. But factors of 1 give 1 x + 0, which is x to the last bit.
+    # Factors of 1 give 1 x + 0, which is x to the last bit: the host need not ask whether anything changes.
     return (saturation * contrast * brightness * images + common).clamp(0, 255)

@@ -2,7 +2,7 @@
 
 "If the label of a pixel is different with its 4 neighborhoods, it is regarded as a edge pixel": a pixel is an edge
 pixel where its label differs from that of *any* of its four neighbours. Both sides of a border are edge pixels, so an
-edge is two pixels thick. Beyond the border of the map there are no neighbours, hence no edges.
+edge is two pixels thick. The border of the map is not an edge.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ def edge_mask(labels: Any) -> Any:
     """Where each pixel's label differs from one of its four neighbours.
 
     Args:
-        labels: (..., H, W) integers, a NumPy array or a torch tensor. A pixel labelled 255 has no label: it neither
-            is an edge pixel nor makes one of its neighbour.
+        labels: (..., H, W) integers, a NumPy array or a torch tensor. A pixel labelled 255 has no label: neither it
+            nor its neighbour is an edge pixel because of it.
 
     Returns:
         (..., H, W) bool, of the same library and on the same device.

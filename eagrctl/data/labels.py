@@ -12,9 +12,9 @@ from types import MappingProxyType
 BACKGROUND = 0
 IGNORE = 255
 
-# The golden ratio's fractional part: however many hues are drawn, no two fall close together.
+# The golden ratio's fractional part: however many hues are drawn, no two are close together.
 _GOLDEN = 0.618033988749895
-# Saturation and brightness take turns, because hues alone grow hard to tell apart beyond ten or so.
+# Saturation and brightness alternate, because hues alone are hard to tell apart beyond ten or so.
 _SHADES = ((0.75, 0.95), (0.55, 0.75), (0.95, 0.6))
 
 
@@ -93,7 +93,7 @@ _CELEBAMASK_HQ = {
 }
 CELEBAMASK_HQ = LabelSet(tuple(_CELEBAMASK_HQ), tuple(_CELEBAMASK_HQ.values()), mirrored=((4, 5), (6, 7), (8, 9)))
 
-# The datasets whose classes are known without their being prepared.
+# The datasets whose classes are known before they are prepared.
 DATASETS: Mapping[str, LabelSet] = MappingProxyType(
     {"helen": HELEN, "lapa": HELEN, "celebamask-hq": CELEBAMASK_HQ, "synthetic": HELEN}
 )

@@ -5,8 +5,8 @@ It holds N samples, one chunk a sample: `image` (N, S, S, 3), `labels` (N, S, S)
 sample, because source frames differ in size. Photos are stored plain: the lossless filters save a third at best and
 read ten times slower. Labels and edges are deflated: to a twenty-fifth, at 2,000 a second.
 
-An HDF5 file abandoned half way reopens as if it were sound. So a shard is written under a temporary name, and nothing
-reads one that no index names (`eagrctl.data.index`).
+An unfinished HDF5 file reopens as if it were sound. So a shard is written under a temporary name, and nothing reads one
+that no index names (`eagrctl.data.index`).
 """
 
 import io
@@ -25,10 +25,10 @@ SAMPLES_PER_SHARD = 512
 
 
 class _PatientFile(io.FileIO):
-    """A file that keeps the first error to itself, for HDF5 to write through.
+    """A file that HDF5 writes through, and that keeps the first error for `check`.
 
-    HDF5 cannot cope with a write that fails, on a full disk say: it fails again at close, for every object it holds,
-    and may bring the process down. Through this file every write seems to go well, and `error` tells the truth.
+    HDF5 cannot cope with a write that fails, on a full disk for example: it fails again at close, for every object it
+    holds, and may crash the process. Through this file every write seems to succeed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class _PatientFile(io.FileIO):
 class ShardWriter:
     """Writes one shard, sample by sample, as a context manager.
 
-    The shard appears under its own name when the block ends well; when it does not, no file is left.
+    The shard appears under its name when the block ends well; otherwise no file is left.
 
     Args:
         path: where the shard will stand.

@@ -1,4 +1,4 @@
-"""What every dataset reader offers to `prepare`: names, split by split, and one sample at a time."""
+"""What every dataset reader gives to `prepare`: names, split by split, and one sample at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Provenance:
     Attributes:
         dataset: its name, which decides the paper's table that its scores are laid beside.
         variant: which of the distributions in circulation was read.
-        split_rule: how the samples were told apart into splits, in words.
+        split_rule: how the samples were split, in words.
         settings: whatever else changes pixels or scores, in words: paint order, seed, ...
     """
 
@@ -28,10 +28,7 @@ class Provenance:
 
 
 class Source(Protocol):
-    """A dataset in a format of its own.
-
-    Instances are pickled to worker processes, so they hold paths and numbers, never open files.
-    """
+    """A dataset as it is distributed. Instances are pickled to worker processes, so they hold no open files."""
 
     @property
     def provenance(self) -> Provenance:

@@ -95,8 +95,8 @@ def open_celebamask_hq(
         paint_order: which part covers which where they overlap; a choice that only the raw layout leaves open.
 
     Raises:
-        SourceError: no such folder, another layout, a split that has not its official count, or an order asked of
-            label maps that are merged already.
+        SourceError: no such folder, another layout, a split without its official count, or a paint order for label
+            maps that are merged already.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")
@@ -111,7 +111,7 @@ def open_celebamask_hq(
             )
         source = _open_merged(root)
     else:
-        raise SourceError(f"{root} has not the layout of CelebAMask-HQ: {WHERE}")
+        raise SourceError(f"{root} does not have the layout of CelebAMask-HQ: {WHERE}")
     if not any(source.splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
     if source.provenance.split_rule == PAPER_SPLIT and not partial:

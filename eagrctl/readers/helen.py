@@ -104,8 +104,8 @@ def open_helen(root: Path, partial: bool = False) -> SmithHelen | StarHelen:
         partial: accept other counts than the distribution has.
 
     Raises:
-        SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or a split that
-            has not its official count.
+        SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or a split
+            without its official count.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")
@@ -174,7 +174,7 @@ def _listed_id(line: str, path: Path) -> str:
 
 
 def _point_files(folder: Path, names: set[str]) -> dict[str, Path]:
-    """Which file holds the points of which face: by the file's name, or by the ID in its first line."""
+    """The files that hold the points of each face: by the file's name, or by the ID in its first line."""
     files: dict[str, Path] = {}
     for path in [*sorted(folder.glob("*.txt")), *sorted(folder.glob("*.pts"))]:
         name = path.stem

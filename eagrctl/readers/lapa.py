@@ -56,12 +56,12 @@ def open_lapa(root: Path, partial: bool = False) -> LapaSource:
         partial: accept other counts than the dataset has.
 
     Raises:
-        SourceError: no such folder, another layout, or a split that has not its official count.
+        SourceError: no such folder, another layout, or a split without its official count.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")
     if not any((root / split / "images").is_dir() and (root / split / "labels").is_dir() for split in SPLITS):
-        raise SourceError(f"{root} has not the layout of LaPa: {WHERE}")
+        raise SourceError(f"{root} does not have the layout of LaPa: {WHERE}")
     splits = {split: sorted(path.stem for path in (root / split / "images").glob("*.jpg")) for split in SPLITS}
     if not any(splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")

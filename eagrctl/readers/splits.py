@@ -13,7 +13,7 @@ EVERY_TENTH = "every tenth face from the ninth on is val, every tenth from the t
 
 
 def photos_in(folder: Path) -> dict[str, Path]:
-    """The photos of a folder by name, which is the file's name without its suffix; short names first, then by letter.
+    """The photos of a folder by name, the file's name without its suffix; short names first, then alphabetically.
 
     Raises:
         SourceError: two photos have one name.
@@ -35,7 +35,7 @@ def listed_splits(root: Path) -> dict[str, list[str]] | None:
     A split without a list has no faces. A list holds one name a line, with or without a suffix.
 
     Raises:
-        SourceError: a list cannot be read, or a face stands in two places.
+        SourceError: a list cannot be read, or lists a face twice.
     """
     lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
     if not lists:
@@ -76,7 +76,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def check_disjoint(root: Path, lists: Mapping[str, Sequence[str]]) -> None:
-    """Check that no face stands in two lists, or twice in one.
+    """Check that no face is in two lists, or twice in one.
 
     Args:
         root: the folder of the lists, for the message.
@@ -89,9 +89,7 @@ def check_disjoint(root: Path, lists: Mapping[str, Sequence[str]]) -> None:
     for file, names in lists.items():
         for name in names:
             if name in seen:
-                raise SourceError(
-                    f"face {name} stands in {seen[name]} and again in {file} of {root}; keep it in one place"
-                )
+                raise SourceError(f"face {name} is in {seen[name]} and again in {file} of {root}; keep it in one place")
             seen[name] = file
 
 
@@ -104,7 +102,7 @@ def check_counts(
         root: the source's folder, for the message.
         splits: names by split.
         official: the count of each split.
-        authority: whose counts these are.
+        authority: who gives these counts.
 
     Raises:
         SourceError: a split has more or fewer.
@@ -120,5 +118,5 @@ def check_counts(
 
 def _bare(line: str) -> str:
     path = Path(line)
-    # A name may hold a dot of its own.
+    # A name may contain a dot.
     return path.stem if path.suffix.lower() in PHOTO_SUFFIXES else path.name

@@ -199,7 +199,7 @@ def test_a_listed_face_without_photo_is_named(merged: Path) -> None:
 
 def test_a_face_in_two_lists_is_refused(merged: Path) -> None:
     (merged / "test.txt").write_text("4\n")
-    with pytest.raises(SourceError, match=r"face 4 stands in train\.txt and again in test\.txt"):
+    with pytest.raises(SourceError, match=r"face 4 is in train\.txt and again in test\.txt"):
         open_celebamask_hq(merged)
 
 

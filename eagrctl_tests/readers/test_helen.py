@@ -186,7 +186,7 @@ def test_a_line_that_is_no_number_and_id_is_named(smith: Path, line: str) -> Non
 
 def test_a_face_in_two_lists_is_refused(smith: Path) -> None:
     (smith / "testing.txt").write_text("5 , 7_1\n")
-    with pytest.raises(SourceError, match=r"face 7_1 stands in exemplars\.txt and again in testing\.txt"):
+    with pytest.raises(SourceError, match=r"face 7_1 is in exemplars\.txt and again in testing\.txt"):
         open_helen(smith, partial=True)
 
 

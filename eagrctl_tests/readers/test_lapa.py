@@ -120,7 +120,7 @@ def test_another_layout_says_what_was_expected_and_where_to_get_it(tmp_path: Pat
     expected = r"github\.com/jd-opensource/lapa-dataset .*train/, val/ and test/"
     with pytest.raises(SourceError, match=f"no folder at .*{expected}"):
         open_lapa(tmp_path / "missing")
-    with pytest.raises(SourceError, match=f"has not the layout of LaPa: .*{expected}"):
+    with pytest.raises(SourceError, match=f"does not have the layout of LaPa: .*{expected}"):
         open_lapa(tmp_path)
     for folder in ("images", "labels"):
         (tmp_path / "val" / folder).mkdir(parents=True)

@@ -45,7 +45,7 @@ def test_a_face_that_is_listed_twice_is_refused(tmp_path: Path, lists: dict[str,
     for split, text in lists.items():
         (tmp_path / f"{split}.txt").write_text(text)
     again = list(lists)[-1]
-    with pytest.raises(SourceError, match=rf"face 2 stands in train\.txt and again in {again}\.txt of .*in one place"):
+    with pytest.raises(SourceError, match=rf"face 2 is in train\.txt and again in {again}\.txt of .*in one place"):
         listed_splits(tmp_path)
 
 

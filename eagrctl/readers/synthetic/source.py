@@ -1,10 +1,10 @@
 """Painted faces as a dataset: photos with exact labels and landmarks, from a seed.
 
-They let every command run, and a small network learn something real, where none of the datasets can be had. Colour is
-a poor guide on purpose: skin, hair and lips share their tones with the backdrop, and a nose is skin like the rest.
+With them every command runs, and a small network learns something real, where no dataset is available. Colour is a
+poor guide on purpose: skin, hair and lips share their tones with the backdrop, and a nose has the colour of skin.
 
-What the labels mean, where it is a matter of choice: neck and ears are background; a beard is skin; glasses are
-labelled as what they cover; what an occluder hides is background.
+Where labels are a matter of choice: neck and ears are background; a beard is skin; glasses are labelled as what they
+cover; what an occluder hides is background.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def paint(seed: int | Sequence[int], size: int = 256, name: str = "painted") -> 
     """Paint one face.
 
     Args:
-        seed: a number or several, none negative. The same seed is the same face at every size, but for the noise.
+        seed: a number or several, none negative. The same seed is the same face at every size, except for the noise.
         size: of photo and labels, in pixels, at least 32.
         name: for the sample.
 
@@ -86,7 +86,7 @@ def _photograph(canvas: Canvas, face: PaintedFace, rng: np.random.Generator) -> 
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """A dataset of painted faces, as large as asked for; a `Source`.
+    """A dataset of painted faces, of any size; a `Source`.
 
     Attributes:
         counts: how many faces each of train, val and test has; a split that is left out has none.
