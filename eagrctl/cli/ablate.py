@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, ScoredSplit, count_gpus, output_option, spread
+from eagrctl.cli.options import RUNS, ScoredSplit, count_gpus, flag, option, spread
 from eagrctl.cli.train import Options, chosen_recipe
 
 if TYPE_CHECKING:
@@ -52,21 +52,17 @@ def _command(name: str) -> Callable[..., None]:
     def command(
         options: Options,
         output: Annotated[
-            Path | None, output_option("DIR", "Folder of runs and tables. Default: runs/ablation-RECIPE.")
+            Path | None, option("--output -o", "DIR", "Folder of runs and tables. Default: runs/ablation-RECIPE.")
         ] = None,
         split: ScoredSplit = None,
         faces: Annotated[
             int,
-            typer.Option("--faces", metavar="N", min=0, help="Faces in the picture, always the same; 0 draws none."),
+            option("--faces", "N", "Faces in the picture, always the same; 0 draws none.", min=0),
         ] = 4,
-        dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Print the plan and its estimated time; write nothing.")
-        ] = False,
+        dry_run: Annotated[bool, flag("--dry-run", "Print the plan and its estimated time; write nothing.")] = False,
         timed_steps: Annotated[
             int,
-            typer.Option(
-                "--timed-steps", metavar="N", min=0, help="Steps that --dry-run times for its estimate; 0 makes none."
-            ),
+            option("--timed-steps", "N", "Steps that --dry-run times for its estimate; 0 makes none.", min=0),
         ] = 3,
     ) -> None:
         from eagrctl.paper.ablate import check_ablation, train_and_score, what_is_left, write_results

@@ -21,6 +21,8 @@ from eagrctl.cli.options import (
     Split,
     choose_device,
     count_gpus,
+    flag,
+    option,
 )
 from eagrctl.files import require_writable
 
@@ -44,28 +46,25 @@ eagrctl benchmark parse
 def train(
     recipe: Annotated[
         str | None,
-        typer.Option(
-            "--recipe",
-            "-r",
-            metavar="NAME|PATH",
-            help="Recipe to train by. Default: celebamask-hq on GPUs, celebamask-hq-small on the CPU.",
+        option(
+            "--recipe -r",
+            "NAME|PATH",
+            "Recipe to train by. Default: celebamask-hq on GPUs, celebamask-hq-small on the CPU.",
         ),
     ] = None,
     settings: Settings = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="Prepared dataset. Default: faces painted for the purpose."),
+        option("--data", "DIR", "Prepared dataset. Default: faces painted for the purpose."),
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option("--processes", metavar="N", min=1, help="Processes at once on the CPU (2); GPUs have one each."),
+        option("--processes", "N", "Processes at once on the CPU (2); GPUs have one each.", min=1),
     ] = None,
-    steps: Annotated[
-        int, typer.Option("--steps", metavar="N", min=1, help="Steps that are timed, after those that warm up.")
-    ] = 20,
+    steps: Annotated[int, option("--steps", "N", "Steps that are timed, after those that warm up.", min=1)] = 20,
     gpus: ManyGpus = None,
     not_compiled: Annotated[
-        bool, typer.Option("--no-compile", help="On GPUs, leave out torch.compile, which takes minutes to begin with.")
+        bool, flag("--no-compile", "On GPUs, leave out torch.compile, which takes minutes to begin with.")
     ] = False,
     figures: Figures = None,
     quiet: Quiet = False,
@@ -115,7 +114,7 @@ def evaluate(
     checkpoint: Checkpoint = None,
     data: Data = None,
     split: Split = "val",
-    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="At most so many faces.")] = 64,
+    images: Annotated[int, option("--images", "N", "At most so many faces.", min=1)] = 64,
     batch: Batch = 8,
     gpus: Gpus = None,
     figures: Figures = None,
@@ -160,24 +159,20 @@ def parse(
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(
-            "--photos", metavar="DIR", help="Photos to parse. Default: scikit-image's astronaut, eight times."
-        ),
+        option("--photos", "DIR", "Photos to parse. Default: scikit-image's astronaut, eight times."),
     ] = None,
     full: Annotated[
         str,
-        typer.Option(
+        option(
             "--full",
-            metavar="RECIPE|CHECKPOINT|none",
-            help="The large network to measure as well: of a recipe, with random weights, or of a file.",
+            "RECIPE|CHECKPOINT|none",
+            "The large network to measure as well: of a recipe, with random weights, or of a file.",
         ),
     ] = "celebamask-hq",
     predictor: LandmarkPredictor = None,
-    repeat: Annotated[
-        int, typer.Option("--repeat", metavar="N", min=1, help="Rounds of each way; the median counts.")
-    ] = 5,
+    repeat: Annotated[int, option("--repeat", "N", "Rounds of each way; the median counts.", min=1)] = 5,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Measure torch.compile, too, which takes minutes to begin with.")
+        bool, flag("--compile", "Measure torch.compile, too, which takes minutes to begin with.")
     ] = False,
     gpus: Gpus = None,
     figures: Figures = None,

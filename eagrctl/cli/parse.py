@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Batch, Gpus, LandmarkPredictor, Quiet, choose_device, output_option
+from eagrctl.cli.options import RUNS, Batch, Gpus, LandmarkPredictor, Quiet, choose_device, flag, option
 from eagrctl.errors import EagrctlError
 
 if TYPE_CHECKING:
@@ -25,37 +25,33 @@ def parse(
         list[str] | None, typer.Argument(metavar="PATH", help="Photos, folders, patterns such as 'a/*.jpg', videos.")
     ] = None,
     listed: Annotated[
-        Path | None, typer.Option("--list", metavar="FILE", help="File of more paths, one a line; - is standard input.")
+        Path | None, option("--list", "FILE", "File of more paths, one a line; - is standard input.")
     ] = None,
-    output: Annotated[Path, output_option("DIR", "Folder for the results.")] = Path("parsed"),
+    output: Annotated[Path, option("--output -o", "DIR", "Folder for the results.")] = Path("parsed"),
     no_detect: Annotated[
-        bool, typer.Option("--no-detect", help="Each photo is one cropped face, as in CelebAMask-HQ: look for none.")
+        bool, flag("--no-detect", "Each photo is one cropped face, as in CelebAMask-HQ: look for none.")
     ] = False,
-    whole_image: Annotated[
-        bool, typer.Option("--whole-image", help="Parse a photo in which no face is found as a whole.")
-    ] = False,
+    whole_image: Annotated[bool, flag("--whole-image", "Parse a photo in which no face is found as a whole.")] = False,
     per_face: Annotated[
-        bool, typer.Option("--per-face", help="Also write a label map of each face: NAME.face-1.png and so on.")
+        bool, flag("--per-face", "Also write a label map of each face: NAME.face-1.png and so on.")
     ] = False,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also write the probabilities of all classes: NAME.npz.")
+        bool, flag("--probabilities", "Also write the probabilities of all classes: NAME.npz.")
     ] = False,
-    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no NAME.overlay.jpg.")] = False,
-    every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Of a video, parse every N-th frame.")] = 1,
+    no_overlay: Annotated[bool, flag("--no-overlay", "Write no NAME.overlay.jpg.")] = False,
+    every: Annotated[int, option("--every", "N", "Of a video, parse every N-th frame.", min=1)] = 1,
     weights: Annotated[
         Path | None,
-        typer.Option("--weights", metavar="RUN|CHECKPOINT", help="Network. Default: the one that comes with eagrctl."),
+        option("--weights", "RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl."),
     ] = None,
     predictor: LandmarkPredictor = None,
     batch: Batch = 8,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Threads that read and find faces. Default: all cores."),
+        option("--workers", "N", "Threads that read and find faces. Default: all cores.", min=1),
     ] = None,
     gpus: Gpus = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Parse again what is done, and replace results of other photos.")
-    ] = False,
+    force: Annotated[bool, flag("--force", "Parse again what is done, and replace results of other photos.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Parse the faces in photos: which pixel is skin, hair, nose, an eye, a lip?

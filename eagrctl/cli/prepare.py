@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import DATA, RAW, Force, LandmarkPredictor, Quiet, Workers, output_option, spread
+from eagrctl.cli.options import DATA, RAW, Force, LandmarkPredictor, Quiet, Workers, flag, option, spread
 from eagrctl.workers import cores
 
 if TYPE_CHECKING:
@@ -51,29 +51,23 @@ class PaintOrder(StrEnum):
 class Options:
     """What every dataset is prepared with."""
 
-    output: Annotated[Path | None, output_option("DIR", "Folder to write. Default: data/NAME.")] = None
-    size: Annotated[
-        int, typer.Option("--size", metavar="PIXELS", min=33, max=4096, help="Side of the square that samples become.")
-    ] = 473
-    align: Annotated[
-        bool, typer.Option("--align/--no-align", help="Turn and scale faces onto a template by landmarks.")
-    ] = False
+    output: Annotated[Path | None, option("--output -o", "DIR", "Folder to write. Default: data/NAME.")] = None
+    size: Annotated[int, option("--size", "PIXELS", "Side of the square that samples become.", min=33, max=4096)] = 473
+    align: Annotated[bool, flag("--align/--no-align", "Turn and scale faces onto a template by landmarks.")] = False
     landmarks: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--landmarks",
-            metavar="annotated|dlib|FILE",
-            help="Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5. "
+            "annotated|dlib|FILE",
+            "Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5. "
             "Default: the dataset where it annotates them, else dlib.",
         ),
     ] = None
     predictor: LandmarkPredictor = None
-    fallback: Annotated[Fallback, typer.Option("--fallback", help="What becomes of a face without landmarks.")] = (
-        Fallback.CENTRE
-    )
+    fallback: Annotated[Fallback, flag("--fallback", "What becomes of a face without landmarks.")] = Fallback.CENTRE
     part: Annotated[
         str | None,
-        typer.Option("--slice", metavar="K/N", help="Prepare the K-th of N parts; eagrctl dataset merge joins them."),
+        option("--slice", "K/N", "Prepare the K-th of N parts; eagrctl dataset merge joins them."),
     ] = None
     workers: Workers = None
     force: Force = False
@@ -83,7 +77,7 @@ class Options:
 ALIGNED, AS_THEY_ARE = Options(align=True), Options()
 Partial = Annotated[
     bool,
-    typer.Option("--partial", help="Accept fewer faces than the official split, and list those that are unusable."),
+    flag("--partial", "Accept fewer faces than the official split, and list those that are unusable."),
 ]
 
 
@@ -141,7 +135,7 @@ def celebamask_hq(
         Path, typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.")
     ] = RAW / "celebamask-hq",
     paint_order: Annotated[
-        PaintOrder, typer.Option("--paint-order", help="Which parts cover which, where masks overlap.")
+        PaintOrder, flag("--paint-order", "Which parts cover which, where masks overlap.")
     ] = PaintOrder.OFFICIAL,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
@@ -172,7 +166,7 @@ def folder(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder with images/ and labels/.")],
     classes: Annotated[
         Path | None,
-        typer.Option("--classes", metavar="FILE", help="Class names, as TOML. Default: SOURCE/classes.toml."),
+        option("--classes", "FILE", "Class names, as TOML. Default: SOURCE/classes.toml."),
     ] = None,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
@@ -196,10 +190,10 @@ def folder(
 @app.command("synthetic")
 @spread
 def synthetic(
-    train: Annotated[int, typer.Option("--train", metavar="N", min=1, help="Faces to train on.")] = 2000,
-    val: Annotated[int, typer.Option("--val", metavar="N", min=1, help="Faces to validate on.")] = 230,
-    test: Annotated[int, typer.Option("--test", metavar="N", min=1, help="Faces to test on.")] = 100,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed paints other faces.")] = 0,
+    train: Annotated[int, option("--train", "N", "Faces to train on.", min=1)] = 2000,
+    val: Annotated[int, option("--val", "N", "Faces to validate on.", min=1)] = 230,
+    test: Annotated[int, option("--test", "N", "Faces to test on.", min=1)] = 100,
+    seed: Annotated[int, option("--seed", "N", "Another seed paints other faces.", min=0)] = 0,
     options: Options = AS_THEY_ARE,
 ) -> None:
     """Paint faces with exact labels: no download, no licence. As many as Helen has, in its 11 classes.

@@ -21,8 +21,9 @@ from eagrctl.cli.options import (
     Recipe,
     Settings,
     count_gpus,
+    flag,
     newest_dataset,
-    output_option,
+    option,
     spread,
 )
 from eagrctl.errors import RecipeError, TrainingError
@@ -40,25 +41,25 @@ class Options:
     recipe: Recipe = None
     data: Data = None
     settings: Settings = None
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Short for --set train.seed=N.")] = None
+    seed: Annotated[int | None, option("--seed", "N", "Short for --set train.seed=N.", min=0)] = None
     gpus: ManyGpus = None
     cpu_processes: CpuProcesses = None
     micro_batch: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--micro-batch",
-            metavar="N",
+            "N",
+            "Images in a process's memory at once; gradients of a batch add up. Default: its share of the batch.",
             min=1,
-            help="Images in a process's memory at once; gradients of a batch add up. Default: its share of the batch.",
         ),
     ] = None
     workers: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--workers",
-            metavar="N",
+            "N",
+            "Processes that read samples, for each that trains. Default: 0 on the CPU, else up to 8.",
             min=0,
-            help="Processes that read samples, for each that trains. Default: 0 on the CPU, else up to 8.",
         ),
     ] = None
     quiet: Quiet = False
@@ -80,36 +81,32 @@ class Options:
 @spread
 def train(
     options: Options,
-    output: Annotated[Path | None, output_option("DIR", "The run's folder. Default: runs/RECIPE-TIME.")] = None,
+    output: Annotated[Path | None, option("--output -o", "DIR", "The run's folder. Default: runs/RECIPE-TIME.")] = None,
     pretrained: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--pretrained",
-            metavar="FILE",
-            help="Weights to start from: short for --set model.pretrained='\"FILE\"'. A ResNet or a whole network.",
+            "FILE",
+            "Weights to start from: short for --set model.pretrained='\"FILE\"'. A ResNet or a whole network.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run at --output, or the newest one that is unfinished.")
+        bool, flag("--resume", "Continue the run at --output, or the newest one that is unfinished.")
     ] = False,
-    nodes: Annotated[
-        int, typer.Option("--nodes", metavar="N", min=1, help="Machines; start the same command on each.")
-    ] = 1,
+    nodes: Annotated[int, option("--nodes", "N", "Machines; start the same command on each.", min=1)] = 1,
     rendezvous: Annotated[
         str | None,
-        typer.Option("--rendezvous", metavar="HOST:PORT", help="Where machines find each other: one of them."),
+        option("--rendezvous", "HOST:PORT", "Where machines find each other: one of them."),
     ] = None,
     max_restarts: Annotated[
         int,
-        typer.Option(
-            "--max-restarts", metavar="N", min=0, help="Restart from the last checkpoint if a process dies, N times."
-        ),
+        option("--max-restarts", "N", "Restart from the last checkpoint if a process dies, N times.", min=0),
     ] = 0,
     tensorboard: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--tensorboard",
-            help="Write curves and pictures for TensorBoard into the run's folder, too. Needs eagrctl[tensorboard].",
+            "Write curves and pictures for TensorBoard into the run's folder, too. Needs eagrctl[tensorboard].",
         ),
     ] = False,
 ) -> None:

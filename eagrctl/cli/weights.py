@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, WEIGHTS, Checkpoint, Force, Quiet, output_option, require_free, weights_file
+from eagrctl.cli.options import RUNS, WEIGHTS, Checkpoint, Force, Quiet, flag, option, require_free, weights_file
 from eagrctl.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ class Format(StrEnum):
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth, .pt or .safetensors file from elsewhere.")],
     output: Annotated[
-        Path | None, output_option("FILE", "File to write. Default: weights/NAME.pt or .safetensors.")
+        Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.pt or .safetensors.")
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--dataset",
-            metavar="NAME",
-            help="Whose classes a network has: helen, lapa or celebamask-hq. Default: told by their number.",
+            "NAME",
+            "Whose classes a network has: helen, lapa or celebamask-hq. Default: told by their number.",
         ),
     ] = None,
     force: Force = False,
@@ -122,15 +122,15 @@ def info(
 def export(
     checkpoint: Checkpoint = None,
     kind: Annotated[
-        Format, typer.Option("--format", help="Kind of file; both leave out what only resuming needs.")
+        Format, flag("--format", "Kind of file; both leave out what only resuming needs.")
     ] = Format.SAFETENSORS,
-    output: Annotated[Path | None, output_option("FILE", "File to write. Default: weights/NAME.safetensors.")] = None,
-    half: Annotated[
-        bool, typer.Option("--half", help="Store numbers in half precision: half the size, three decimals.")
-    ] = False,
+    output: Annotated[
+        Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.safetensors.")
+    ] = None,
+    half: Annotated[bool, flag("--half", "Store numbers in half precision: half the size, three decimals.")] = False,
     card: Annotated[
         Path | None,
-        typer.Option("--card", metavar="FILE.md", help="Text for users of the weights, licence included, to put in."),
+        option("--card", "FILE.md", "Text for users of the weights, licence included, to put in."),
     ] = None,
     force: Force = False,
 ) -> None:
