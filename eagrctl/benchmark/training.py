@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from eagrctl.events import Drawing, Listener, Notice, ignore, undrawn
 from eagrctl.inference.clock import wait_for
 from eagrctl.paper.complexity import count_flops
 from eagrctl.recipe import Recipe, changed
-from eagrctl.training.start import readers_for
+from eagrctl.training.start import Work, readers_for
 from eagrctl.training.world import World
 
 
@@ -56,7 +57,8 @@ def benchmark_training(
         with drawing() as listener:
             groups.append(precisions(recipe, index, device, steps, workers, compiled, listener))
     if processes > 1 or not gpus:
-        groups.append(over_processes(recipe, index, gpus, processes, steps, workers, drawing))
+        work = Work(recipe, index.root, Path(), gpus, workers, drawing=drawing)
+        groups.append(over_processes(work, processes, steps))
     model, size = recipe.model, recipe.input.size
     network = f"EAGRNet ({model.backbone}, width {model.width:g}, {size} x {size}, {len(index.classes)} classes)"
     data = f"{index.provenance.dataset} at {index.size} x {index.size}"

@@ -82,7 +82,8 @@ def compare(
     size = predictor.recipe.size
     noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
     several = list(faces) if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
-    batches = [(kind, images[:count]) for kind, images in _kinds(noise, several) for count in (1, len(images))]
+    kinds = {"random pixels": noise, "real faces": np.stack(several)}
+    batches = [(kind, images[:count]) for kind, images in kinds.items() for count in (1, len(images))]
     differences = []
     for done, (kind, images) in enumerate(batches):
         listener(Progress("comparing", done, len(batches)))
@@ -106,10 +107,6 @@ def require_equal(differences: Sequence[Difference]) -> None:
             f"{worst.error:.1e} (at most {LARGEST_ERROR:.0e}) and {worst.equal:.2%} of labels are equal (at least "
             f"{LEAST_EQUAL:.1%}); nothing was written: try the other --format, or another version of torch"
         )
-
-
-def _kinds(noise: Pixels, faces: list[Pixels]) -> list[tuple[str, Pixels]]:
-    return [("random pixels", noise), ("real faces", np.stack(faces))]
 
 
 def _difference(exported: Exported, predictor: Segmenter, kind: str, images: Pixels) -> Difference:

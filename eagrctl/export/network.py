@@ -19,9 +19,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
@@ -35,6 +33,7 @@ from eagrctl.export.check import Difference, compare, real_faces, require_equal
 from eagrctl.export.exported import OnnxNetwork, TorchNetwork
 from eagrctl.files import replacing
 from eagrctl.inference.predict import Segmenter
+from eagrctl.inference.rewrite.blocks import pooling
 from eagrctl.network.norm import resize
 from eagrctl.recipe import InputRecipe, changed
 
@@ -212,22 +211,13 @@ def onnx_bytes(
     return contents
 
 
-def pooling_matrix(cells: int, length: int) -> NDArray[np.float32]:
-    """(cells, length): what adaptive average pooling of `length` values to so many cells multiplies them with."""
-    matrix = np.zeros((cells, length), np.float32)
-    for cell in range(cells):
-        first, beyond = cell * length // cells, -(-(cell + 1) * length // cells)
-        matrix[cell, first:beyond] = 1 / (beyond - first)
-    return matrix
-
-
 def _pool(features: Any, output_size: Any) -> Any:
     """Adaptive average pooling as two products: ONNX has no such operator, and torch writes 50 others in its place."""
     from onnxscript import ir, opset18
 
     (high, wide), (down, across) = features.shape[2:], output_size
-    columns, rows = pooling_matrix(across, int(wide)).T, pooling_matrix(down, int(high))
-    columns, rows = (opset18.Constant(value=ir.tensor(np.ascontiguousarray(each))) for each in (columns, rows))
+    matrices = pooling(across, int(wide)).T, pooling(down, int(high))
+    columns, rows = (opset18.Constant(value=ir.tensor(each.float().contiguous().numpy())) for each in matrices)
     return opset18.MatMul(rows, opset18.MatMul(features, columns))
 
 

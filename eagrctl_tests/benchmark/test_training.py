@@ -14,6 +14,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, undrawn
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
+from eagrctl.training.start import Work
 
 TIMING = Timing(1, 1.0, 0.0, 1, 1)
 
@@ -41,7 +42,7 @@ def test_independent_processes_are_the_floor_of_those_together(
 
 def test_a_batch_too_small_to_share_out_is_refused(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> None:
     with pytest.raises(TrainingError, match="leaves 1 to each of 4 independent processes"):
-        over_processes(tiny_recipe(), tiny_data, False, 4, 1, 0, undrawn)
+        over_processes(Work(tiny_recipe(), tiny_data.root, Path(), gpus=False), 4, 1)
 
 
 def test_figures_of_a_gpu_follow_from_rates() -> None:

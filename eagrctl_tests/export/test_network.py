@@ -6,14 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from eagrctl.checkpoint import load_checkpoint, save_checkpoint
@@ -21,7 +17,7 @@ from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Notice, Progress
 from eagrctl.export import network as export
 from eagrctl.export.exported import OnnxNetwork, TorchNetwork
-from eagrctl.export.network import export_checkpoint, onnx_bytes, pooling_matrix, require_onnx
+from eagrctl.export.network import export_checkpoint, onnx_bytes, require_onnx
 from eagrctl_tests.export.exports import assert_same, save_network, tiny
 
 
@@ -117,13 +113,6 @@ def test_metadata_is_text_or_json(exported_onnx: Path) -> None:
     assert about["card"] == "For non-commercial research only."
     assert json.loads(about["classes"])[13] == "hair"
     assert json.loads(about["input"])["shape"] == ["batch", 49, 49, 3]
-
-
-@given(cells=st.integers(1, 9), length=st.integers(1, 40))
-def test_a_pooling_matrix_is_adaptive_pooling(cells: int, length: int) -> None:
-    values = torch.randn(1, 1, length, dtype=torch.float64)
-    expected = F.adaptive_avg_pool1d(values, cells)[0, 0].numpy()
-    np.testing.assert_allclose(pooling_matrix(cells, length) @ values[0, 0].numpy(), expected, atol=1e-6)
 
 
 @pytest.fixture
