@@ -15,20 +15,21 @@ import reprlib
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, AllowInfNan, ConfigDict, Field, Strict, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 
 from eagrctl.errors import EagrctlError, did_you_mean
 
 LARGEST = 2**63 - 1  # TOML's largest whole number, and an int64's
 
 T = TypeVar("T")
+Place = tuple[int | str, ...]  # of something in a document: keys, and numbers in lists
 
 
 def _encodable(text: str) -> str:
@@ -88,76 +89,61 @@ def read_toml(path: Path, kind: type[T], error: type[EagrctlError], remedy: str 
         remedy: what to do about a file that is wrong, for the end of the line.
         missing: what to say where there is none.
     """
-    text = _text(path, error, remedy, missing)
-    return check(toml_table(text, str(path), error, remedy), kind, str(path), error, remedy)
+    with _refused(error, remedy, missing):
+        return _checked(_parsed(tomllib.loads, "TOML", _text(path), path), kind, path)
 
 
 def read_json(path: Path, kind: type[T], error: type[EagrctlError], remedy: str = "", missing: str = "") -> T:
     """Read a JSON file; arguments as for `read_toml`."""
-    return json_in(_text(path, error, remedy, missing), kind, str(path), error, remedy)
+    with _refused(error, remedy, missing):
+        return _checked_json(_text(path), kind, path)
 
 
 def json_in(text: str, kind: type[T], source: str, error: type[EagrctlError], remedy: str = "") -> T:
     """Read JSON that came from `source`; other arguments as for `read_toml`."""
-    return check(_parsed(json.loads, text, f"{source} is not JSON", error, remedy), kind, source, error, remedy)
-
-
-def json_or_none(text: str, kind: type[T]) -> T | None:
-    """Read JSON where anything else than a valid document is as good as none."""
-    try:
-        return json_in(text, kind, "", EagrctlError)
-    except EagrctlError:
-        return None
-
-
-def read_json_or_none(path: Path, kind: type[T]) -> T | None:
-    """Read a JSON file where anything else than a valid document is as good as none."""
-    try:
-        return read_json(path, kind, EagrctlError)
-    except EagrctlError:
-        return None
-
-
-def read_json_head_or_none(path: Path, kind: type[T], until: str) -> T | None:
-    """As `read_json_or_none`, of an object with a line for each key, up to a key that may be too long to be read."""
-    mark = f"  {json.dumps(until)}:"
-    try:
-        with path.open(encoding="utf-8") as file:
-            head = "".join(takewhile(lambda line: not line.startswith(mark), file))
-    except (OSError, UnicodeDecodeError):
-        return None
-    return json_or_none(head.rstrip().rstrip(",") + "}", kind)
-
-
-def valid_lines(path: Path, kind: type[T]) -> list[tuple[str, T]]:
-    """The lines of a file that are valid documents of JSON, each as it stands and as read; no file is no lines."""
-    try:
-        lines = path.read_bytes().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-    return [(line, document) for line in lines if (document := json_or_none(line, kind)) is not None]
+    with _refused(error, remedy):
+        return _checked_json(text, kind, source)
 
 
 def toml_table(text: str, source: str, error: type[EagrctlError], remedy: str = "") -> dict[str, Any]:
     """TOML as nested dictionaries, to be changed before it is checked; arguments as for `json_in`."""
-    table: dict[str, Any] = _parsed(tomllib.loads, text, f"{source} is not TOML", error, remedy)
-    return table
+    with _refused(error, remedy):
+        table: dict[str, Any] = _parsed(tomllib.loads, "TOML", text, source)
+        return table
 
 
 def check(values: object, kind: type[T], source: str, error: type[EagrctlError], remedy: str = "") -> T:
     """Build what nested dictionaries of plain values describe; arguments as for `json_in`."""
-    if isinstance(values, Mapping):
-        for key, known in getattr(kind, "marks", {}).items():
-            if key not in values or values[key] != known:
-                found = f"{key} {_shown(values[key])}" if key in values else f"no {key}"
-                raise error(_line(f"{source} has {found}, this eagrctl reads {known!r}", remedy))
+    with _refused(error, remedy):
+        return _checked(values, kind, source)
+
+
+def read_json_or_none(path: Path, kind: type[T], until: str | None = None) -> T | None:
+    """Read a JSON file where anything else than a valid document is as good as none.
+
+    Args:
+        path: the file.
+        kind: a dataclass that describes it.
+        until: a key that may be too long to be read, of a file with a line for each: it and those behind are left out.
+    """
     try:
-        document: T = _adapter(kind).validate_python(values)
-    except ValidationError as wrong:
-        raise error(_line(f"{source}: {_complaint(wrong, kind)}", remedy)) from None
-    except RecursionError:
-        raise error(_line(f"{source} is nested too deeply", remedy)) from None
-    return document
+        if until is None:
+            return _checked_json(_text(path), kind, path)
+        with path.open(encoding="utf-8") as file:
+            head = "".join(takewhile(lambda line: not line.startswith(f"  {json.dumps(until)}:"), file))
+        return _checked_json(head.rstrip().rstrip(",") + "}", kind, path)
+    except (_WrongError, OSError, UnicodeDecodeError):
+        return None
+
+
+def valid_lines(path: Path, kind: type[T]) -> list[tuple[str, T]]:
+    """The lines of a file that are valid documents of JSON, each as it stands and as read; no file is no lines."""
+    found: list[tuple[str, T]] = []
+    with suppress(OSError):
+        for line in path.read_bytes().decode("utf-8", "replace").splitlines():
+            with suppress(_WrongError):
+                found.append((line, _checked_json(line, kind, path)))
+    return found
 
 
 def plain(document: Any) -> dict[str, Any]:
@@ -169,92 +155,113 @@ def plain(document: Any) -> dict[str, Any]:
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
-def _text(path: Path, error: type[EagrctlError], remedy: str, missing: str) -> str:
+class _WrongError(Exception):
+    """Which document is wrong, and what is; `missing` where there is no file."""
+
+    missing = False
+
+
+@contextmanager
+def _refused(error: type[EagrctlError], remedy: str, missing: str = "") -> Iterator[None]:
+    """Turn what is wrong with a document into the error that is asked for, in one line."""
+    try:
+        yield
+    except _WrongError as wrong:
+        told = missing if missing and wrong.missing else f"{wrong}{remedy and '; '}{remedy}"
+        raise error(" ".join(told.split())) from None
+
+
+def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
-    except OSError as failed:
-        if missing and isinstance(failed, FileNotFoundError | NotADirectoryError):
-            raise error(missing) from None
-        raise error(_line(f"cannot read {path} ({failed.strerror or failed})", remedy)) from None
     except UnicodeDecodeError as failed:
-        raise error(_line(f"{path} is not text in UTF-8 ({failed.reason} at byte {failed.start})", remedy)) from None
+        raise _WrongError(f"{path} is not text in UTF-8 ({failed.reason} at byte {failed.start})") from None
+    except OSError as failed:
+        wrong = _WrongError(f"cannot read {path} ({failed.strerror or failed})")
+        wrong.missing = isinstance(failed, FileNotFoundError | NotADirectoryError)
+        raise wrong from None
 
 
-def _parsed(parse: Callable[[str], Any], text: str, wrong: str, error: type[EagrctlError], remedy: str) -> Any:
+def _parsed(parse: Callable[[str], Any], language: str, text: str, source: str | Path) -> Any:
     try:
         return parse(text)
     except RecursionError:
-        raise error(_line(f"{wrong} that can be read: it is nested too deeply", remedy)) from None
+        raise _WrongError(f"{source} is not {language} that can be read: it is nested too deeply") from None
     except ValueError as failed:  # also of a number with thousands of digits
-        raise error(_line(f"{wrong} ({failed})", remedy)) from None
+        raise _WrongError(f"{source} is not {language} ({failed})") from None
 
 
-def _line(text: str, remedy: str) -> str:
-    return " ".join(f"{text}{remedy and '; '}{remedy}".split())
+def _checked_json(text: str, kind: type[T], source: str | Path) -> T:
+    return _checked(_parsed(json.loads, "JSON", text, source), kind, source)
 
 
-# What is asked for where pydantic finds something else, by the type of its error.
-_WANTED = {
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "a string",
-    "tuple_type": "a list",
+def _checked(values: object, kind: type[T], source: str | Path) -> T:
+    if isinstance(values, Mapping):
+        for key, known in getattr(kind, "marks", {}).items():
+            if key not in values or values[key] != known:
+                found = f"{key} {_shown(values[key])}" if key in values else f"no {key}"
+                raise _WrongError(f"{source} has {found}, this eagrctl reads {known!r}")
+    try:
+        document: T = _adapter(kind).validate_python(values)
+    except ValidationError as failed:
+        raise _WrongError(f"{source}: {_complaint(failed, kind)}") from None
+    except RecursionError:
+        raise _WrongError(f"{source} is nested too deeply") from None
+    return document
+
+
+# What is said of what pydantic finds, by the type of its error.
+_SAID = {
+    "bool_type": "must be true or false, not {value}",
+    "int_type": "must be a whole number, not {value}",
+    "float_type": "must be a number, not {value}",
+    "finite_number": "must be a finite number, not {value}",
+    "string_type": "must be a string, not {value}",
+    "tuple_type": "must be a list, not {value}",
+    "too_long": "must be a list of {max_length} values, not {value}",
+    "too_short": "is too short: {value}",
+    "string_too_short": "is too short: {value}",
+    "string_pattern_mismatch": "must be a name of the form {pattern}, not {value}",
+    "literal_error": "must be {expected}, not {value}",
+    "value_error": "{error}",
 }
-_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 _UNKNOWN = "unexpected_keyword_argument"
 
 
-def _complaint(failed: ValidationError, kind: type) -> str:
+def _complaint(failed: ValidationError, kind: Any) -> str:
     """The first thing that is wrong, but an unknown key before all: it may be the one that is missing, misspelt."""
     errors = failed.errors(include_url=False)
     first = next((each for each in errors if each["type"] == _UNKNOWN), errors[0])
-    what, value = first["type"], first["input"]
+    what, value, told = first["type"], _shown(first["input"]), first.get("ctx", {})
     place = tuple(step for step in first["loc"] if step != "[key]")  # of a dictionary that names its own keys
-    key = _key(place)
-    section = "a section" if isinstance(kind, type) and issubclass(kind, Written) else "an object"
     if what == _UNKNOWN:
         names = [field.name for field in dataclasses.fields(_bare(_described(kind, place[:-1])))]
-        return f"unknown key {key}{did_you_mean(str(place[-1]), names)}; there are {', '.join(names)}"
-    if what in ("missing", "missing_argument") and isinstance(place[-1], str):
-        missing = _bare(_described(kind, place))
-        is_section = dataclasses.is_dataclass(missing) or typing.get_origin(missing) is dict
-        return f"missing {section.split()[1] if is_section else 'key'} {key}"
-    if what in ("missing", "too_long") and value is not None:
+        return f"unknown key {_key(place)}{did_you_mean(str(place[-1]), names)}; there are {', '.join(names)}"
+    if what.startswith("missing") and isinstance(place[-1], int):
         # pydantic names the places of a list that are missing, one by one.
-        if what == "missing":
-            key = _key(place[:-1])
-            length = 1 + max(int(each["loc"][-1]) for each in errors if each["loc"][:-1] == place[:-1])
-        else:
-            length = first["ctx"]["max_length"]
-        return f"{key} must be a list of {length} values, not {_shown(value)}"
-    if what == "value_error":
-        return f"{key} {first['ctx']['error']}" if place else str(first["ctx"]["error"])
-    if what in ("too_short", "string_too_short"):
-        return f"{key} is too short: {_shown(value)}"
-    if what == "literal_error":
-        return f"{key} must be {first['ctx']['expected']}, not {_shown(value)}"
-    if what in _BOUNDS:
-        return f"{key} must be {_range(_described(kind, place), first['ctx'])}, not {_shown(value)}"
-    return f"{key} must be {_WANTED.get(what, section)}, not {_shown(value)}"
+        what, place = "too_long", place[:-1]
+        told = {"max_length": 1 + max(int(each["loc"][-1]) for each in errors if each["loc"][:-1] == place)}
+    if what.startswith("missing"):
+        return f"missing key {_key(place)}"
+    if what.startswith(("greater_than", "less_than")):
+        return f"{_key(place)} must be {_range(_described(kind, place), told)}, not {value}"
+    said = _SAID.get(what, "must be a table of keys, not {value}").format(value=value, **told)
+    return f"{_key(place)} {said}" if place or what != "value_error" else said
 
 
-def _key(place: tuple[int | str, ...]) -> str:
+def _key(place: Place) -> str:
     """`'augment.scale[1]'`, on one line whatever is in it."""
     dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
     return _shown(dotted) if dotted else "it"
 
 
-def _described(kind: Any, place: tuple[int | str, ...]) -> Any:
-    """The annotation of what stands at a place of a document."""
+def _described(kind: Any, place: Place) -> Any:
+    """The annotation of a key of a document; None of what stands in lists and dictionaries."""
     for step in place:
         kind = _bare(kind)
-        if dataclasses.is_dataclass(kind):
-            kind = typing.get_type_hints(kind, include_extras=True).get(str(step))
-        else:
-            inner = typing.get_args(kind)
-            kind = inner[step if isinstance(step, int) and step < len(inner) else -1] if inner else None
+        kind = (
+            typing.get_type_hints(kind, include_extras=True).get(str(step)) if dataclasses.is_dataclass(kind) else None
+        )
     return kind
 
 
@@ -267,16 +274,13 @@ def _bare(kind: Any) -> Any:
 
 def _range(described: Any, broken: dict[str, Any]) -> str:
     """The bounds of a number, in words, and why they are there."""
-    fields = [each for each in getattr(described, "__metadata__", ()) if isinstance(each, FieldInfo)]
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    limits = [limit for field in fields for limit in field.metadata]
-    bounds = {name: getattr(limit, name) for limit in limits for name in words if hasattr(limit, name)}
-    bounds = {name: bound for name, bound in (broken | bounds).items() if abs(bound) < LARGEST}
-    if {"ge", "le"} <= bounds.keys():
-        said = f"from {bounds['ge']} to {bounds['le']}"
-    else:
-        said = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
-    return (said or "within 64 bits") + "".join(f" ({field.description})" for field in fields if field.description)
+    fields = getattr(described, "__metadata__", ())
+    limits = [limit for field in fields for limit in getattr(field, "metadata", ())]
+    bounds = broken | {name: getattr(limit, name) for limit in limits for name in words if hasattr(limit, name)}
+    said = [f"{words[name]} {bound}" for name, bound in bounds.items() if abs(bound) < LARGEST]
+    why = "".join(f" ({why})" for field in fields if (why := getattr(field, "description", None)))
+    return (" and ".join(said) or "within 64 bits") + why
 
 
 def _shown(value: object) -> str:

@@ -197,33 +197,19 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     )
     for override in overrides:
         _merge(table, toml_table(override, f"--set {override}", RecipeError, remedy))
-    return recipe_from_dict(table, source=str(path))
-
-
-def recipe_from_dict(table: Mapping[str, Any], source: str) -> Recipe:
-    """Build a recipe from nested dictionaries; `source` names their origin in messages.
-
-    Raises:
-        RecipeError: a key that is unknown, missing or mistyped; a value out of range.
-    """
-    return check(table, Recipe, source, RecipeError)
+    return check(table, Recipe, str(path), RecipeError)
 
 
 def changed(recipe: Recipe, **values: Any) -> Recipe:
     """The recipe with other values, such as `train={"batch": 8}`, which are checked like a file's; RecipeError."""
     table = plain(recipe)
     _merge(table, values)
-    return recipe_from_dict(table, "the recipe")
-
-
-def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as nested dictionaries of plain values: what a checkpoint holds."""
-    return plain(recipe)
+    return check(table, Recipe, "the recipe", RecipeError)
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
     """The recipe as TOML that `load_recipe` reads back unchanged."""
-    table = recipe_to_dict(recipe)
+    table = plain(recipe)
     lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
     for section, values in table.items():
         if isinstance(values, dict):

@@ -34,7 +34,7 @@ from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import Stamp, found_in, head_of, read_record
 from eagrctl.readers.folder import _Classes
 from eagrctl.readers.schemes import _Ids
-from eagrctl.recipe import find_recipe, load_recipe, recipe_from_dict, recipe_to_dict, recipe_to_toml
+from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_to_toml
 from eagrctl.tensorfile import TensorFile
 from eagrctl.training.progression import Progression
 from eagrctl.training.run import Run, read_history
@@ -69,7 +69,7 @@ def changed_somewhere(document: Any) -> st.SearchStrategy[Any]:
     return st.builds(lambda at, other: with_other(document, at, other), st.sampled_from(list(places(document))), VALUES)
 
 
-RECIPE = recipe_to_dict(load_recipe(find_recipe("celebamask-hq-small")))
+RECIPE = plain(load_recipe(find_recipe("celebamask-hq-small")))
 INDEX = {
     "schema": 1,
     "dataset": "a",
@@ -123,8 +123,8 @@ anything = settings(max_examples=100, deadline=None, suppress_health_check=[Heal
 @given(changed_somewhere(RECIPE))
 def test_any_value_in_a_recipe(value: Any) -> None:
     def read() -> None:
-        recipe = recipe_from_dict(value, "r.toml")
-        assert recipe_from_dict(recipe_to_dict(recipe), "copy") == recipe
+        recipe = check(value, Recipe, "r.toml", RecipeError)
+        assert check(plain(recipe), Recipe, "copy", RecipeError) == recipe
 
     anything_gives_a_document_or_our_error(read)
 
@@ -158,7 +158,7 @@ def test_any_value_in_a_run(tmp_path: Path, metrics: Any, about: Any, junk: byte
     path = write(tmp_path, "metrics.jsonl", metrics)
     path.write_bytes(path.read_bytes() + b"\n" + junk)
     write(tmp_path, "run.json", about)
-    run.recipe.write_text(recipe_to_toml(recipe_from_dict(RECIPE, "")))
+    run.recipe.write_text(recipe_to_toml(check(RECIPE, Recipe, "", RecipeError)))
     history = read_history(run)
     assert all(epoch.step >= 0 for epoch in history.epochs)
     assert run.finished() in (True, False)
@@ -230,7 +230,7 @@ class ByHand(Written):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[]", "a.json: it must be an object, not []; mend it"),
+        ("[]", "a.json: it must be a table of keys, not []; mend it"),
         ("{}", "a.json has no version, this eagrctl reads 3; mend it"),
         ('{"version": 4}', "a.json has version 4, this eagrctl reads 3; mend it"),
         ('{"version": 3}', "a.json: missing key 'count'; mend it"),
@@ -323,5 +323,5 @@ def test_a_document_is_plain_again() -> None:
 
 @given(st.text())
 def test_any_text_survives_in_a_recipe(text: str) -> None:
-    recipe = recipe_from_dict({**RECIPE, "dataset": text}, "")
-    assert recipe_from_dict(toml_table(recipe_to_toml(recipe), "", RecipeError), "") == recipe
+    recipe = check({**RECIPE, "dataset": text}, Recipe, "", RecipeError)
+    assert check(toml_table(recipe_to_toml(recipe), "", RecipeError), Recipe, "", RecipeError) == recipe

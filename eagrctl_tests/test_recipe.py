@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from eagrctl.checkpoint import build_network
+from eagrctl.documents import check, plain
 from eagrctl.errors import RecipeError
-from eagrctl.recipe import find_recipe, load_recipe, recipe_from_dict, recipe_names, recipe_to_dict, recipe_to_toml
+from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_names, recipe_to_toml
 from eagrctl_tests.conftest import CLASSES
 
 
@@ -28,7 +29,7 @@ def test_a_recipe_survives_being_written_back(name: str, tmp_path: Path) -> None
     copy = tmp_path / "copy.toml"
     copy.write_text(recipe_to_toml(recipe))
     assert load_recipe(copy) == recipe
-    assert recipe_from_dict(recipe_to_dict(recipe), "copy") == recipe
+    assert check(plain(recipe), Recipe, "copy", RecipeError) == recipe
 
 
 def test_the_papers_recipe_has_the_papers_numbers() -> None:
@@ -60,8 +61,8 @@ def test_overrides_are_toml(small: Path) -> None:
         ("train.batch=1", "'train.batch' must be at least 2"),
         ("augment.scale=[1.0]", "'augment.scale' must be a list of 2 values"),
         ("augment.scale=[1.2, 0.8]", "'augment.scale' must be .low, high."),
-        ("model=3", "'model' must be a section"),
-        ("model.pooling=2", "'model.pooling' must be from 3 to 32"),
+        ("model=3", "'model' must be a table of keys"),
+        ("model.pooling=2", "'model.pooling' must be at least 3 and at most 32"),
         ("train.rate", "is not TOML .*; write it as key=value"),
         ("model.backbone=resnet50", "strings keep their quotes"),
     ],
@@ -79,7 +80,7 @@ def test_a_missing_key_is_named_with_its_file(small: Path) -> None:
 
 def test_a_missing_section_is_named(small: Path) -> None:
     small.write_text(small.read_text().replace("[loss]\nedge = 1.0\nba_loss = 1.0\n", ""))
-    with pytest.raises(RecipeError, match="missing section 'loss'"):
+    with pytest.raises(RecipeError, match="missing key 'loss'"):
         load_recipe(small)
 
 

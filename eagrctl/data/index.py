@@ -34,7 +34,7 @@ Read = TypeVar("Read")
 class Shard(Versioned):
     """One line of the index."""
 
-    file: FileName
+    file: Annotated[FileName, Field(pattern=r"^[\w.-]+$")]
     count: Count
     bytes: Count
     sha256: str

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from eagrctl import __version__
+from eagrctl.documents import plain
 from eagrctl.files import write_text
 from eagrctl.paper.ablation import Ablation
 from eagrctl.paper.variants import STUDIES, Study
-from eagrctl.recipe import recipe_to_dict
 from eagrctl.scoring.published import COMPONENTS, MEAN, TABLE_OF
 from eagrctl.scoring.report.tables import csv_guarded, markdown_escaped, markdown_grid
 from eagrctl.scoring.scores import Scores
@@ -196,7 +196,7 @@ def as_json(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
         "images": index.split(ablation.split).count,
         "f1": f1_score_is(index.provenance.dataset, index.labels.regions),
         "published_on": HELEN,
-        "recipe": recipe_to_dict(ablation.plan.base),
+        "recipe": plain(ablation.plan.base),
         "tables": {
             name: {
                 "title": STUDIES[name].title,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eagrctl.documents import plain
 from eagrctl.errors import RecipeError
-from eagrctl.recipe import Recipe, changed, load_recipe, recipe_to_dict
+from eagrctl.recipe import Recipe, changed, load_recipe
 from eagrctl.scoring.published import (
     BA_LOSS,
     COMPONENTS,
@@ -209,7 +210,7 @@ def plan_ablation(path: Path, settings: Sequence[str], studies: Sequence[str]) -
 
 def recipe_changes(base: Recipe, other: Recipe) -> tuple[str, ...]:
     """The keys in which `other` differs from `base`, as `--set` would have them."""
-    before, after = recipe_to_dict(base), recipe_to_dict(other)
+    before, after = plain(base), plain(other)
     return tuple(
         f"{section}.{key}={json.dumps(value)}"
         for section, values in after.items()

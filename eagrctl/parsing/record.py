@@ -21,7 +21,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AliasChoices, Field
 
-from eagrctl.documents import Count, FileName, Number, Versioned, Whole, read_json_head_or_none, read_json_or_none
+from eagrctl.documents import Count, FileName, Number, Versioned, Whole, read_json_or_none
 from eagrctl.files import sha256_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
@@ -225,10 +225,7 @@ def read_record(path: Path, kind: str = "photo") -> Recorded | None:
         path: of the JSON.
         kind: "photo", or "video", of which `frames`, which may be long, and the keys behind them are left out.
     """
-    if kind == "photo":
-        result = read_json_or_none(path, Recorded)
-    else:
-        result = read_json_head_or_none(path, Recorded, until="frames")
+    result = read_json_or_none(path, Recorded, until="frames" if kind == "video" else None)
     return result if result and result.format == FORMATS[kind] else None
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from eagrctl import __version__
 from eagrctl.data.index import ShardIndex
+from eagrctl.documents import plain
 from eagrctl.files import sha256_of
-from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_names, recipe_to_dict
+from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_names
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.weights import shipped
 
@@ -126,10 +127,10 @@ class RecipeComparison:
     @classmethod
     def of(cls, recipe: Recipe) -> "RecipeComparison":
         """A recipe beside the paper's for the same dataset, if eagrctl has one."""
-        ours, name = recipe_to_dict(recipe), recipe.dataset
+        ours, name = plain(recipe), recipe.dataset
         if name not in recipe_names():
             return cls(ours, None, ())
-        own, other = _flat(ours), _flat(recipe_to_dict(load_recipe(find_recipe(name))))
+        own, other = _flat(ours), _flat(plain(load_recipe(find_recipe(name))))
         differences = [
             Difference(key, own.get(key), other.get(key)) for key in own | other if own.get(key) != other.get(key)
         ]

@@ -134,7 +134,7 @@ def test_a_missing_split_lists_those_there_are(index: ShardIndex) -> None:
     ("text", "complaint"),
     [
         ("{", " is not JSON"),
-        ("[]", ": it must be an object"),
+        ("[]", ": it must be a table of keys"),
         ("{}", " has no schema, this eagrctl reads 1"),
         ('{"schema": 99}', " has schema 99, this eagrctl reads 1"),
         ('{"schema": 1, "dataset": "x"}', ": missing key 'variant'"),

@@ -124,7 +124,7 @@ def test_the_colours_of_a_face_lie_well_apart() -> None:
         ('mirrored = [["left eye", "left eye"]]', r"'mirrored\[0\]' names 'left eye' twice"),
         ('mirrored = [["left eye", "right eye"], ["nose", "left eye"]]', "pairs 'left eye', which stands in two pairs"),
         ('mirrored = [["background", "right eye"]]', "pairs 'background', which has no sides"),
-        ('regions = ["nose"]', r"'regions' must be a section, not \['nose'\]"),
+        ('regions = ["nose"]', r"'regions' must be a table of keys, not \['nose'\]"),
         ('[regions]\neyes = "left eye"', "'regions.eyes' must be a list, not 'left eye'"),
         (
             '[regions]\neyes = ["left ey"]',

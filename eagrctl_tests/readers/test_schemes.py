@@ -111,9 +111,9 @@ def test_a_map_is_read_from_toml(tmp_path: Path) -> None:
         ('[ids]\n07 = "skin"', r"'ids\.07' is no id"),
         ('[ids]\nskin = "1"', r"'ids\.skin' is no id"),
         ('[id]\n1 = "skin"', r"unknown key 'id' \(did you mean 'ids'\?\)"),
-        ("", "missing section 'ids'; write .ids."),
+        ("", "missing key 'ids'; write .ids."),
         ("[ids]", "'ids' is too short"),
-        ("ids = 3", "'ids' must be a section, not 3"),
+        ("ids = 3", "'ids' must be a table of keys, not 3"),
         ("[ids", "is not TOML"),
     ],
 )
