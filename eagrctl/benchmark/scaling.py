@@ -4,13 +4,14 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import torch
 
-from eagrctl.benchmark.steps import Speed, Timing, time_steps
 from eagrctl.data.index import ShardIndex
 from eagrctl.documents import read_json
 from eagrctl.errors import TrainingError
@@ -19,7 +20,44 @@ from eagrctl.recipe import changed
 from eagrctl.training.interrupts import interrupts
 from eagrctl.training.launch import Places, launch
 from eagrctl.training.start import Work
+from eagrctl.training.timing import Timing, time_steps
 from eagrctl.training.world import World, joined
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one way of training is.
+
+    Attributes:
+        name: of the way.
+        processes: at once.
+        batch: images a step, of all processes.
+        images_per_second: of all processes.
+        waiting: share of the time in which a process waits for data.
+        memory: the most bytes a process has had: of its GPU, or of the machine.
+        threads: of each process.
+    """
+
+    name: str
+    processes: int
+    batch: int
+    images_per_second: float
+    waiting: float
+    memory: int
+    threads: int
+
+    @classmethod
+    def of(cls, name: str, batch: int, timings: Sequence[Timing]) -> Self:
+        """Sum up what processes have measured at the same time; each counts with the rate of its own."""
+        return cls(
+            name,
+            len(timings),
+            batch,
+            sum(timing.images / timing.seconds for timing in timings),
+            sum(timing.waited for timing in timings) / sum(timing.seconds for timing in timings),
+            max(timing.memory for timing in timings),
+            timings[0].threads,
+        )
 
 
 def over_processes(work: Work, processes: int, steps: int) -> list[Speed]:

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from eagrctl.benchmark.harness import Result, Table, hardware
-from eagrctl.benchmark.scaling import over_processes
-from eagrctl.benchmark.steps import Speed, Timing, time_steps
+from eagrctl.benchmark.scaling import Speed, over_processes
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
@@ -21,6 +20,7 @@ from eagrctl.inference.clock import wait_for
 from eagrctl.paper.complexity import count_flops
 from eagrctl.recipe import Recipe, changed
 from eagrctl.training.start import Work, readers_for
+from eagrctl.training.timing import Timing, time_steps
 from eagrctl.training.world import World
 
 

@@ -1,19 +1,16 @@
 """How long an ablation will take: a few steps of one network, timed, and the FLOPs of all."""
 
 import math
-import statistics
-import time
 from dataclasses import dataclass
 
 import torch
 
 from eagrctl.checkpoint import build_network
-from eagrctl.data.dataset import FaceDataset
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, ignore
 from eagrctl.paper.complexity import count_flops, describe
 from eagrctl.recipe import Recipe, changed
-from eagrctl.training.step import Stepper
+from eagrctl.training.timing import time_steps as timing_of
 from eagrctl.training.world import World
 
 FORWARD = 1 / 3  # of a step's time: its backward pass takes about twice its forward pass
@@ -85,26 +82,24 @@ def time_steps(
             micro_batch += 1
     # Compiling takes minutes, which is not what is asked; a step is then faster than this estimate.
     recipe = changed(recipe, train={"batch": share, "compile": False})
-    network = build_network(recipe, len(index.classes)).to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    stepper = Stepper(recipe, network, index.labels, World(device), steps + 1, micro_batch)
-    faces = FaceDataset(index, "train", recipe.input.size)
-    images, labels, positions = zip(*(faces[place] for place in range(share)), strict=True)
-    seconds = []
-    for step in range(steps + 1):
-        listener(Progress(f"timing {name}", step, steps + 1))
-        started = time.perf_counter()
-        stepper.take(torch.stack(images), torch.stack(labels), positions, step, 0).cpu()
-        seconds.append(time.perf_counter() - started)
-    listener(Progress(f"timing {name}", steps + 1, steps + 1))
-    median = statistics.median(seconds[1:])
+    timing = timing_of(
+        recipe,
+        index,
+        World(device),
+        steps,
+        micro_batch=micro_batch,
+        warm_up=1,
+        task=f"timing {name}",
+        listener=listener,
+    )
+    mean = (timing.seconds - timing.waited) / steps
     shared = ", a GPU's share of a batch," if processes > 1 else ""
     how = (
-        f"a step of {name} on {share} images{shared} took {median:.3g} s on {describe(device)} (median of {steps}, "
+        f"a step of {name} on {share} images{shared} took {mean:.3g} s on {describe(device)} (mean of {steps}, "
         "after one that does not count); other networks by their FLOPs; validation and evaluation at a third of "
         "a step's time per image; reading and starting left out"
     )
-    return StepTime(median, flops_of(recipe, index), share, processes, how)
+    return StepTime(mean, flops_of(recipe, index), share, processes, how)
 
 
 def flops_of(recipe: Recipe, index: ShardIndex) -> int:

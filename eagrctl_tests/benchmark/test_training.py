@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from eagrctl.benchmark.harness import painted_faces
-from eagrctl.benchmark.scaling import over_processes
-from eagrctl.benchmark.steps import Speed, Timing
+from eagrctl.benchmark.scaling import Speed, over_processes
 from eagrctl.benchmark.training import benchmark_training, figures_of, fitting, step_flops
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, undrawn
 from eagrctl.recipe import Recipe, find_recipe, load_recipe
 from eagrctl.training.start import Work
+from eagrctl.training.timing import Timing
 
 TIMING = Timing(1, 1.0, 0.0, 1, 1)
 

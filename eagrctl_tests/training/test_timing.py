@@ -3,10 +3,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from eagrctl.benchmark.steps import WARM_UP, Speed, Timing, time_steps
+from eagrctl.benchmark.scaling import Speed
 from eagrctl.data.index import ShardIndex
 from eagrctl.events import Notice, Progress
 from eagrctl.recipe import Recipe
+from eagrctl.training.timing import WARM_UP, Timing, time_steps
 from eagrctl.training.world import World
 
 

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 
@@ -19,7 +18,7 @@ from eagrctl.training.progression import peak_memory
 from eagrctl.training.step import Stepper
 from eagrctl.training.world import World
 
-WARM_UP = 5  # steps that are not timed: they find memory, choose algorithms, and fill the queue of read samples
+WARM_UP = 5  # steps find memory, choose algorithms, and fill the queue of read samples
 
 
 @dataclass(frozen=True)
@@ -41,54 +40,20 @@ class Timing:
     threads: int
 
 
-@dataclass(frozen=True)
-class Speed:
-    """How fast one way of training is.
-
-    Attributes:
-        name: of the way.
-        processes: at once.
-        batch: images a step, of all processes.
-        images_per_second: of all processes.
-        waiting: share of the time in which a process waits for data.
-        memory: the most bytes a process has had: of its GPU, or of the machine.
-        threads: of each process.
-    """
-
-    name: str
-    processes: int
-    batch: int
-    images_per_second: float
-    waiting: float
-    memory: int
-    threads: int
-
-    @classmethod
-    def of(cls, name: str, batch: int, timings: Sequence[Timing]) -> Self:
-        """Sum up what processes have measured at the same time; each counts with the rate of its own."""
-        return cls(
-            name,
-            len(timings),
-            batch,
-            sum(timing.images / timing.seconds for timing in timings),
-            sum(timing.waited for timing in timings) / sum(timing.seconds for timing in timings),
-            max(timing.memory for timing in timings),
-            timings[0].threads,
-        )
-
-
 def time_steps(
     recipe: Recipe,
     index: ShardIndex,
     world: World,
     steps: int,
     workers: int = 0,
+    micro_batch: int | None = None,
+    warm_up: int = WARM_UP,
     plain: bool = False,
     meet: Callable[[], None] = lambda: None,
     task: str = "timing",
     listener: Listener = ignore,
 ) -> Timing:
-    """Train a fresh network for some steps, after `WARM_UP` more, and time them.
+    """Train a fresh network for some steps, after a few that do not count, and time them.
 
     A step is what it is in `eagrctl.training.loop`: a batch is read, augmented and learned from, and the losses are
     summed over processes. Pretrained weights, which change no time, are left out.
@@ -99,6 +64,8 @@ def time_steps(
         world: this process's place.
         steps: that are timed.
         workers: processes that read samples.
+        micro_batch: the most images at once.
+        warm_up: steps that do not count.
         plain: keep the network's memory contiguous; else its channels are last, as in training.
         meet: called when warm; returns when all who are to be timed at once are.
         task: what the progress is called.
@@ -110,7 +77,7 @@ def time_steps(
         ShardError: a shard cannot be read.
     """
     steps_of(recipe, index)
-    settings, device, total = recipe.train, world.device, WARM_UP + steps
+    settings, device, total = recipe.train, world.device, warm_up + steps
     count = index.split("train").count
     epochs = math.ceil(total / (count // settings.batch))
     batches = Batches(count, settings.batch, epochs, settings.seed, share=world.share)
@@ -123,14 +90,14 @@ def time_steps(
         network.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
     else:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    stepper = Stepper(recipe, network, index.labels, world, total)
+    stepper = Stepper(recipe, network, index.labels, world, total, micro_batch)
     loader = iter(read_batches(recipe, index, batches, world, workers))
     read_every = READ_EVERY if device.type == "cuda" else 1
     unread: list[torch.Tensor] = []
     images, waited, began = 0, 0.0, 0.0
     listener(Progress(task, 0, total))
     for step in range(total):
-        if step == WARM_UP:
+        if step == warm_up:
             wait_for(device)
             meet()
             images, waited, began = 0, 0.0, time.perf_counter()
