@@ -1,6 +1,6 @@
 """How long an evaluation takes, part by part, beside the plain way of doing the same."""
 
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,57 +21,9 @@ PARTS = (READ, NETWORK, MAP, COUNT, SCORE)
 OUTSIDE = (MAP, COUNT, SCORE)  # what the network's time is compared with
 
 
-@dataclass(frozen=True)
-class EvaluationSpeed:
-    """Where the time of an evaluation goes.
-
-    Attributes:
-        images: how many were evaluated.
-        ours: seconds by part.
-        plain: seconds by part, the plain way.
-        differing: share of the pixels that the two ways label differently.
-    """
-
-    images: int
-    ours: dict[str, float]
-    plain: dict[str, float]
-    differing: float
-
-    @property
-    def outside(self) -> float:
-        """Share of our time spent outside the network, reading left out."""
-        return sum(self.ours[part] for part in OUTSIDE) / sum(self.ours.values())
-
-    @property
-    def times_plain(self) -> float:
-        """Our images a second, over those of the plain way."""
-        return sum(self.plain.values()) / sum(self.ours.values())
-
-
 def benchmark_evaluation(
-    predictor: Segmenter, index: ShardIndex, split: str, images: int, batch: int, listener: Listener = ignore
-) -> Result:
-    """The figures of `measure_evaluation`, whose arguments these are, in tables and words."""
-    speed = measure_evaluation(predictor, index, split, images, batch, listener)
-    ours, plain = sum(speed.ours.values()), sum(speed.plain.values())
-    parts = {part: (speed.ours[part], speed.plain[part]) for part in PARTS} | {"together": (ours, plain)}
-    rows = [(name, *(f"{1000 * each / speed.images:.2f}" for each in pair)) for name, pair in parts.items()]
-    rows.append(("images a second", f"{speed.images / ours:.1f}", f"{speed.images / plain:.1f}"))
-    return Result(
-        hardware(predictor.device.type == "cuda"),
-        [Table(f"{speed.images} images of {index.root}", ("ms per image", "eagrctl", "the plain way"), rows)],
-        [
-            f"Outside the network (mapping back, confusion, scores): {100 * speed.outside:.1f} % of the time. "
-            f"{speed.times_plain:.1f} times the images a second of the plain way; "
-            f"{100 * speed.differing:.2f} % of the pixels differ, because that resizes twice."
-        ],
-        asdict(speed) | {"outside": speed.outside, "times_plain": speed.times_plain},
-    )
-
-
-def measure_evaluation(
     predictor: Segmenter, index: ShardIndex, split: str, images: int, batch: int = 8, listener: Listener = ignore
-) -> EvaluationSpeed:
+) -> Result:
     """Evaluate the same faces our way and the plain way, in turns, and take the time.
 
     The plain way resizes all logits to the full input and on to the photo's frame, takes the best class with NumPy, and
@@ -119,7 +71,41 @@ def measure_evaluation(
         score(own.counts, index.labels)
     with plain.part(SCORE):
         score(other, index.labels)
-    return EvaluationSpeed(total, ours.seconds, plain.seconds, differing / max(pixels, 1))
+    figures = figures_of(total, ours.seconds, plain.seconds) | {"differing": differing / max(pixels, 1)}
+    return Result(
+        hardware(predictor.device.type == "cuda"),
+        [_table(f"{total} images of {index.root}", total, ours.seconds, plain.seconds)],
+        [
+            f"Outside the network (mapping back, confusion, scores): {100 * figures['outside']:.1f} % of the time. "
+            f"{figures['times_plain']:.1f} times the images a second of the plain way; "
+            f"{100 * figures['differing']:.2f} % of the pixels differ, because that resizes twice."
+        ],
+        figures,
+    )
+
+
+def figures_of(images: int, ours: dict[str, float], plain: dict[str, float]) -> dict[str, Any]:
+    """Where the time goes.
+
+    Args:
+        images: how many were evaluated.
+        ours: seconds by part.
+        plain: the same of the plain way.
+
+    Returns:
+        These; `outside`, the share of our time spent outside the network, reading left out; and `times_plain`, our
+        images a second over those of the plain way.
+    """
+    together = sum(ours.values())
+    outside, times = sum(ours[part] for part in OUTSIDE) / together, sum(plain.values()) / together
+    return {"images": images, "ours": ours, "plain": plain, "outside": outside, "times_plain": times}
+
+
+def _table(title: str, images: int, *ways: dict[str, float]) -> Table:
+    totals = [way | {"together": sum(way.values())} for way in ways]
+    rows = [(part, *(f"{1000 * way[part] / images:.2f}" for way in totals)) for part in totals[0]]
+    rows.append(("images a second", *(f"{images / way['together']:.1f}" for way in totals)))
+    return Table(title, ("ms per image", "eagrctl", "the plain way"), rows)
 
 
 def _plain_labels(logits: torch.Tensor, photos: list[Pixels], sizes: list[tuple[int, int]]) -> list[Pixels]:

@@ -34,25 +34,16 @@ from eagrctl.cli import (
 )
 from eagrctl.errors import EagrctlError
 
-DATA, TRAINING, EVALUATION, PHOTOS, MORE = "Data", "Training", "Evaluation", "Photos", "More"
-ORDER = (
-    "prepare",
-    "dataset",
-    "landmarks",
-    "train",
-    "runs",
-    "ablate",
-    "evaluate",
-    "score",
-    "complexity",
-    "visualise",
-    "parse",
-    "export",
-    "weights",
-    "benchmark",
-    "doctor",
-    "demo",
-)
+# By help panel, in the order of their use. A module is called as its command or group of commands.
+PANELS = {
+    "Data": (prepare, dataset, landmarks),
+    "Training": (train, runs, ablate),
+    "Evaluation": (evaluate, score, complexity, visualise),
+    "Photos": (parse, export),
+    "More": (weights, benchmark, doctor, demo),
+}
+NAMES = {module: module.__name__.rpartition(".")[2] for modules in PANELS.values() for module in modules}
+ORDER = list(NAMES.values())
 
 
 class _Group(TyperGroup):
@@ -119,22 +110,12 @@ def _options(
     """Options of `eagrctl` itself; its help text is the app's."""
 
 
-app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
-app.add_typer(dataset.app, name="dataset", rich_help_panel=DATA)
-app.add_typer(landmarks.app, name="landmarks", rich_help_panel=DATA)
-app.command("train", rich_help_panel=TRAINING)(train.train)
-app.add_typer(runs.app, name="runs", rich_help_panel=TRAINING)
-app.add_typer(ablate.app, name="ablate", rich_help_panel=TRAINING)
-app.command("evaluate", rich_help_panel=EVALUATION)(evaluate.evaluate)
-app.command("score", rich_help_panel=EVALUATION)(score.score)
-app.command("complexity", rich_help_panel=EVALUATION)(complexity.complexity)
-app.command("visualise", rich_help_panel=EVALUATION)(visualise.visualise)
-app.command("parse", rich_help_panel=PHOTOS)(parse.parse)
-app.command("export", rich_help_panel=PHOTOS)(export.export)
-app.add_typer(weights.app, name="weights", rich_help_panel=MORE)
-app.add_typer(benchmark.app, name="benchmark", rich_help_panel=MORE)
-app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
-app.command("demo", rich_help_panel=MORE)(demo.demo)
+for _panel, _modules in PANELS.items():
+    for _module in _modules:
+        if hasattr(_module, "app"):
+            app.add_typer(_module.app, name=NAMES[_module], rich_help_panel=_panel)
+        else:
+            app.command(NAMES[_module], rich_help_panel=_panel)(getattr(_module, NAMES[_module]))
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
