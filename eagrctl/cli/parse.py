@@ -208,7 +208,7 @@ def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
     for photo in tally.without[:NAMED]:
         console.message(f"  {printable(photo.path)}")
     if len(tally.without) > NAMED:
-        console.message(f"  and {len(tally.without) - NAMED:,} more, whose JSON has no face of its own box")
+        console.message(f"  and {len(tally.without) - NAMED:,} more, whose JSON lists no face with a box")
 
 
 def counted(number: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from skimage.data import astronaut
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import align_matrix, resize_matrix, warp_image
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, ignore, tracked
 from eagrctl.export.exported import Exported
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.predict import Segmenter
@@ -84,12 +84,7 @@ def compare(
     several = list(faces) if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
     kinds = {"random pixels": noise, "real faces": np.stack(several)}
     batches = [(kind, images[:count]) for kind, images in kinds.items() for count in (1, len(images))]
-    differences = []
-    for done, (kind, images) in enumerate(batches):
-        listener(Progress("comparing", done, len(batches)))
-        differences.append(_difference(exported, predictor, kind, images))
-    listener(Progress("comparing", len(batches), len(batches)))
-    return differences
+    return [_difference(exported, predictor, *batch) for batch in tracked(batches, "comparing", listener)]
 
 
 def require_equal(differences: Sequence[Difference]) -> None:
