@@ -1,12 +1,10 @@
 """Checkpoint + photos -> logits -> labels in the source frame."""
 
 from contextlib import nullcontext
-from itertools import chain
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import Checkpoint, restore_network
@@ -23,10 +21,10 @@ class Segmenter:
     """A network that parses stored faces. Threads may share one.
 
     What runs is a rewritten copy of the network (`eagrctl.inference.rewrite`), whose logits are the network's own to
-    rounding. Where weights have changed since, as they do while a network is trained, it is rewritten afresh.
+    rounding. Weights that change later do not reach it: make another after training.
 
     Args:
-        network: used as it is; evaluation mode is set, here and by `predict`.
+        network: set to evaluation mode.
         recipe: the input that the network was trained on.
         device: where it runs.
         views: test-time augmentation; none by default.
@@ -50,8 +48,7 @@ class Segmenter:
         self.device = device
         self.views = views or TestTimeAugmentation()
         self.precision = precision
-        self._tensors = list(chain(network.parameters(), network.buffers()))
-        self._rewritten = (self._versions(), rewritten(network)) if rewrite else None
+        self._rewritten = rewritten(self.network) if rewrite else None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, views: TestTimeAugmentation | None = None) -> "Segmenter":
@@ -79,26 +76,10 @@ class Segmenter:
         """What decides over the classes of each place, (B, N, h, w), on the device; arguments as in `predict`."""
         batch = torch.stack([image_tensor(image, self.recipe.size) for image in images]).to(self.device)
         inputs = normalise(batch, self.recipe.mean, self.recipe.std)
-        running = self._running()
+        running = self.network if self._rewritten is None else self._rewritten
         plain = self.precision == torch.float32
         with nullcontext() if plain else torch.autocast(self.device.type, self.precision):
             return self.views.logits(running, inputs)
-
-    def _running(self) -> nn.Module:
-        """What runs: the network as its weights are now."""
-        if self._rewritten is None:
-            return self.network.eval()
-        versions, running = self._rewritten
-        if versions != self._versions():
-            # Outside the inference mode of who asks: what is made in it is of little use outside.
-            with torch.inference_mode(False):
-                running = rewritten(self.network.eval())
-            self._rewritten = (self._versions(), running)
-        return running
-
-    def _versions(self) -> list[int]:
-        """How often each tensor of the network has been written to."""
-        return [0 if tensor.is_inference() else tensor._version for tensor in self._tensors]
 
     def to_source(
         self, logits: torch.Tensor, images: list[Pixels], matrices: list[Matrix], source_sizes: list[tuple[int, int]]

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode  # torch documents it under this name alone
 
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.network.loss import losses
@@ -41,10 +40,10 @@ class ActivationMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # t
     ) -> Any:
         """Run one operation, and look at the storages of its results."""
         kwargs = kwargs or {}
-        given = {storage._cdata for storage in _storages((args, kwargs))}
+        given = {id(storage) for storage in _storages((args, kwargs))}
         results = func(*args, **kwargs)
         for storage in _storages(results):
-            key = storage._cdata
+            key = id(storage)  # torch keeps one object for each storage, as long as any tensor has it
             if key not in given and key not in self._sizes:
                 self._sizes[key] = storage.nbytes()
                 self.live += storage.nbytes()
@@ -113,4 +112,11 @@ def training_memory(
 
 
 def _storages(values: Any) -> list[torch.UntypedStorage]:
-    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
+    """Of the tensors among an operation's arguments or results, which may stand in lists."""
+    if isinstance(values, torch.Tensor):
+        return [values.untyped_storage()]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, (list, tuple)):
+        return []
+    return [storage for value in values for storage in _storages(value)]

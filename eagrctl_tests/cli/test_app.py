@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -118,3 +119,33 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_module_runs_as_a_program() -> None:
     result = subprocess.run([sys.executable, "-m", "eagrctl", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("eagrctl ")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "1000 None"),
+        ({"GOMP_SPINCOUNT": "30"}, "30 None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None ACTIVE"),
+    ],
+)
+def test_threads_spin_briefly_unless_told_how_before_torch_is_there(given: dict[str, str], expected: str) -> None:
+    child = "import os; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
+    program = f"""
+import subprocess, sys
+import eagrctl.cli.app as module
+
+def command(**_):
+    assert "torch" not in sys.modules
+    subprocess.run([sys.executable, "-c", {child!r}], check=True)
+
+module.app = command
+module.main()
+"""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment | given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == expected

@@ -111,27 +111,15 @@ def test_at_other_scales_and_mirrored_they_are_the_same(
     assert torch.allclose(ours.exp(), plain.exp(), atol=1e-4)
 
 
-@pytest.mark.parametrize("how", ["step", "load", "norms"])
-def test_weights_that_changed_are_never_stale(
-    how: str, tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]
-) -> None:
+def test_weights_that_change_later_do_not_reach_it(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> None:
     recipe = tiny_recipe()
     network = build_network(recipe, 19)
     images = [tiny_data.read("val", number).image for number in range(2)]
     ours = Segmenter(network, recipe.input, torch.device("cpu"))
     before = ours.logits(images)
-    if how == "load":
-        network.load_state_dict(build_network(recipe, 19).state_dict())
-    else:
-        network.train()
-        given = network(torch.randn(2, 3, 49, 49)).parsing
-        if how == "step":
-            given.square().mean().backward()
-            torch.optim.SGD(network.parameters(), lr=0.1).step()
-    after = ours.logits(images)
-    plain = Segmenter(network, recipe.input, torch.device("cpu"), rewrite=False).logits(images)
-    assert not torch.allclose(before, after, rtol=0, atol=1e-2 * float(plain.abs().max()))
-    assert torch.allclose(after, plain, rtol=0, atol=1e-4 * float(plain.abs().max()))
+    network.load_state_dict(build_network(recipe, 19).state_dict())
+    assert torch.equal(ours.logits(images), before)
+    assert not torch.allclose(Segmenter(network, recipe.input, torch.device("cpu")).logits(images), before)
 
 
 def test_another_precision_differs_by_its_rounding(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> None:

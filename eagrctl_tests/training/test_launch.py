@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from eagrctl.checkpoint import load_checkpoint
-from eagrctl.data import index as index_module
 from eagrctl.data.index import ShardIndex
+from eagrctl.files import sha256_of
 from eagrctl_tests.conftest import TINY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -204,7 +204,7 @@ def test_a_nan_in_a_shard_stops_at_once_and_names_the_samples(
         del file["image"]
         file["image"] = pixels
     index = json.loads((data / "index.json").read_text())
-    index["splits"]["train"]["shards"][0] |= {"bytes": shard.stat().st_size, "sha256": index_module.digest(shard)}
+    index["splits"]["train"]["shards"][0] |= {"bytes": shard.stat().st_size, "sha256": sha256_of(shard)}
     (data / "index.json").write_text(json.dumps(index))
     process = start("--output", "run", "--gpus", 0, "--set", "train.batch=6", data=data)
     said = finish(process)
