@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from eagrctl.arrays import Pixels
 from eagrctl.benchmark.harness import Result, Table, hardware
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.clock import Clock
 from eagrctl.inference.predict import Segmenter

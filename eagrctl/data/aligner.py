@@ -24,8 +24,8 @@ from eagrctl.data.align import (
     warp_image,
     warp_labels,
 )
-from eagrctl.data.edges import edge_mask
-from eagrctl.data.sample import AlignedSample, Sample
+from eagrctl.data.labels import edge_mask
+from eagrctl.data.source import AlignedSample, Sample
 from eagrctl.errors import AlignmentError, DataError, NoFaceError
 from eagrctl.files import sha256_of
 

@@ -16,9 +16,8 @@ from pydantic import Field
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import read_names, read_row, read_source_labels
-from eagrctl.data.source import Provenance
+from eagrctl.data.source import AlignedSample, Provenance
 from eagrctl.documents import Count, FileName, Text, Versioned, Whole, plain, read_json
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, ignore, tracked

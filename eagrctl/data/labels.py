@@ -1,4 +1,4 @@
-"""The classes of each dataset: names, colours, mirrored pairs and merged regions.
+"""The classes of each dataset: names, colours, mirrored pairs and merged regions; and the edges between classes.
 
 A label map holds one class id per pixel, uint8. Id 0 is the background in every dataset; 255 (`IGNORE`)
 marks pixels without a label, which losses and scores leave out.
@@ -8,6 +8,7 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 BACKGROUND = 0
 IGNORE = 255
@@ -142,3 +143,29 @@ def label_set_of(dataset: str, classes: Sequence[str]) -> LabelSet:
     if known is not None and known.names == tuple(classes):
         return known
     return LabelSet(tuple(classes), distinct_colours(len(classes)))
+
+
+def edge_mask(labels: Any) -> Any:
+    """Labels -> edge mask (paper, section 4.1): where a label differs from that of *any* of its four neighbours.
+
+    "If the label of a pixel is different with its 4 neighborhoods, it is regarded as a edge pixel." Both sides of a
+    border are edge pixels, so an edge is two pixels thick. The border of the map is not an edge.
+
+    Args:
+        labels: (..., H, W) integers, a NumPy array or a torch tensor. A pixel labelled 255 has no label: neither it
+            nor its neighbour is an edge pixel because of it.
+
+    Returns:
+        (..., H, W) bool, of the same library and on the same device.
+    """
+    # Written with operators alone, so that one definition serves shards (NumPy) and augmentation (torch, on a GPU).
+    labelled = labels != IGNORE
+    edges = labelled & ~labelled  # all False
+    for here, there in (
+        ((..., slice(1, None), slice(None)), (..., slice(None, -1), slice(None))),
+        ((..., slice(None), slice(1, None)), (..., slice(None), slice(None, -1))),
+    ):
+        differ = (labels[here] != labels[there]) & labelled[here] & labelled[there]
+        edges[here] |= differ
+        edges[there] |= differ
+    return edges

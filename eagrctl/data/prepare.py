@@ -18,9 +18,8 @@ from tempfile import mkdtemp
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import INDEX, Shard, ShardIndex, Skipped, Split
 from eagrctl.data.plan import PLAN, Piece, begin, cut, done, note, notes, plan_digest, plan_of
-from eagrctl.data.sample import AlignedSample
 from eagrctl.data.shards import ShardWriter
-from eagrctl.data.source import Source
+from eagrctl.data.source import AlignedSample, Source
 from eagrctl.errors import DataError, NoFaceError, ShardError, SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.workers import Workers

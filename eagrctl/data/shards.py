@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from eagrctl.arrays import Pixels
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 
 SAMPLES_PER_SHARD = 512
 

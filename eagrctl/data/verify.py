@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.labels import IGNORE
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.labels import IGNORE, edge_mask
+from eagrctl.data.source import AlignedSample
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, ignore, tracked
 

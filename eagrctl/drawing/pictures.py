@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.labels import LabelSet
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.drawing.overlay import coloured, legend, palette
 from eagrctl.files import write_whole
 

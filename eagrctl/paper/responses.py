@@ -11,7 +11,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.dataset import image_tensor, normalise
-from eagrctl.data.sample import Sample
+from eagrctl.data.source import Sample
 from eagrctl.drawing.chart import Chart
 from eagrctl.drawing.figures import VertexMaps, response_figure
 from eagrctl.drawing.overlay import Box

@@ -22,8 +22,7 @@ import pandas as pd
 
 from eagrctl.arrays import shape_of
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
-from eagrctl.data.sample import Sample
-from eagrctl.data.source import SPLITS, Provenance
+from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.readers.images import PairedSource, check_size, read_mask, read_photo
 from eagrctl.readers.splits import check_counts, listed_splits, photos_in, splits_of

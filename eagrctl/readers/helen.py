@@ -20,8 +20,7 @@ import numpy as np
 
 from eagrctl.arrays import Landmarks, Pixels, shape_of
 from eagrctl.data.labels import HELEN, LabelSet
-from eagrctl.data.sample import Sample
-from eagrctl.data.source import Provenance
+from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.readers.images import check_size, read_labels, read_photo
 from eagrctl.readers.splits import check_counts, check_disjoint, read_lines

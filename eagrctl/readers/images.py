@@ -9,8 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from eagrctl.arrays import Pixels, shape_of
 from eagrctl.data.labels import IGNORE, LabelSet
-from eagrctl.data.sample import Sample
-from eagrctl.data.source import Provenance
+from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import SourceError
 
 

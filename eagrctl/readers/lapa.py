@@ -13,8 +13,7 @@ import numpy as np
 
 from eagrctl.arrays import Landmarks
 from eagrctl.data.labels import HELEN, LabelSet
-from eagrctl.data.sample import Sample
-from eagrctl.data.source import SPLITS, Provenance
+from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.readers.images import check_size, read_labels, read_photo
 from eagrctl.readers.splits import check_counts

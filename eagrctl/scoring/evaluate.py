@@ -8,7 +8,7 @@ from pathlib import Path
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import LabelSet, in_words
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.drawing.formats import save_labels
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Listener, Progress, ignore

@@ -9,7 +9,7 @@ import numpy as np
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.evaluate import evaluate

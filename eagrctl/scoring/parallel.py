@@ -11,7 +11,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.predict import Segmenter

@@ -16,8 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eagrctl.data.augment import Augmentation, augment, draw, side_swaps
 from eagrctl.data.dataset import normalise
-from eagrctl.data.edges import edge_mask
-from eagrctl.data.labels import LabelSet
+from eagrctl.data.labels import LabelSet, edge_mask
 from eagrctl.errors import TrainingError
 from eagrctl.network.eagrnet import EAGRNet, Logits
 from eagrctl.network.loss import Totals, losses, totals

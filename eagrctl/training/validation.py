@@ -7,7 +7,7 @@ import torch
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.events import Listener, Notice, Progress
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.evaluate import evaluate

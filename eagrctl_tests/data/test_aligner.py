@@ -6,8 +6,8 @@ import pytest
 
 from eagrctl.data.align import TEMPLATE, invert
 from eagrctl.data.aligner import ANNOTATED, Aligner, detected, listed, photo_to_source
-from eagrctl.data.edges import edge_mask
-from eagrctl.data.sample import Sample
+from eagrctl.data.labels import edge_mask
+from eagrctl.data.source import Sample
 from eagrctl.errors import NoFaceError
 from eagrctl.readers.synthetic.source import paint
 

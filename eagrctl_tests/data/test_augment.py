@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eagrctl.data.augment import Augmentation, Drawn, augment, draw, side_swaps
-from eagrctl.data.edges import edge_mask
-from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, IGNORE, LabelSet
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, IGNORE, LabelSet, edge_mask
 
 PAPER = Augmentation("uniform", 30.0, 1.0, (0.75, 1.25), mirror=False, colour=0.0)
 RELEASED = Augmentation("normal", 30.0, 0.6, (0.75, 1.25), mirror=False, colour=0.0)

@@ -15,13 +15,11 @@ from PIL import Image
 from eagrctl.data import plan
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.aligner import ANNOTATED, Aligner, listed
-from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
+from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet, edge_mask
 from eagrctl.data.prepare import prepare
-from eagrctl.data.sample import Sample
 from eagrctl.data.shards import ShardWriter
-from eagrctl.data.source import Provenance
+from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import DataError, ShardError, SourceError
 from eagrctl.events import Notice, Progress
 from eagrctl.readers.celebamask_hq import open_celebamask_hq

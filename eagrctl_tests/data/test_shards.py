@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from eagrctl.data.aligner import Aligner
-from eagrctl.data.edges import edge_mask
 from eagrctl.data.index import Shard, ShardIndex, Skipped, Split
-from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.sample import AlignedSample, Sample
+from eagrctl.data.labels import CELEBAMASK_HQ, edge_mask
 from eagrctl.data.shards import ShardWriter, decode_labels, encode_labels
-from eagrctl.data.source import Provenance
+from eagrctl.data.source import AlignedSample, Provenance, Sample
 from eagrctl.errors import ShardError
 from eagrctl_tests.conftest import face
 

@@ -14,7 +14,7 @@ from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_
 from eagrctl.data.align import align_matrix, centre_matrix
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.sample import Sample
+from eagrctl.data.source import Sample
 from eagrctl.errors import AlignmentError, CheckpointError, EagrctlError, SourceError
 from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing import labelling

@@ -11,7 +11,7 @@ from eagrctl.arrays import Matrix, Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.inference.predict import Segmenter
 from eagrctl.readers.schemes import SCHEMES

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.scoring.confusion import Confusion

@@ -9,7 +9,7 @@ from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.events import Notice, Progress
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation

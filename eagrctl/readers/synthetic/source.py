@@ -16,8 +16,7 @@ from skimage.filters import gaussian
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import HELEN, LabelSet
-from eagrctl.data.sample import Sample
-from eagrctl.data.source import SPLITS, Provenance
+from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.readers.synthetic import features
 from eagrctl.readers.synthetic.canvas import Canvas

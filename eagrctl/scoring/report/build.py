@@ -9,7 +9,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.sample import AlignedSample
+from eagrctl.data.source import AlignedSample
 from eagrctl.drawing.curves import Plot
 from eagrctl.drawing.pictures import Gallery, save_picture
 from eagrctl.events import Listener, ignore

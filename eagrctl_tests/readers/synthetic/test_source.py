@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eagrctl.data.labels import HELEN
-from eagrctl.data.sample import Sample
-from eagrctl.data.source import SPLITS
+from eagrctl.data.source import SPLITS, Sample
 from eagrctl.errors import SourceError
 from eagrctl.readers.synthetic.source import SyntheticSource, paint
 
