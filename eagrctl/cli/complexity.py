@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from eagrctl.cli import console
-from eagrctl.cli.options import Gpus, Quiet, choose_device
+from eagrctl.cli.options import Figures, Gpus, Quiet, Settings, choose_device, option
 from eagrctl.files import require_writable, write_text
 
 if TYPE_CHECKING:
@@ -14,27 +12,18 @@ if TYPE_CHECKING:
 
 
 def complexity(
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", metavar="NAME|PATH", help="Recipe whose network is measured.")
-    ] = "helen",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe, as TOML. May be repeated."),
-    ] = None,
-    classes: Annotated[
-        int, typer.Option("--classes", metavar="N", min=2, help="Classes, the background included.")
-    ] = 11,
+    recipe: Annotated[str, option("--recipe -r", "NAME|PATH", "Recipe whose network is measured.")] = "helen",
+    settings: Settings = None,
+    classes: Annotated[int, option("--classes", "N", "Classes, the background included.", min=2)] = 11,
     runs: Annotated[
         int,
-        typer.Option("--runs", metavar="N", min=0, help="Forward passes timed per model; 0 measures no latency."),
+        option("--runs", "N", "Forward passes timed per model; 0 measures no latency.", min=0),
     ] = 3,
     gpus: Gpus = None,
-    figures: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE.json", help="Write all figures, unrounded.")
-    ] = None,
+    figures: Figures = None,
     chart: Annotated[
         Path | None,
-        typer.Option("--chart", metavar="FILE", help="Draw a bar chart like the paper's Figure 4: PNG, SVG or PDF."),
+        option("--chart", "FILE", "Draw a bar chart like the paper's Figure 4: PNG, SVG or PDF."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:

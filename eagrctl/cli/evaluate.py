@@ -3,10 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Data, ManyGpus, Quiet, count_gpus
+from eagrctl.cli.options import (
+    RUNS,
+    Batch,
+    Checkpoint,
+    CpuProcesses,
+    Data,
+    ManyGpus,
+    Quiet,
+    Reports,
+    Split,
+    count_gpus,
+    option,
+)
 from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
@@ -14,46 +24,33 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     data: Data = None,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to score: test, val or train.")] = "test",
-    report: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the paper's table with our row, as .md, .csv or .tex; or everything, as .json or .html. "
-            "May be given several times.",
-        ),
-    ] = None,
+    split: Split = "test",
+    report: Reports = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE.png", help="Draw photo, truth and prediction of some faces."),
+        option("--picture", "FILE.png", "Draw photo, truth and prediction of some faces."),
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--save-predictions",
-            metavar="DIR",
-            help="Write each prediction as DIR/NAME.png, in the dataset's ids, as eagrctl score reads them.",
+            "DIR",
+            "Write each prediction as DIR/NAME.png, in the dataset's ids, as eagrctl score reads them.",
         ),
     ] = None,
     tta: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--tta",
-            metavar="mirror,scales",
-            help="Average the predictions of several views of each face: mirrored, scaled, or both. Not in the paper.",
+            "mirror,scales",
+            "Average the predictions of several views of each face: mirrored, scaled, or both. Not in the paper.",
         ),
     ] = None,
     gpus: ManyGpus = None,
-    cpu_processes: Annotated[
-        int | None,
-        typer.Option("--cpu-processes", metavar="N", min=1, help="Predict on the CPU, in N processes. Default: 1."),
-    ] = None,
-    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Faces predicted together.")] = 8,
+    cpu_processes: CpuProcesses = None,
+    batch: Batch = 8,
     quiet: Quiet = False,
 ) -> None:
     """Score a checkpoint at each face's own resolution, and lay the scores beside the paper's.

@@ -83,6 +83,15 @@ LandmarkPredictor = Annotated[
         "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
     ),
 ]
+Reports = Annotated[
+    list[Path] | None,
+    option(
+        "--report",
+        "FILE",
+        "Write the paper's table with a row for the scores, as .md, .csv or .tex; or everything, as .json or .html. "
+        "May be given several times.",
+    ),
+]
 Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.")]
 Force = Annotated[bool, flag("--force", "Replace what is there.")]
 Quiet = Annotated[bool, flag("--quiet -q", "Show results, warnings and errors only.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import DATA, RUNS
+from eagrctl.cli.options import DATA, RUNS, option
 from eagrctl.errors import EagrctlError, TrainingError
 from eagrctl.files import require_writable
 
@@ -35,7 +35,7 @@ eagrctl runs show NAME
 @app.callback()
 def runs(
     context: typer.Context,
-    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of the runs.")] = RUNS,
+    folder: Annotated[Path, option("--folder", "DIR", "Folder of the runs.")] = RUNS,
 ) -> None:
     """List the runs in a folder, unless a command of the group follows; its help text is the app's."""
     context.obj = folder
@@ -79,7 +79,7 @@ def show(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE", help="PNG, SVG or PDF to write. Default: RUN/curves.png."),
+        option("--picture", "FILE", "PNG, SVG or PDF to write. Default: RUN/curves.png."),
     ] = None,
 ) -> None:
     """Print a run's last epochs and its best one, and draw its loss and its scores on the validation split.

@@ -7,7 +7,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
-from eagrctl.cli.options import Quiet
+from eagrctl.cli.options import Quiet, Reports, flag, option
 from eagrctl.workers import cores
 
 PER_WORKER = 500  # images that are worth a process of their own, which takes as long to start as they to score
@@ -23,47 +23,34 @@ def score(
     ],
     dataset: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--dataset",
-            metavar="NAME",
-            help="Whose classes TRUTH has: helen, lapa, celebamask-hq or synthetic. A prepared dataset tells itself.",
+            "NAME",
+            "Whose classes TRUTH has: helen, lapa, celebamask-hq or synthetic. A prepared dataset tells itself.",
         ),
     ] = None,
     scheme: Annotated[
         str,
-        typer.Option(
+        option(
             "--scheme",
-            metavar="NAME|FILE.toml",
-            help="What the ids of PREDICTIONS mean: official, zllrunning, farl, or the ids of another dataset: "
+            "NAME|FILE.toml",
+            "What the ids of PREDICTIONS mean: official, zllrunning, farl, or the ids of another dataset: "
             "celebamask-hq, helen, lapa; or a TOML file that maps them.",
         ),
     ] = "official",
     split: Annotated[
         str | None,
-        typer.Option("--split", metavar="NAME", help="Split of a prepared TRUTH. Default: test, or val without one."),
+        option("--split", "NAME", "Split of a prepared TRUTH. Default: test, or val without one."),
     ] = None,
-    report: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="Write the paper's table with a row for PREDICTIONS, as .md, .csv or .tex; or everything, as .json or "
-            ".html. May be given several times.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name of that row. Default: the folder's.")
-    ] = None,
+    report: Reports = None,
+    name: Annotated[str | None, option("--name", "NAME", "Name of that row. Default: the folder's.")] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Score what is there, where predictions are missing, and say so.")
+        bool, flag("--partial", "Score what is there, where predictions are missing, and say so.")
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=0,
-            help="Processes that read and count. Default: one for each 500 images, up to all cores.",
+        option(
+            "--workers", "N", "Processes that read and count. Default: one for each 500 images, up to all cores.", min=0
         ),
     ] = None,
     quiet: Quiet = False,

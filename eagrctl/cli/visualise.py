@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device, flag, option
 from eagrctl.files import require_writable
 
 
@@ -23,27 +23,23 @@ def visualise(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos, a face in each.")],
     checkpoint: Annotated[
         Path | None,
-        typer.Option("--checkpoint", metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run."),
+        option("--checkpoint", "RUN|CHECKPOINT", "Default: the best checkpoint of the newest run."),
     ] = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="Picture to write: PNG, SVG or PDF.", show_default=True),
+        option("--output -o", "FILE", "Picture to write: PNG, SVG or PDF."),
     ] = Path("visualise.png"),
     vertices: Annotated[
         str | None,
-        typer.Option(
-            "--vertices",
-            metavar="N,N,...|all",
-            help="Vertices to show, numbered from 0, row by row. Default: those in the middle.",
+        option(
+            "--vertices", "N,N,...|all", "Vertices to show, numbered from 0, row by row. Default: those in the middle."
         ),
     ] = None,
     module: Annotated[
         Module | None,
-        typer.Option("--module", help="EAGR module to look into. Default: high, or both where it is the only one."),
+        flag("--module", "EAGR module to look into. Default: high, or both where it is the only one."),
     ] = None,
-    align: Annotated[
-        bool, typer.Option("--align", help="Find each face with dlib, and put it where prepare --align does.")
-    ] = False,
+    align: Annotated[bool, flag("--align", "Find each face with dlib, and put it where prepare --align does.")] = False,
     predictor: LandmarkPredictor = None,
     gpus: Gpus = None,
     quiet: Quiet = False,
