@@ -158,7 +158,7 @@ def test_aligned_a_face_is_put_on_the_template(
         (["one.jpg", "--vertices", "5,16"], "no vertex 16: they are numbered 0 to 15"),
         (["one.jpg", "--module", "both"], "runs/tiny/best.pt has no module 'both', but high and low"),
         (["one.jpg", "--checkpoint", "nowhere.pt"], "no checkpoint at nowhere.pt"),
-        (["one.jpg", "--align", "--predictor", "none.dat"], "--predictor names none.dat, which is no file"),
+        (["one.jpg", "--align", "--predictor", "none.dat"], "--predictor names none.dat, which is not a file"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(
