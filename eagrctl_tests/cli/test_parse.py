@@ -213,7 +213,7 @@ def test_runs_are_no_default_and_a_run_can_be_named(
         ([], "no photo is named"),
         (["photos", "--output", "photos"], "--output photos is the folder of the photos: name another"),
         (["photos", "--output", "points"], "there is a file of that name; name another --output"),
-        (["photos", "--predictor", "none.dat"], "--predictor names none.dat, which is no file"),
+        (["photos", "--predictor", "none.dat"], "--predictor names none.dat, which is not a file"),
         (["photos/astronaut.png", "--output", "photos"], "photos/astronaut.png is in the way"),
     ],
 )
