@@ -194,9 +194,9 @@ def parse(
     _require_json(figures)
     from eagrctl.benchmark.parsing import Subject, benchmark_parsing
     from eagrctl.training.runs import find_checkpoint
-    from eagrctl.weights import shipped
+    from eagrctl.weights import SHIPPED
 
-    small = Subject.stored(str(checkpoint or shipped.NAME), find_checkpoint(checkpoint or Path(shipped.NAME), RUNS))
+    small = Subject.stored(str(checkpoint or SHIPPED), find_checkpoint(checkpoint or Path(SHIPPED), RUNS))
     large = None
     if full != "none":
         stored = Path(full).suffix in (".pt", ".safetensors") or (Path(full) / "best.pt").is_file()

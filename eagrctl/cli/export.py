@@ -57,13 +57,13 @@ def export(
     from eagrctl.export.network import ENDINGS, OPSET, export_checkpoint, require_onnx
     from eagrctl.files import require_writable
     from eagrctl.training.runs import find_checkpoint
-    from eagrctl.weights import shipped
+    from eagrctl.weights import meant
 
     if kind is Format.ONNX:
         require_onnx()
     elif opset is not None:
         raise typer.BadParameter("opsets are ONNX's: drop it, or --format torch", param_hint="--opset")
-    path = shipped.NETWORK if checkpoint is None else find_checkpoint(checkpoint, RUNS)
+    path = meant(None) if checkpoint is None else find_checkpoint(checkpoint, RUNS)
     ending = ENDINGS[kind.value]
     if output is not None:
         require_writable(output, ending)

@@ -73,7 +73,7 @@ def parse(
     from eagrctl.parsing.photos import find_photos
     from eagrctl.parsing.record import Settings
     from eagrctl.training.runs import find_checkpoint
-    from eagrctl.weights import shipped
+    from eagrctl.weights import SHIPPED
 
     if no_detect and whole_image:
         raise typer.BadParameter(
@@ -85,7 +85,7 @@ def parse(
     with console.progress(quiet) as listener:
         found = find_photos(paths or [], listed, without=[output], listener=listener)
     finding: Finding = "crop" if no_detect else "whole" if whole_image else "faces"
-    path = find_checkpoint(weights or Path(shipped.NAME), RUNS)
+    path = find_checkpoint(weights or Path(SHIPPED), RUNS)
     chosen = None if no_detect else find_predictor(predictor, shipped_first=True)
     parser = FaceParser(
         path,

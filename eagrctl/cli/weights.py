@@ -109,10 +109,10 @@ def info(
     ```
     """
     from eagrctl.training.runs import find_checkpoint
-    from eagrctl.weights import shipped
+    from eagrctl.weights import SHIPPED
     from eagrctl.weights.recognise import recognise
 
-    path = find_checkpoint(file, RUNS, Path(shipped.NAME))
+    path = find_checkpoint(file, RUNS, Path(SHIPPED))
     found = recognise(path)
     console.result(f"{path}: {found.kind}{'' if found.conversion is None else ', not yet imported'}")
     _describe(found.weights)

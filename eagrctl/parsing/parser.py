@@ -16,7 +16,7 @@ from eagrctl.parsing.labelling import label_faces, merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
 from eagrctl.parsing.placing import Finding, Placer, Square
-from eagrctl.weights import shipped
+from eagrctl.weights import meant
 
 AnyImage = Pixels | Image | Path | str
 
@@ -164,9 +164,7 @@ class FaceParser:
 
 
 def _weights(given: Path | str | None) -> Path:
-    path = shipped.NETWORK if given is None else shipped.meant(Path(given))
-    if path == shipped.NETWORK and not path.is_file():
-        raise CheckpointError("this eagrctl comes without its network: name a checkpoint, or install it again")
+    path = meant(None if given is None else Path(given))
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name a checkpoint in it, such as {path / 'best.pt'}")
     return path

@@ -12,7 +12,7 @@ from eagrctl.documents import plain
 from eagrctl.files import sha256_of
 from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_names
 from eagrctl.scoring.evaluate import Evaluation
-from eagrctl.weights import shipped
+from eagrctl.weights import NETWORK, SHIPPED
 
 # Datasets whose licence lets their photos be used, and networks trained on them, for non-commercial research alone.
 NON_COMMERCIAL = {"lapa": "LaPa", "celebamask-hq": "CelebAMask-HQ"}
@@ -145,8 +145,8 @@ def checkpoint_in_words(path: Path, step: int) -> str:
         step: how far training had come.
     """
     name = f"{path.resolve().parent.name}/{path.name}" if (path.parent / "run.json").is_file() else path.name
-    if path.resolve() == shipped.NETWORK.resolve():
-        name = shipped.NAME
+    if path.resolve() == NETWORK.resolve():
+        name = SHIPPED
     return f"{name} (step {step:,}, SHA-256 {sha256_of(path)[:8]})"
 
 

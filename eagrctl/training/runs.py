@@ -5,7 +5,7 @@ from pathlib import Path
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.recipe import Recipe, load_recipe
 from eagrctl.training.run import Run
-from eagrctl.weights import shipped
+from eagrctl.weights import SHIPPED, meant
 
 
 def runs_in(folder: Path) -> list[Run]:
@@ -97,9 +97,9 @@ def find_checkpoint(given: Path | None, runs: Path, default: Path | None = None)
     if given is None:
         raise CheckpointError(
             f"no run in {runs}/: train one with eagrctl train, or name a run, a checkpoint, or the network that "
-            f"comes with eagrctl: {shipped.NAME}"
+            f"comes with eagrctl: {SHIPPED}"
         )
-    given = shipped.meant(given)
+    given = meant(given)
     if not given.is_dir():
         return given
     found = Run(given).checkpoint

@@ -25,7 +25,7 @@ README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding=
 def shipped(eagrctl: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small network in the place of the one that comes with eagrctl."""
     path = save_network(tmp_path / "face-parser.safetensors", tiny(), "Research only.")
-    monkeypatch.setattr("eagrctl.weights.shipped.NETWORK", path)
+    monkeypatch.setattr("eagrctl.weights.NETWORK", path)
     return path
 
 

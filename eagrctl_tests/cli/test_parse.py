@@ -201,7 +201,7 @@ def test_runs_are_no_default_and_a_run_can_be_named(
     run = Path("runs/newest")
     run.mkdir(parents=True)
     (run / "best.pt").write_bytes(network.read_bytes())
-    monkeypatch.setattr("eagrctl.weights.shipped.NETWORK", tmp_path / "shipped.safetensors")
+    monkeypatch.setattr("eagrctl.weights.NETWORK", tmp_path / "shipped.safetensors")
     assert "this eagrctl comes without" in one_line(eagrctl("parse", "photos/astronaut.png")).replace("\n", " ")
     assert eagrctl("parse", "photos/astronaut.png", "--weights", run).exit_code == 0
 

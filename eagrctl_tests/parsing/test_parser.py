@@ -25,7 +25,6 @@ from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.placing import cut_out
 from eagrctl.readers.images import read_photo
 from eagrctl.recipe import find_recipe, load_recipe
-from eagrctl.weights import shipped
 from eagrctl_tests.conftest import SUBSET, TINY, face
 from eagrctl_tests.faces.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE, train
 
@@ -349,7 +348,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
         with pytest.raises(error, match=words) as caught:
             call()
         assert "\n" not in str(caught.value)
-    monkeypatch.setattr(shipped, "NETWORK", tmp_path / "gone.safetensors")
+    monkeypatch.setattr("eagrctl.weights.NETWORK", tmp_path / "gone.safetensors")
     for given in (None, "shipped"):
         with pytest.raises(CheckpointError, match="without its network"):
             FaceParser(given)
@@ -358,7 +357,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 def test_the_network_that_comes_along_is_the_default(
     weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(shipped, "NETWORK", weights)
+    monkeypatch.setattr("eagrctl.weights.NETWORK", weights)
     monkeypatch.chdir(tmp_path)
     expected = FaceParser(weights, finding="crop").parse(painted(0)).labels
     for given in (None, "shipped", Path("shipped")):

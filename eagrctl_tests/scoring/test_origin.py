@@ -10,7 +10,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.origin import Difference, Origin, RecipeComparison, checkpoint_in_words
-from eagrctl.weights import shipped
+from eagrctl.weights import NETWORK
 from eagrctl_tests.scoring.samples import counts_of, origin_of
 
 
@@ -78,4 +78,4 @@ def test_a_checkpoint_is_named_by_its_run_or_as_shipped_and_never_by_a_place(tmp
     assert alone == f"best.pt (step 5,000, SHA-256 {hashlib.sha256(b'weights').hexdigest()[:8]})"
     (run / "run.json").touch()
     assert checkpoint_in_words(run / "best.pt", 5000) == f"tiny/{alone}"
-    assert checkpoint_in_words(shipped.NETWORK, 1).startswith("shipped (step 1, SHA-256 ")
+    assert checkpoint_in_words(NETWORK, 1).startswith("shipped (step 1, SHA-256 ")
