@@ -15,7 +15,6 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.documents import check, json_in, plain
 from eagrctl.errors import CheckpointError
 from eagrctl.files import replacing
-from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl.tensorfile import TensorFile, read_tensors
 from eagrctl.weights.conversion import Conversion
 from eagrctl.weights.released import from_released, is_released
@@ -63,8 +62,7 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
         return Found("backbone weights of eagrctl", _read_backbone(file, path), None)
     state = _state_dict(file.contents, path)
     if is_released(state):
-        base = load_recipe(find_recipe("released"))
-        conversion, recipe, classes = from_released(state, base, path.name)
+        conversion, recipe, classes = from_released(state, path.name)
         name, names = _classes(classes, dataset, path.name)
         network = Checkpoint(
             recipe=replace(recipe, dataset=name),

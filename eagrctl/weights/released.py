@@ -15,12 +15,11 @@ import torch
 
 from eagrctl.checkpoint import build_network
 from eagrctl.errors import CheckpointError
-from eagrctl.recipe import Recipe, changed
+from eagrctl.recipe import Recipe, changed, find_recipe, load_recipe
 from eagrctl.weights.conversion import Conversion, Entry, convert, layer, norm
-from eagrctl.weights.resnet import backbone_name, resnet_entries
+from eagrctl.weights.resnet import DEVIATION, MEAN, backbone_name, resnet_entries
 
 EPS = 1e-5
-BLUE_GREEN_RED = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation, in the release's order
 
 
 def is_released(state: Mapping[str, torch.Tensor]) -> bool:
@@ -28,16 +27,15 @@ def is_released(state: Mapping[str, torch.Tensor]) -> bool:
     return "layer6.conv4.weight" in state and "block1.conv_state.weight" in state
 
 
-def from_released(state: Mapping[str, torch.Tensor], base: Recipe, source: str) -> tuple[Conversion, Recipe, int]:
+def from_released(state: Mapping[str, torch.Tensor], source: str) -> tuple[Conversion, Recipe, int]:
     """Convert a released state dict.
 
     Args:
         state: theirs.
-        base: gives training, augmentation and loss, which a state dict does not hold.
         source: the file, for messages.
 
     Returns:
-        Our state dict, the recipe of its network, and its number of classes.
+        Our state dict; the recipe `released`, with what differs in this network; and its number of classes.
 
     Raises:
         CheckpointError: it cannot be represented exactly.
@@ -48,28 +46,18 @@ def from_released(state: Mapping[str, torch.Tensor], base: Recipe, source: str) 
             raise CheckpointError(f"{source} lacks {key}: it is cut short, or of another network")
         return int(state[key].shape[0])
 
-    mean, deviation = BLUE_GREEN_RED
     recipe = changed(
-        base,
+        load_recipe(find_recipe("released")),
         model={
             "backbone": backbone_name(state, source),
-            "stem": "deep",
-            "stride": "3x3",
-            "residual": "activated",
             "pretrained": "none",
-            "width": 1.0,
-            "edge": True,
-            "graph": True,
-            "reasoning": True,
-            "sampling": True,
-            "deployment": 2,
             "pooling": _pooling(outputs("block1.gcn.conv1.weight"), source),
             "high_k": outputs("block1.conv_state.weight"),
             "high_t": outputs("block1.conv_proj.weight"),
             "low_k": outputs("block2.conv_state.weight"),
             "low_t": outputs("block2.conv_proj.weight"),
         },
-        input={"size": 473, "mean": mean[::-1], "std": deviation[::-1]},
+        input={"mean": MEAN[::-1], "std": DEVIATION[::-1]},
     )
     classes = outputs("layer6.conv4.weight")
     with torch.device("meta"):

@@ -62,15 +62,15 @@ def from_resnet(
     """
     name = backbone_name(state, source)
     stem = "deep" if "conv3.weight" in state else "conv7x7"
-    stride = _stride(metadata, source)
-    swap = _blue_first(metadata, source)
+    stride = _named(metadata, "stride", ("3x3", "1x1"), source)
+    order = _named(metadata, "input", ("RGB", "BGR"), source)
     try:
         form = Form(stem, stride)
         with torch.device("meta"):
             target = Backbone(name, form=form).state_dict()
     except ValueError as error:
         raise CheckpointError(f"{source} cannot be represented: {error}") from None
-    entries = resnet_entries(target, "", norm, torch.Tensor.clone if not swap else lambda weight: weight.flip(1))
+    entries = resnet_entries(target, "", norm, torch.Tensor.clone if order == "RGB" else lambda weight: weight.flip(1))
     converted = convert(state, entries, target, source, droppable=("fc.",))
     return converted, BackboneWeights(name, stem, stride, MEAN, DEVIATION, converted.tensors, source)
 
@@ -123,16 +123,10 @@ def resnet_entries(
     return entries
 
 
-def _stride(metadata: Mapping[str, str], source: str) -> str:
-    said = metadata.get("stride", "3x3")
-    named = [stride for stride in ("1x1", "3x3") if stride in said]
+def _named(metadata: Mapping[str, str], key: str, choices: tuple[str, str], source: str) -> str:
+    """The one of two choices, the first by default, that a file's metadata name."""
+    said = metadata.get(key, choices[0])
+    named = [choice for choice in choices if choice in said]
     if len(named) != 1:
-        raise CheckpointError(f"{source} says of its strides {said!r}, which names neither 1x1 nor 3x3 alone")
+        raise CheckpointError(f"{source} says of its {key} {said!r}, which names neither {' nor '.join(choices)} alone")
     return named[0]
-
-
-def _blue_first(metadata: Mapping[str, str], source: str) -> bool:
-    said = metadata.get("input", "RGB")
-    if ("RGB" in said) == ("BGR" in said):
-        raise CheckpointError(f"{source} says of its input {said!r}, which names neither RGB nor BGR alone")
-    return "BGR" in said
