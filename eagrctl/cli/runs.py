@@ -102,14 +102,15 @@ def show(
         raise TrainingError(
             f"{folder} ({history.state}) has no curves yet: they begin when its first epoch is validated"
         )
-    summary = f"{history.state}, epoch {_epoch(history)}, {_recipe(history)} on {_dataset(history)}"
-    if history.best:
-        summary += f"; best mean F1 {_percent(history.best.mean_f1)} after epoch {history.best.epoch}"
-    console.result(f"{folder}: {summary}")
+    state = f"{history.state}, epoch {_epoch(history)}, {_recipe(history)} on "
+    best = f"; best mean F1 {_percent(history.best.mean_f1)} after epoch {history.best.epoch}" if history.best else ""
+    console.result(f"{folder}: {state}{_dataset(history)}{best}")
     _show_epochs(history)
     picture = picture or folder / "curves.png"
     try:
-        save_chart(curves_chart(folder.absolute().name, summary, plots_of(history.epochs)), picture)
+        # A picture may be shown to others: it names the dataset, and no folder of this machine.
+        note = f"{state}{history.recipe.dataset if history.recipe else 'unknown data'}{best}"
+        save_chart(curves_chart(folder.absolute().name, note, plots_of(history.epochs)), picture)
     except EagrctlError as error:
         raise EagrctlError(f"{error}: name another place with --picture FILE") from None
     console.written([picture])

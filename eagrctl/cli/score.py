@@ -68,7 +68,7 @@ def score(
     from eagrctl.readers.schemes import find_scheme
     from eagrctl.scoring.label_maps import LabelMaps
     from eagrctl.scoring.report.build import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
-    from eagrctl.scoring.truths import PreparedTruths, open_truths
+    from eagrctl.scoring.truths import open_truths
 
     reports = report or []
     require_formats(reports)
@@ -76,7 +76,7 @@ def score(
     truths = open_truths(truth, dataset, split)
     maps = LabelMaps(predictions, truths, find_scheme(scheme, truths.labels))
     with console.progress(quiet) as progress:
-        if isinstance(truths, PreparedTruths):
+        if truths.index is not None:
             truths.index.verify(truths.split, progress)
         found = maps.report(
             name or predictions.resolve().name,
@@ -89,7 +89,7 @@ def score(
     count = f"{found.origin.images:,}"
     if found.origin.images < len(truths.names):
         count += f" of {len(truths.names):,}"
-    place = f"{truths.dataset}, split {truths.split}" if isinstance(truths, PreparedTruths) else truths.dataset
+    place = f"{truths.dataset}, split {truths.split}" if truths.split else truths.dataset
     show(found.scores, f"{place}: {count} images, {predictions} (scheme {scheme}) against {truth}")
     write_reports(found, reports)
     console.written(reports)

@@ -37,6 +37,8 @@ def curves_chart(title: str, note: str, plots: Sequence[Plot]) -> Chart:
         axes.set_title(plot.title)
         axes.set_xlabel(plot.along)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        if len(plot.places) > 1:
+            axes.set_xlim(plot.places[0], plot.places[-1])
         for number, curve in enumerate(plot.curves):
             values = np.array(curve.values, float)
             finite = np.isfinite(values)
@@ -45,7 +47,7 @@ def curves_chart(title: str, note: str, plots: Sequence[Plot]) -> Chart:
             marked = finite & ((len(values) <= DOTTED) | ~(around[:-2] | around[2:]))
             shown = np.where(finite, values, np.nan)
             style = "o-" if marked.any() else "-"
-            axes.plot(plot.places, shown, style, markevery=marked, label=curve.label, zorder=9 - number)
+            axes.plot(plot.places, shown, style, markevery=marked, label=curve.label, zorder=9 - number, clip_on=False)
         axes.legend()
     return figure
 

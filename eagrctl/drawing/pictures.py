@@ -7,7 +7,6 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from eagrctl.arrays import Pixels
-from eagrctl.data.align import warp_labels
 from eagrctl.data.labels import LabelSet
 from eagrctl.data.source import AlignedSample
 from eagrctl.drawing.overlay import coloured, legend, palette
@@ -15,32 +14,6 @@ from eagrctl.files import write_whole
 
 MARGIN = 8
 _LETTERS, _LINE = 14, 22  # size of writing, and of a line of it, in pixels
-
-
-class Gallery:
-    """Picks faces evenly spread over a split while it is evaluated, and draws them.
-
-    Args:
-        total: faces that will pass by.
-        wanted: faces to keep.
-    """
-
-    def __init__(self, total: int, wanted: int = 8) -> None:
-        wanted = min(wanted, total)
-        self._places = {total * number // wanted for number in range(wanted)}
-        self._seen = 0
-        self._faces: list[tuple[Pixels, Pixels, Pixels]] = []
-
-    def look(self, face: AlignedSample, prediction: Pixels) -> None:
-        """A face passes by, with its prediction in the source frame."""
-        if self._seen in self._places:
-            aligned = warp_labels(prediction, face.matrix, face.image.shape[0])
-            self._faces.append((face.image, face.labels, aligned))
-        self._seen += 1
-
-    def draw(self, label_set: LabelSet) -> Image.Image:
-        """Photo, truth and prediction of the faces that were kept."""
-        return sheet(("photo", "truth", "prediction"), self._faces, label_set, side=220, across=2)
 
 
 def contact_sheet(samples: Sequence[AlignedSample], label_set: LabelSet) -> Image.Image:

@@ -1,15 +1,19 @@
-"""Faces to look at: the best, the median and the worst of a split, each with photo, truth and prediction."""
+"""Faces to look at, each with photo, truth and prediction: the best, the median and the worst of a split, or any."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
+from eagrctl.data.labels import IGNORE
 from eagrctl.data.source import AlignedSample
+from eagrctl.drawing.pictures import sheet
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.evaluate import evaluate
@@ -22,7 +26,7 @@ class Example:
     """One face, in the aligned frame.
 
     Attributes:
-        kind: "best", "median" or "worst".
+        kind: "best", "median" or "worst"; empty where faces were not ranked.
         name: of the face.
         mean_f1: over the classes that the truth has, 0..1.
         photo: (S, S, 3) uint8.
@@ -39,53 +43,45 @@ class Example:
     @classmethod
     def of(cls, kind: str, face: AlignedSample, prediction: Pixels, classes: int) -> "Example":
         """A face with its prediction in the source frame, of so many classes."""
-        return cls(
-            kind=kind,
-            name=face.name,
-            mean_f1=mean_f1_of(Confusion(classes).add(face.source_labels, prediction)),
-            photo=face.image,
-            truth=face.labels,
-            prediction=warp_labels(prediction, face.matrix, face.image.shape[0]),
-        )
+        mean_f1 = mean_f1_of(Confusion(classes).add(face.source_labels, prediction))
+        aligned = warp_labels(prediction, face.matrix, face.image.shape[0])
+        return cls(kind, face.name, mean_f1, face.image, face.labels, aligned)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """(S, S) bool: where the prediction differs from the truth; pixels without a label are not wrong."""
+        wrong: NDArray[np.bool_] = (self.truth != self.prediction) & (self.truth != IGNORE)
+        return wrong
 
 
-class Ranking:
-    """Scores faces one by one while a split is evaluated, and tells afterwards which are worth a look.
+def ranked(scores: Sequence[float], each: int = 3) -> dict[int, str]:
+    """Places of a split's faces -> kind: the best ones, then those around the median, then the worst, worst last.
 
-    It keeps a number for each face and no pixel, so that its memory does not grow with the pictures; those that are
-    wanted are predicted a second time.
+    Args:
+        scores: of all faces, as `mean_f1_of` gives them; one of NaN is left out.
+        each: how many of a kind; fewer where there are not enough faces. None is picked twice.
     """
+    known = [place for place, score in enumerate(scores) if not math.isnan(score)]
+    order = sorted(known, key=lambda place: -scores[place])  # stable: of equals, the first comes first
+    count, share = len(order), min(each, max(len(order) // 3, 1))
+    last = max(count - share, share)  # where the worst begin
+    middle = max((count - share) // 2, share)
+    kinds = ((BEST, order[:share]), (MEDIAN, order[middle : min(middle + share, last)]), (WORST, order[last:]))
+    return {place: kind for kind, places in kinds for place in places}
 
-    def __init__(self) -> None:
-        self._scores: list[float] = []
 
-    def note(self, mean_f1: float) -> None:
-        """The next face of the split, as `mean_f1_of` scores it."""
-        self._scores.append(mean_f1)
-
-    def pick(self, each: int = 3) -> dict[int, str]:
-        """Places in the split -> kind: the best ones, then those around the median, then the worst, worst last.
-
-        Args:
-            each: how many of a kind; fewer where there are not enough faces. None is picked twice.
-        """
-        known = [place for place, score in enumerate(self._scores) if not math.isnan(score)]
-        ranked = sorted(known, key=lambda place: -self._scores[place])  # stable: of equals, the first comes first
-        count, share = len(ranked), min(each, max(len(ranked) // 3, 1))
-        last = max(count - share, share)  # where the worst begin
-        middle = max((count - share) // 2, share)
-        kinds = (
-            (BEST, ranked[:share]),
-            (MEDIAN, ranked[middle : min(middle + share, last)]),
-            (WORST, ranked[last:]),
-        )
-        return {place: kind for kind, places in kinds for place in places}
+def spread(count: int, wanted: int) -> dict[int, str]:
+    """Places evenly spread over so many faces, always the same ones, as `examples_of` takes them."""
+    wanted = min(wanted, count)
+    return {count * number // wanted: "" for number in range(wanted)}
 
 
 def examples_of(
     predictor: Segmenter, index: ShardIndex, split: str, picked: Mapping[int, str], batch: int = 8
 ) -> tuple[Example, ...]:
-    """Predict once more the faces that a ranking has picked, in its order.
+    """Predict the faces that were picked, in that order.
+
+    What is ranked is predicted a second time, so that no pixel of the others need be kept.
 
     Args:
         predictor: the network.
@@ -101,6 +97,13 @@ def examples_of(
 
     evaluate(predictor, index, split, batch, each=keep, positions=list(picked))
     return tuple(examples)
+
+
+def examples_sheet(predictor: Segmenter, index: ShardIndex, split: str, wanted: int = 8) -> Image.Image:
+    """Draw photo, truth and prediction of faces that are evenly spread over a split."""
+    examples = examples_of(predictor, index, split, spread(index.split(split).count, wanted))
+    groups = [(each.photo, each.truth, each.prediction) for each in examples]
+    return sheet(("photo", "truth", "prediction"), groups, index.labels, side=220, across=2)
 
 
 def mean_f1_of(counts: Counts) -> float:

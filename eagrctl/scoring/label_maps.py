@@ -17,10 +17,10 @@ from eagrctl.readers.images import read_labels
 from eagrctl.readers.schemes import Scheme
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion, Counts
-from eagrctl.scoring.examples import Example, Ranking, mean_f1_of
+from eagrctl.scoring.examples import Example, mean_f1_of, ranked
 from eagrctl.scoring.origin import Origin
 from eagrctl.scoring.report.contents import Report
-from eagrctl.scoring.truths import PreparedTruths, Truths, label_maps
+from eagrctl.scoring.truths import Truths, label_maps
 from eagrctl.workers import Workers
 
 
@@ -93,7 +93,8 @@ class LabelMaps:
         if len(places) < len(names):
             _check_missing(self.predictions, names, present, len(places), keep_going)
         classes = len(self.truths.labels)
-        counts, boundary, ranking = Confusion(classes).counts, Boundary(classes), Ranking()
+        counts, boundary = Confusion(classes).counts, Boundary(classes)
+        means: list[float] = []  # mean F1 of each face
         resolutions: set[tuple[int, int]] = set()
         ignored, task = 0, "comparing label maps"
         listener(Progress(task, 0, len(places)))
@@ -104,7 +105,7 @@ class LabelMaps:
                     ignored += one.ignored
                     resolutions.add(one.resolution)
                     boundary.join(one.boundary)
-                    ranking.note(mean_f1_of(one.counts))
+                    means.append(mean_f1_of(one.counts))
                     listener(Progress(task, done, len(places)))
         except BrokenProcessPool:
             raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
@@ -116,53 +117,48 @@ class LabelMaps:
         if len(present) > len(places):
             spare = len(present) - len(places)
             listener(Notice(f"{spare:,} files in {self.predictions} have no truth of their name: not scored"))
-        picked = ranking.pick() if examples and isinstance(self.truths, PreparedTruths) else {}
+        shown = self._examples(places, means) if examples and self.truths.index is not None else ()
         return Report(
             method=method,
             counts=counts,
             labels=self.truths.labels,
             origin=self._origin(len(places), tuple(sorted(resolutions)), left_out, lacking),
             boundary=boundary if boundaries else None,
-            examples=tuple(self._example(places[number], kind) for number, kind in picked.items()),
+            examples=shown,
         )
 
     def _origin(self, images: int, resolutions: tuple[tuple[int, int], ...], left_out: str, lacking: str) -> Origin:
-        truths, settings = self.truths, {}
-        origin = Origin(
+        truths, folder, scheme = self.truths, self.truths.root.resolve().name, Path(self.scheme.name).name
+        source = truths.index.provenance if truths.index is not None else None
+        settings = {
+            **(source.settings if source else {}),
+            "predictions": self.predictions.resolve().name,
+            "scheme": f"{scheme} ({lacking})" if lacking else scheme,
+            "truth": folder,
+            "left out": left_out,
+        }
+        return Origin(
             dataset=truths.dataset,
-            variant="label maps",
-            split=truths.root.resolve().name,
-            split_rule="the files in that folder",
+            variant=source.variant if source else "label maps",
+            split=truths.split or folder,
+            split_rule=source.split_rule if source else "the files in that folder",
             images=images,
-            skipped=0,
+            skipped=len(truths.index.split(truths.split).skipped) if truths.index is not None else 0,
             centred=0,
             resolutions=resolutions,
             alignment="",
+            settings={name: fact for name, fact in settings.items() if fact},
         )
-        if isinstance(truths, PreparedTruths):
-            source = truths.index.provenance
-            origin = replace(
-                origin,
-                variant=source.variant,
-                split=truths.split,
-                split_rule=source.split_rule,
-                skipped=len(truths.index.split(truths.split).skipped),
-            )
-            settings = dict(source.settings)
-        settings |= {
-            "predictions": self.predictions.resolve().name,
-            "scheme": f"{Path(self.scheme.name).name} ({lacking})" if lacking else Path(self.scheme.name).name,
-            "truth": truths.root.resolve().name,
-            "left out": left_out,
-        }
-        return replace(origin, settings={name: fact for name, fact in settings.items() if fact})
 
-    def _example(self, place: int, kind: str) -> Example:
-        """A face to show; for truths that come with photos."""
-        assert isinstance(self.truths, PreparedTruths)
-        labels, prediction, _ = self.read(place)
-        face = self.truths.index.read(self.truths.split, place)
-        return Example.of(kind, replace(face, source_labels=labels), prediction, len(self.truths.labels))
+    def _examples(self, places: Sequence[int], means: Sequence[float]) -> tuple[Example, ...]:
+        """Faces to show, of truths that come with photos."""
+        assert self.truths.index is not None
+        examples = []
+        for number, kind in ranked(means).items():
+            labels, prediction, _ = self.read(places[number])
+            face = replace(self.truths.index.read(self.truths.split, places[number]), source_labels=labels)
+            examples.append(Example.of(kind, face, prediction, len(self.truths.labels)))
+        return tuple(examples)
 
 
 class _One(NamedTuple):

@@ -1,12 +1,11 @@
 """Label maps to score against: a folder of them, or a split of a prepared dataset.
 
-A truth is known by its name, which is what a prediction of it is called. Instances are pickled to worker processes.
+A truth is known by its name, which is what a prediction of it is called.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import INDEX, ShardIndex
@@ -16,81 +15,38 @@ from eagrctl.errors import ShardError, SourceError, did_you_mean
 from eagrctl.readers.images import read_labels
 
 
-class Truths(Protocol):
-    """Label maps in the dataset's own ids, one at a time."""
-
-    @property
-    def root(self) -> Path:
-        """The folder they are in."""
-        ...
-
-    @property
-    def dataset(self) -> str:
-        """The dataset's name, which decides the paper's table that scores are laid beside."""
-        ...
-
-    @property
-    def labels(self) -> LabelSet:
-        """Its classes."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """In order."""
-        ...
-
-    def read(self, place: int) -> Pixels:
-        """The labels at that place of `names`, (H, W) uint8, 255 where there is none.
-
-        Raises:
-            DataError: they cannot be read; the message names the file and the remedy.
-        """
-        ...
-
-
 @dataclass(frozen=True)
-class FolderTruths:
-    """A folder of NAME.png in a dataset's official ids."""
+class Truths:
+    """Label maps in a dataset's own ids, read one at a time. Instances are pickled to worker processes.
+
+    Attributes:
+        root: the folder they are in.
+        dataset: its name, which decides the paper's table that scores are laid beside.
+        labels: its classes.
+        names: in order.
+        index: of a prepared dataset; None for a folder of NAME.png.
+        split: of a prepared dataset.
+    """
 
     root: Path
     dataset: str
     labels: LabelSet
-    names: Sequence[str]
+    names: Sequence[str] = field(repr=False)
+    index: ShardIndex | None = None
+    split: str = ""
 
     def read(self, place: int) -> Pixels:
-        """See `Truths.read`."""
+        """The labels at that place of `names`, (H, W) uint8, in the source frame, 255 where there is none.
+
+        Raises:
+            DataError: they cannot be read; the message names the file and the remedy.
+        """
+        if self.index is not None:
+            return self.index.read_source_labels(self.split, place)
         return read_labels(self.root / f"{self.names[place]}.png", len(self.labels), ignored=True)
 
 
-@dataclass(frozen=True)
-class PreparedTruths:
-    """A split of a prepared dataset, in the source frame."""
-
-    index: ShardIndex
-    split: str
-    names: Sequence[str] = field(repr=False)
-
-    @property
-    def root(self) -> Path:
-        """See `Truths.root`."""
-        return self.index.root
-
-    @property
-    def dataset(self) -> str:
-        """See `Truths.dataset`."""
-        return self.index.provenance.dataset
-
-    @property
-    def labels(self) -> LabelSet:
-        """See `Truths.labels`."""
-        return self.index.labels
-
-    def read(self, place: int) -> Pixels:
-        """See `Truths.read`."""
-        return self.index.read_source_labels(self.split, place)
-
-
-def open_truths(root: Path, dataset: str | None = None, split: str | None = None) -> FolderTruths | PreparedTruths:
+def open_truths(root: Path, dataset: str | None = None, split: str | None = None) -> Truths:
     """Open what predictions are scored against.
 
     Args:
@@ -109,9 +65,9 @@ def open_truths(root: Path, dataset: str | None = None, split: str | None = None
     if split is not None:
         raise SourceError(
             f"{root} is not a prepared dataset, so it has no split {split!r}: leave --split out, or give a folder that "
-            f"eagrctl prepare wrote"
+            "eagrctl prepare wrote"
         )
-    return FolderTruths(root, *_known(root, dataset), label_maps(root))
+    return Truths(root, *_known(root, dataset), label_maps(root))
 
 
 def label_maps(folder: Path) -> tuple[str, ...]:
@@ -132,7 +88,7 @@ def label_maps(folder: Path) -> tuple[str, ...]:
     return found
 
 
-def _open_prepared(root: Path, dataset: str | None, split: str | None) -> PreparedTruths:
+def _open_prepared(root: Path, dataset: str | None, split: str | None) -> Truths:
     index = ShardIndex.load(root)
     prepared = index.provenance.dataset
     if dataset is not None and dataset != prepared:
@@ -140,7 +96,7 @@ def _open_prepared(root: Path, dataset: str | None, split: str | None) -> Prepar
     chosen = split or next((name for name in ("test", "val", *SPLITS) if name in index.splits), "test")
     if index.split(chosen).count == 0:
         raise ShardError(f"split {chosen} of {root} is empty: choose another with --split, or prepare again")
-    return PreparedTruths(index, chosen, index.names(chosen))
+    return Truths(root, prepared, index.labels, index.names(chosen), index, chosen)
 
 
 def _known(root: Path, dataset: str | None) -> tuple[str, LabelSet]:

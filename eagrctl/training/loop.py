@@ -11,11 +11,11 @@ import torch
 
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.drawing.pictures import Gallery
 from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
+from eagrctl.scoring.examples import examples_sheet
 from eagrctl.training.batches import Batches, rate_at, read_batches, steps_of
 from eagrctl.training.interrupts import interrupts
 from eagrctl.training.progression import Pace, Progression, resumed
@@ -204,10 +204,7 @@ class _Sitting:
         state = self.state
         network = self.stepper.validated
         predictor = Segmenter(network, self.recipe.input, self.world.device)
-        faces = len(self.world.share(range(self.index.split("val").count)))
-        gallery = Gallery(faces, PICTURES) if self.pictures else None
-        look = gallery.look if gallery else None
-        scores = validate(predictor, self.index, self.world, interrupted, self.listener, look)
+        scores = validate(predictor, self.index, self.world, interrupted, self.listener)
         if scores is None:
             return self._stopped()
         epoch = state.step // self.per_epoch
@@ -229,9 +226,9 @@ class _Sitting:
                 "waiting": round(state.waited, 3),
             }
             self.run.log(line)
-            if self.pictures and gallery:
+            if self.pictures:
                 self.pictures.epoch(state.step, line)
-                self.pictures.pictures(state.step, gallery.draw(self.index.labels))
+                self.pictures.pictures(state.step, examples_sheet(predictor, self.index, "val", PICTURES))
             if better:
                 save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
         self._save(named)

@@ -1,13 +1,10 @@
 """Scores on the validation split while training, in as many processes as train."""
 
 import threading
-from collections.abc import Callable
 
 import torch
 
-from eagrctl.arrays import Pixels
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.source import AlignedSample
 from eagrctl.events import Listener, Notice, Progress
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.evaluate import evaluate
@@ -16,12 +13,7 @@ from eagrctl.training.world import World
 
 
 def validate(
-    predictor: Segmenter,
-    index: ShardIndex,
-    world: World,
-    interrupted: threading.Event,
-    listener: Listener,
-    look: Callable[[AlignedSample, Pixels], None] | None = None,
+    predictor: Segmenter, index: ShardIndex, world: World, interrupted: threading.Event, listener: Listener
 ) -> Scores | None:
     """Score the split val; each process predicts its share of it, and all of them learn the scores.
 
@@ -31,7 +23,6 @@ def validate(
         world: the processes.
         interrupted: set where this process is to stop.
         listener: hears of progress.
-        look: sees this process's faces and their predictions.
 
     Returns:
         The scores; None where any process was interrupted.
@@ -49,7 +40,7 @@ def validate(
     counts = torch.zeros(len(index.classes), len(index.classes), dtype=torch.int64)
     stopped = torch.zeros(1)
     try:
-        counted = evaluate(predictor, index, "val", positions=positions, listener=unless_interrupted, each=look)
+        counted = evaluate(predictor, index, "val", positions=positions, listener=unless_interrupted)
         counts = torch.from_numpy(counted.counts)
     except _InterruptedError:
         stopped += 1

@@ -122,6 +122,14 @@ def test_show_takes_a_name_or_a_path_and_a_place_for_the_picture(eagrctl: Invoke
     assert not (run.folder / "curves.png").exists()
 
 
+def test_a_picture_names_the_dataset_and_no_folder(eagrctl: Invoke, make: Make, tmp_path: Path) -> None:
+    make("one", 0.5)
+    assert eagrctl("runs", "show", "--picture", "mine.svg").exit_code == 0
+    drawn = Path("mine.svg").read_text()
+    assert "49 px on celebamask-hq; best mean F1 50.0 after epoch 1" in drawn
+    assert str(tmp_path.parent) not in drawn
+
+
 def test_what_cannot_be_shown_is_one_line(eagrctl: Invoke, make: Make) -> None:
     assert "train one with eagrctl train" in one_line(eagrctl("runs", "show"))
     make("begun")

@@ -48,6 +48,7 @@ def test_curves_go_through_their_values_and_are_cut_where_one_is_missing() -> No
     assert (first, last) == ((1, 1), (3, 1))
     assert math.isnan(gap[1])
     assert points(right, 0) == [(1, 5)]
+    assert left.get_xlim() == (1, 3)
 
 
 def test_a_long_curve_is_a_line_and_a_point_without_neighbours_is_marked() -> None:

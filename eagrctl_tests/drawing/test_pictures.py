@@ -7,7 +7,7 @@ from PIL import Image
 
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
-from eagrctl.drawing.pictures import Gallery, contact_sheet, save_picture, sheet
+from eagrctl.drawing.pictures import contact_sheet, save_picture, sheet
 from eagrctl.errors import EagrctlError
 
 TITLES = ("photo", "truth", "prediction")
@@ -20,17 +20,6 @@ def test_a_sheet_shows_photo_truth_and_prediction_of_each_face() -> None:
     colours = {tuple(colour) for colour in drawn.reshape(-1, 3)}
     assert {(77, 3, 201), HELEN.colours[1], HELEN.colours[10]} <= colours
     assert (drawn == (77, 3, 201)).all(axis=2).sum() == 3 * 50 * 50
-
-
-def test_a_gallery_keeps_faces_from_all_over_the_split(tiny_data: ShardIndex) -> None:
-    gallery = Gallery(12, wanted=3)
-    for number in range(12):
-        face = tiny_data.read("train", number)
-        gallery.look(face, face.source_labels)
-    kept = gallery.draw(CELEBAMASK_HQ)
-    expected = [tiny_data.read("train", number) for number in (0, 4, 8)]
-    groups = [(face.image, face.labels, face.labels) for face in expected]
-    assert np.array_equal(np.asarray(kept), np.asarray(sheet(TITLES, groups, CELEBAMASK_HQ, side=220, across=2)))
 
 
 def test_names_stand_below_their_groups() -> None:

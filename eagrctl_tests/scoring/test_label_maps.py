@@ -17,7 +17,7 @@ from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion
 from eagrctl.scoring.examples import mean_f1_of
 from eagrctl.scoring.label_maps import LabelMaps
-from eagrctl.scoring.truths import FolderTruths, label_maps, open_truths
+from eagrctl.scoring.truths import Truths, label_maps, open_truths
 
 NAMES = ("a", "b", "c", "dd")
 OFFICIAL = find_scheme("official", CELEBAMASK_HQ)
@@ -29,7 +29,7 @@ def random_map(name: str, height: int = 9) -> np.ndarray:
 
 
 @pytest.fixture
-def truths(tmp_path: Path) -> FolderTruths:
+def truths(tmp_path: Path) -> Truths:
     """Four small maps in official ids; one has pixels without a label."""
     root = tmp_path / "truth"
     root.mkdir()
@@ -38,9 +38,7 @@ def truths(tmp_path: Path) -> FolderTruths:
         if name == "b":
             labels[:3] = 255
         Image.fromarray(labels).save(root / f"{name}.png")
-    found = open_truths(root, "celebamask-hq")
-    assert isinstance(found, FolderTruths)
-    return found
+    return open_truths(root, "celebamask-hq")
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ def recode(folder: Path, table: np.ndarray) -> None:
         Image.fromarray(table[np.array(Image.open(path))]).save(path)
 
 
-def expected(truths: FolderTruths, guesses: Path, names: tuple[str, ...] = NAMES) -> np.ndarray:
+def expected(truths: Truths, guesses: Path, names: tuple[str, ...] = NAMES) -> np.ndarray:
     truth, guess = (
         np.concatenate([np.array(Image.open(folder / f"{name}.png")).ravel() for name in names])
         for folder in (truths.root, guesses)
@@ -70,9 +68,7 @@ def expected(truths: FolderTruths, guesses: Path, names: tuple[str, ...] = NAMES
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_counts_equal_scikit_learns_in_any_number_of_processes(
-    truths: FolderTruths, guesses: Path, workers: int
-) -> None:
+def test_counts_equal_scikit_learns_in_any_number_of_processes(truths: Truths, guesses: Path, workers: int) -> None:
     events: list[Progress | Notice] = []
     found = LabelMaps(guesses, truths, OFFICIAL).report(workers=workers, listener=events.append)
     assert np.array_equal(found.counts, expected(truths, guesses))
@@ -85,13 +81,13 @@ def test_counts_equal_scikit_learns_in_any_number_of_processes(
 
 
 @pytest.mark.parametrize("name", ["zllrunning", "farl"])
-def test_other_ids_for_the_same_classes_give_the_same_counts(truths: FolderTruths, guesses: Path, name: str) -> None:
+def test_other_ids_for_the_same_classes_give_the_same_counts(truths: Truths, guesses: Path, name: str) -> None:
     before = LabelMaps(guesses, truths, OFFICIAL).report().counts
     recode(guesses, np.array([SCHEMES[name].index(label) for label in CELEBAMASK_HQ.names], np.uint8))
     assert np.array_equal(LabelMaps(guesses, truths, find_scheme(name, CELEBAMASK_HQ)).report().counts, before)
 
 
-def test_a_palettes_indices_count_and_its_colours_do_not(truths: FolderTruths, guesses: Path) -> None:
+def test_a_palettes_indices_count_and_its_colours_do_not(truths: Truths, guesses: Path) -> None:
     before = LabelMaps(guesses, truths, OFFICIAL).report().counts
     for path in guesses.glob("*.png"):
         ids = np.array(Image.open(path))
@@ -109,7 +105,7 @@ def ignoring(number: int) -> Scheme:
     return replace(OFFICIAL, lookup=lookup)
 
 
-def test_pixels_that_a_prediction_leaves_out_are_not_counted_but_told(truths: FolderTruths, guesses: Path) -> None:
+def test_pixels_that_a_prediction_leaves_out_are_not_counted_but_told(truths: Truths, guesses: Path) -> None:
     events: list[Progress | Notice] = []
     found = LabelMaps(guesses, truths, ignoring(5)).report(listener=events.append)
     every = expected(truths, guesses)
@@ -122,7 +118,7 @@ def test_pixels_that_a_prediction_leaves_out_are_not_counted_but_told(truths: Fo
     assert np.array_equal(found.counts, every)
 
 
-def test_a_missing_prediction_is_an_error_unless_the_rest_is_asked_for(truths: FolderTruths, guesses: Path) -> None:
+def test_a_missing_prediction_is_an_error_unless_the_rest_is_asked_for(truths: Truths, guesses: Path) -> None:
     (guesses / "b.png").unlink()
     with pytest.raises(SourceError, match=r"guess/b\.png is missing: predict .* or add --partial to score the 3 that"):
         LabelMaps(guesses, truths, OFFICIAL).report()
@@ -139,21 +135,21 @@ def test_a_missing_prediction_is_an_error_unless_the_rest_is_asked_for(truths: F
     assert np.array_equal(found.counts, expected(truths, guesses, ("a", "c")))
 
 
-def test_names_that_do_not_meet_are_an_error_even_so(truths: FolderTruths, guesses: Path) -> None:
+def test_names_that_do_not_meet_are_an_error_even_so(truths: Truths, guesses: Path) -> None:
     for path in guesses.glob("*.png"):
         path.rename(path.with_name(f"face_{path.name}"))
     with pytest.raises(SourceError, match=r"called like a truth, .* first is a\.png, while face_a\.png is there: name"):
         LabelMaps(guesses, truths, OFFICIAL).report(keep_going=True)
 
 
-def test_a_prediction_of_another_size_is_named(truths: FolderTruths, guesses: Path) -> None:
+def test_a_prediction_of_another_size_is_named(truths: Truths, guesses: Path) -> None:
     Image.fromarray(random_map("c", 10)).save(guesses / "c.png")
     with pytest.raises(SourceError, match=r"guess/c\.png is 8 x 10, its truth 8 x 9: .*map predictions back to it"):
         LabelMaps(guesses, truths, OFFICIAL).report()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_boundaries_are_counted_when_asked_for(truths: FolderTruths, guesses: Path, workers: int) -> None:
+def test_boundaries_are_counted_when_asked_for(truths: Truths, guesses: Path, workers: int) -> None:
     found = LabelMaps(guesses, truths, OFFICIAL).report(boundaries=True, workers=workers).boundary
     assert found is not None
     one = Boundary(19)
@@ -165,7 +161,7 @@ def test_boundaries_are_counted_when_asked_for(truths: FolderTruths, guesses: Pa
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_id_outside_the_scheme_is_named(truths: FolderTruths, guesses: Path, workers: int) -> None:
+def test_an_id_outside_the_scheme_is_named(truths: Truths, guesses: Path, workers: int) -> None:
     ids = random_map("c")
     ids[2, 2] = 77
     Image.fromarray(ids).save(guesses / "c.png")
@@ -174,19 +170,19 @@ def test_an_id_outside_the_scheme_is_named(truths: FolderTruths, guesses: Path, 
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_a_picture_in_colours_is_no_label_map(truths: FolderTruths, guesses: Path, mode: str) -> None:
+def test_a_picture_in_colours_is_no_label_map(truths: Truths, guesses: Path, mode: str) -> None:
     Image.fromarray(random_map("c")).convert(mode).save(guesses / "c.png")
     with pytest.raises(SourceError, match=rf"guess/c\.png is not a label map: its mode is {mode}, .*save class ids"):
         LabelMaps(guesses, truths, OFFICIAL).report()
 
 
-def test_an_unreadable_prediction_is_named(truths: FolderTruths, guesses: Path) -> None:
+def test_an_unreadable_prediction_is_named(truths: Truths, guesses: Path) -> None:
     (guesses / "c.png").write_bytes((guesses / "c.png").read_bytes()[:40])
     with pytest.raises(SourceError, match=r"guess/c\.png is unreadable or truncated"):
         LabelMaps(guesses, truths, OFFICIAL).report()
 
 
-def test_a_folder_without_predictions_is_an_error(truths: FolderTruths, tmp_path: Path) -> None:
+def test_a_folder_without_predictions_is_an_error(truths: Truths, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=r"empty holds no label map NAME\.png"):
         LabelMaps(tmp_path / "empty", truths, OFFICIAL).report()
@@ -218,7 +214,7 @@ def test_the_best_the_median_and_the_worst_are_shown_where_there_are_photos(
 
 
 def test_a_folder_of_label_maps_has_no_photos_to_show(tmp_path: Path, faces: dict[str, Pixels]) -> None:
-    truths = FolderTruths(tmp_path, "celebamask-hq", CELEBAMASK_HQ, label_maps(tmp_path))
+    truths = Truths(tmp_path, "celebamask-hq", CELEBAMASK_HQ, label_maps(tmp_path))
     report = LabelMaps(tmp_path, truths, OFFICIAL).report("a tool", boundaries=True, examples=True)
     assert report.examples == ()
     assert report.scores.mean_f1 == 1

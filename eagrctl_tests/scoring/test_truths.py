@@ -9,7 +9,7 @@ from PIL import Image
 from eagrctl.data.index import ShardIndex, Split
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.errors import ShardError, SourceError
-from eagrctl.scoring.truths import FolderTruths, PreparedTruths, label_maps, open_truths
+from eagrctl.scoring.truths import label_maps, open_truths
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def test_a_folder_gives_its_label_maps_by_name(folder: Path) -> None:
     (folder / "._9.png").write_bytes(b"macOS")
     (folder / "9.jpg").write_bytes(b"a photo")
     truths = open_truths(folder, "lapa")
-    assert isinstance(truths, FolderTruths)
+    assert truths.index is None
     assert (truths.dataset, truths.labels, truths.names) == ("lapa", HELEN, ("9", "10"))
     assert [truths.read(place).tolist() for place in (0, 1)] == [[[0, 4, 255]], [[0, 3, 255]]]
 
 
 def test_a_prepared_dataset_gives_labels_in_the_source_frame(tiny_data: ShardIndex) -> None:
     truths = open_truths(tiny_data.root, split="val")
-    assert isinstance(truths, PreparedTruths)
+    assert truths.index is not None
     assert (truths.dataset, truths.labels) == ("celebamask-hq", CELEBAMASK_HQ)
     assert truths.names == ("12", "13", "14", "15")
     for truth in (truths, pickle.loads(pickle.dumps(truths))):
@@ -41,12 +41,12 @@ def test_a_prepared_dataset_gives_labels_in_the_source_frame(tiny_data: ShardInd
 
 
 def test_test_is_scored_or_else_val(tiny_data: ShardIndex, tmp_path: Path) -> None:
-    assert open_truths(tiny_data.root).split == "test"  # type: ignore[union-attr]
+    assert open_truths(tiny_data.root).split == "test"
     for shard in tiny_data.root.glob("*.h5"):
         (tmp_path / shard.name).hardlink_to(shard)
     for left, expected in ((("train", "val"), "val"), (("train",), "train")):
         replace(tiny_data, root=tmp_path, splits={name: tiny_data.splits[name] for name in left}).save()
-        assert open_truths(tmp_path).split == expected  # type: ignore[union-attr]
+        assert open_truths(tmp_path).split == expected
 
 
 def test_an_empty_split_is_an_error(tiny_data: ShardIndex, tmp_path: Path) -> None:

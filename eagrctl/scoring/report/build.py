@@ -11,7 +11,7 @@ from eagrctl.checkpoint import Checkpoint, load_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.source import AlignedSample
 from eagrctl.drawing.curves import Plot
-from eagrctl.drawing.pictures import Gallery, save_picture
+from eagrctl.drawing.pictures import save_picture
 from eagrctl.events import Listener, ignore
 from eagrctl.files import require_writable, write_text
 from eagrctl.inference.predict import Segmenter
@@ -19,7 +19,7 @@ from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion
 from eagrctl.scoring.evaluate import Look, PredictionFolder, check_classes, evaluate
-from eagrctl.scoring.examples import Ranking, examples_of, mean_f1_of
+from eagrctl.scoring.examples import examples_of, examples_sheet, mean_f1_of, ranked
 from eagrctl.scoring.origin import RecipeComparison, checkpoint_in_words
 from eagrctl.scoring.parallel import Share, evaluate_in_processes
 from eagrctl.scoring.report.as_json import json_text
@@ -84,19 +84,18 @@ def build_report(
     """
     loaded = loaded or load_checkpoint(checkpoint)
     check_classes(loaded.classes, index, str(checkpoint))
-    views, device, count = views or TestTimeAugmentation(), device or torch.device("cpu"), index.split(split).count
-    boundary, ranking, gallery = Boundary(len(index.labels)), Ranking(), Gallery(count)
+    views, device = views or TestTimeAugmentation(), device or torch.device("cpu")
+    boundary = Boundary(len(index.labels))
+    means: list[float] = []  # mean F1 of each face
     looks: list[Look] = []
     if boundaries:
         looks.append(lambda face, prediction: boundary.add(face.source_labels, prediction))
     if examples:
         looks.append(
-            lambda face, prediction: ranking.note(
+            lambda face, prediction: means.append(
                 mean_f1_of(Confusion(len(index.labels)).add(face.source_labels, prediction))
             )
         )
-    if picture is not None:
-        looks.append(gallery.look)
     if predictions is not None:
         looks.append(PredictionFolder(predictions, index.labels).look)
 
@@ -113,14 +112,14 @@ def build_report(
     else:
         evaluation = evaluate(predictor, index, split, batch, listener, look)
     if picture is not None:
-        save_picture(gallery.draw(index.labels), picture)
+        save_picture(examples_sheet(predictor, index, split), picture)
     plain = Report.of(evaluation, index, method, checkpoint_in_words(checkpoint, loaded.step))
     settings = {**plain.origin.settings, **({"test-time augmentation": str(views)} if str(views) else {})}
     return replace(
         plain,
         origin=replace(plain.origin, settings=settings),
         boundary=boundary if boundaries else None,
-        examples=examples_of(predictor, index, split, ranking.pick(), batch),
+        examples=examples_of(predictor, index, split, ranked(means), batch),
         curves=curves,
         training=RecipeComparison.of(loaded.recipe),
     )

@@ -2,16 +2,17 @@
 
 import base64
 import io
-from dataclasses import dataclass
+import math
 from importlib.resources import files
+from itertools import groupby
 
 import jinja2
 import numpy as np
 from PIL import Image
 
 from eagrctl.arrays import Pixels
-from eagrctl.data.labels import IGNORE, LabelSet, in_words
-from eagrctl.drawing.curves import Curve, Plot, stretches
+from eagrctl.data.labels import LabelSet, in_words
+from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.drawing.overlay import palette
 from eagrctl.scoring.examples import BEST, MEDIAN, WORST, Example
 from eagrctl.scoring.report.contents import Report, mean_boundary_f1
@@ -46,7 +47,7 @@ def html_text(report: Report) -> str:
         counts=report.counts.tolist(),
         strong=STRONG,
         faces={
-            heading: [ShownFace.of(example, report.labels) for example in report.examples if example.kind == kind]
+            heading: [(each, pictures_of(each, report.labels)) for each in report.examples if each.kind == kind]
             for kind, heading in HEADINGS.items()
         },
         side=SIDE,
@@ -61,42 +62,18 @@ def html_text(report: Report) -> str:
     return f"{text}\n"
 
 
-@dataclass(frozen=True)
-class ShownFace:
-    """A face as the page shows it.
-
-    Attributes:
-        name: of the face.
-        mean_f1: 0..1.
-        wrong: share of its pixels that are wrong.
-        pictures: (name, text for those who cannot see it, data URI) of photo, truth, prediction and errors.
-    """
-
-    name: str
-    mean_f1: float
-    wrong: float
-    pictures: tuple[tuple[str, str, str], ...]
-
-    @classmethod
-    def of(cls, example: Example, labels: LabelSet) -> "ShownFace":
-        """An example with its pictures encoded."""
-        # Pixels without a label are not wrong.
-        wrong = (example.truth != example.prediction) & (example.truth != IGNORE)
-        share = float(wrong.mean())
-        grey = np.asarray(Image.fromarray(example.photo).convert("L").convert("RGB"))
-        marked = (grey // 2 + 96).astype(np.uint8)
-        marked[wrong] = WRONG
-        return cls(
-            example.name,
-            example.mean_f1,
-            share,
-            (
-                ("photo", f"Photo of face {example.name}", _jpeg(example.photo)),
-                ("truth", f"True labels: {_present(example.truth, labels)}", _png(example.truth, labels)),
-                ("prediction", f"Predicted: {_present(example.prediction, labels)}", _png(example.prediction, labels)),
-                ("errors", f"The {100 * share:.1f} % of pixels that are wrong, marked on a grey photo", _jpeg(marked)),
-            ),
-        )
+def pictures_of(example: Example, labels: LabelSet) -> list[tuple[str, str, str]]:
+    """(name, text for those who cannot see it, data URI) of an example's photo, truth, prediction and errors."""
+    grey = np.asarray(Image.fromarray(example.photo).convert("L").convert("RGB"))
+    marked = (grey // 2 + 96).astype(np.uint8)
+    marked[example.wrong] = WRONG
+    wrong = f"The {100 * example.wrong.mean():.1f} % of pixels that are wrong, marked on a grey photo"
+    return [
+        ("photo", f"Photo of face {example.name}", _jpeg(example.photo)),
+        ("truth", f"True labels: {_present(example.truth, labels)}", _png(example.truth, labels)),
+        ("prediction", f"Predicted: {_present(example.prediction, labels)}", _png(example.prediction, labels)),
+        ("errors", wrong, _jpeg(marked)),
+    ]
 
 
 class SvgPlot:
@@ -104,17 +81,27 @@ class SvgPlot:
 
     Attributes:
         plot: its titles and curves.
-        marks: values to mark along the upright axis; the first and the last are its ends.
+        marks: round values along the upright axis; the first and the last are its ends.
+        places: round places to mark along the level axis, all within its ends.
     """
 
     WIDTH, HEIGHT = 300, 150
 
     def __init__(self, plot: Plot) -> None:
-        self.plot, self.marks = plot, plot.marks()
+        finite = [value for curve in plot.curves for value in curve.values if math.isfinite(value)] or [0.0, 1.0]
+        low, high = min(finite), max(finite)
+        if high - low <= 1e-9 * max(abs(low), abs(high)):
+            low, high = low - (abs(low) / 10 or 1), high + (abs(high) / 10 or 1)
+        step, first, last = _step(high - low, 5), plot.places[0], plot.places[-1]
+        ends = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        apart = max(1, math.ceil(_step(last - first, 6))) if last > first else 1
+        self.plot, self.marks = plot, [step * number for number in range(ends[0], ends[1] + 1)]
+        self.places = list(range(-(-first // apart) * apart, last + 1, apart)) or [first]
 
     def x(self, place: float) -> float:
-        """Where a place is."""
-        return round(self.WIDTH * self.plot.across(place), 1)
+        """Where a place is; one that is alone is in the middle."""
+        first, last = self.plot.places[0], self.plot.places[-1]
+        return round(self.WIDTH * ((place - first) / (last - first) if last > first else 0.5), 1)
 
     def y(self, value: float) -> float:
         """Where a value is."""
@@ -122,7 +109,15 @@ class SvgPlot:
 
     def stretches(self, curve: Curve) -> list[list[tuple[float, float]]]:
         """The points of a curve, cut where a value is not finite."""
-        return [[(self.x(place), self.y(value)) for place, value in piece] for piece in stretches(self.plot, curve)]
+        points = zip(self.plot.places, curve.values, strict=True)
+        pieces = groupby(points, key=lambda point: math.isfinite(point[1]))
+        return [[(self.x(place), self.y(value)) for place, value in piece] for finite, piece in pieces if finite]
+
+
+def _step(span: float, most: int) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that divides a span into at most so many parts."""
+    magnitude = 10.0 ** math.floor(math.log10(span / most))
+    return next(magnitude * each for each in (1.0, 2.0, 5.0, 10.0, 20.0) if span <= most * each * magnitude)
 
 
 def _present(labels: Pixels, label_set: LabelSet) -> str:

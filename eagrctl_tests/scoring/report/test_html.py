@@ -16,7 +16,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.scoring.examples import Example
 from eagrctl.scoring.origin import RecipeComparison
-from eagrctl.scoring.report.html import SIDE, WRONG, ShownFace, SvgPlot, html_text
+from eagrctl.scoring.report.html import SIDE, WRONG, SvgPlot, html_text, pictures_of
 from eagrctl_tests.scoring.samples import full_report, maps, origin_of, table_report
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -202,11 +202,42 @@ def test_curves_go_where_their_values_are_and_stop_where_there_are_none() -> Non
     assert re.findall(r'text-anchor="middle">(\d+)<', page) == ["1", "2", "3", "4"]
 
 
+def svg(values: tuple[float, ...], places: tuple[int, ...] = ()) -> SvgPlot:
+    return SvgPlot(Plot("Loss", "epoch", places or tuple(range(1, len(values) + 1)), (Curve("total", values),)))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
+def test_the_upright_axis_holds_all_values_between_round_numbers(values: list[float]) -> None:
+    marks = svg(tuple(values)).marks
+    assert 2 <= len(marks) <= 7
+    step = (marks[-1] - marks[0]) / (len(marks) - 1)
+    assert marks == pytest.approx([marks[0] + number * step for number in range(len(marks))], abs=1e-6 * step)
+    assert marks[0] - 1e-6 * step <= min(values)
+    assert max(values) <= marks[-1] + 1e-6 * step
+    if min(values) < max(values):  # no shorter axis of this step would do
+        assert min(values) < marks[1] + 1e-6 * step
+        assert max(values) > marks[-2] - 1e-6 * step
+    assert f"{step:.6e}"[:8] in ("1.000000", "2.000000", "5.000000")
+
+
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_the_level_axis_has_a_few_whole_places_within_its_ends(first: int, more: int) -> None:
+    places = svg((0.0,) * (more + 1), tuple(range(first, first + more + 1))).places
+    assert places == sorted(set(places))
+    assert 1 <= len(places) <= 10
+    assert first <= places[0]
+    assert places[-1] <= first + more
+
+
+def test_values_that_are_not_finite_do_not_stretch_the_axis() -> None:
+    assert svg((1.0, math.nan, 3.0, math.inf)).marks == svg((1.0, 3.0)).marks
+    assert svg((math.nan,)).marks == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
 @pytest.mark.parametrize("values", [(3.0,), (3.0,) * 300, (0.0,), (1e-4, 2e-4), (-2.0, 2.0)])
 def test_one_epoch_and_hundreds_can_be_drawn(values: tuple[float, ...]) -> None:
-    plot = Plot("Loss", "epoch", tuple(range(1, len(values) + 1)), (Curve("total", values),))
-    chart = SvgPlot(plot)
-    (points,) = chart.stretches(plot.curves[0])
+    chart = svg(values)
+    (points,) = chart.stretches(chart.plot.curves[0])
     assert len(points) == len(values)
     assert all(0 <= x <= chart.WIDTH and 0 <= y <= chart.HEIGHT for x, y in points)
     assert chart.marks[0] <= min(values) <= max(values) <= chart.marks[-1]
@@ -221,16 +252,17 @@ def picture(source: str) -> np.ndarray:
 
 def test_pictures_show_what_their_names_say() -> None:
     photo, truth, prediction = maps(SIDE)
-    face = ShownFace.of(Example("best", "one", 0.75, photo, truth, prediction), CELEBAMASK_HQ)
-    assert [name for name, _, _ in face.pictures] == ["photo", "truth", "prediction", "errors"]
-    shown, true, predicted, errors = (picture(source) for _, _, source in face.pictures)
+    face = Example("best", "one", 0.75, photo, truth, prediction)
+    pictures = pictures_of(face, CELEBAMASK_HQ)
+    assert [name for name, _, _ in pictures] == ["photo", "truth", "prediction", "errors"]
+    shown, true, predicted, errors = (picture(source) for _, _, source in pictures)
     assert np.abs(shown.astype(int) - photo).mean() < 8  # as JPEG
     colours = np.array(CELEBAMASK_HQ.colours)
     assert (true[truth != 255] == colours[truth[truth != 255]]).all()
     assert (true[truth == 255] == 255).all()
     assert (predicted == colours[prediction]).all()
     wrong = (truth != prediction) & (truth != 255)
-    assert face.wrong == wrong.mean()
+    assert np.array_equal(face.wrong, wrong)
     near = np.abs(errors.astype(int) - WRONG).sum(axis=2) < 120
     assert near[wrong].mean() > 0.95
     assert near[~wrong].mean() < 0.01
@@ -238,8 +270,8 @@ def test_pictures_show_what_their_names_say() -> None:
 
 def test_every_picture_has_a_text_for_those_who_cannot_see_it() -> None:
     photo, truth, _ = maps()
-    face = ShownFace.of(Example("worst", "two", 0.25, photo, truth, truth), CELEBAMASK_HQ)
-    texts = [text for _, text, _ in face.pictures]
+    face = Example("worst", "two", 0.25, photo, truth, truth)
+    texts = [text for _, text, _ in pictures_of(face, CELEBAMASK_HQ)]
     assert texts[:2] == ["Photo of face two", "True labels: background, skin, nose, hair"]
     assert texts[3].startswith("The 0.0 % of pixels")
 
