@@ -18,7 +18,7 @@ from eagrctl_tests.conftest import face
 from eagrctl_tests.export.exports import save_network, tiny
 from eagrctl_tests.test_layers import imports
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+MANUAL = (Path(__file__).resolve().parents[2] / "eagrctl" / "export" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -30,12 +30,11 @@ def shipped(eagrctl: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def examples() -> list[str]:
-    """The blocks of Python in README's section on exporting: running ONNX, cutting out a face, running a program."""
-    section = README.split("\n## Export\n")[1].split("\n## ")[0]
-    return [block.split("\n```")[0] for block in section.split("```python\n")[1:]]
+    """The blocks of Python in the manual on exporting: running ONNX, cutting out a face, running a program."""
+    return [block.split("\n```")[0] for block in MANUAL.split("```python\n")[1:]]
 
 
-def test_what_is_written_runs_as_readme_says_without_eagrctl_and_torch(
+def test_what_is_written_runs_as_the_manual_says_without_eagrctl_and_torch(
     eagrctl: Invoke, shipped: Path, tmp_path: Path
 ) -> None:
     result = eagrctl("export")
@@ -89,7 +88,7 @@ def test_readme_cuts_out_a_face_as_alignment_places_it() -> None:
         assert np.abs(found / 500 - expected).max() < 0.005
 
 
-def test_a_program_of_torch_runs_as_readme_says(eagrctl: Invoke, shipped: Path) -> None:
+def test_a_program_of_torch_runs_as_the_manual_says(eagrctl: Invoke, shipped: Path) -> None:
     result = eagrctl("export", "--format", "torch", "--quiet")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "Wrote weights/face-parser.pt2\n"
