@@ -1,4 +1,4 @@
 """The painter of synthetic faces.
 
-`face` says what there is to decide, `draw` decides it, `canvas` is painted on, and `features` paints part by part.
+`face` draws what there is to decide, `canvas` is painted on, and `features` paints part by part.
 """

@@ -20,7 +20,6 @@ from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.readers.synthetic import features
 from eagrctl.readers.synthetic.canvas import Canvas
-from eagrctl.readers.synthetic.draw import draw_face
 from eagrctl.readers.synthetic.face import PaintedFace
 
 # Goes up whenever the same seed starts to give other pixels.
@@ -46,7 +45,7 @@ def paint(seed: int | Sequence[int], size: int = 256, name: str = "painted") -> 
     if size < SMALLEST:
         raise ValueError(f"a painted face needs at least {SMALLEST} pixels, not {size}")
     shapes, grain = np.random.SeedSequence(seed).spawn(2)
-    face = draw_face(np.random.default_rng(shapes))
+    face = PaintedFace(np.random.default_rng(shapes))
     canvas = Canvas(face, size)
     features.paint_backdrop(canvas, face)
     hair = features.hair_fields(canvas, face)
