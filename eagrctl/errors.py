@@ -1,17 +1,5 @@
 """Everything eagrctl raises on purpose.
 
-::
-
-    EagrctlError
-    ├── RecipeError        a recipe that cannot be read, or a key that is unknown, missing or mistyped
-    ├── DataError
-    │   ├── SourceError    a raw dataset, or one file of it, that is not what its format promises
-    │   ├── AlignmentError landmarks that cannot be found, or that determine no alignment
-    │   │   └── NoFaceError    a face without landmarks that is to be left out, as the user asked
-    │   └── ShardError     a prepared dataset that is missing, damaged or changed since it was indexed
-    ├── CheckpointError    a file that is not a checkpoint, or does not fit what it is used for
-    └── TrainingError      a run that cannot start or cannot go on
-
 A message says what was wrong, where, and what to do about it, in one line. The command line prints
 that line and exits with status 1; anything else that escapes is a bug and keeps its traceback.
 """
@@ -25,7 +13,7 @@ class EagrctlError(Exception):
 
 
 class RecipeError(EagrctlError):
-    """A recipe cannot be found, read, or built."""
+    """A recipe cannot be found, read or built, or a key of it is unknown, missing or mistyped."""
 
 
 class DataError(EagrctlError):
@@ -33,7 +21,7 @@ class DataError(EagrctlError):
 
 
 class SourceError(DataError):
-    """A raw dataset, or one of its files, is missing or malformed."""
+    """A raw dataset, or one of its files, is missing or not what its format promises."""
 
 
 class AlignmentError(DataError):

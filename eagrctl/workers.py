@@ -6,9 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
 from multiprocessing import get_context, parent_process
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 Task = TypeVar("Task")
@@ -48,21 +46,19 @@ class Workers(Generic[Task, Result]):
             yield from ((task, self._function(task)) for task in tasks)
             return
         waiting: deque[tuple[Task, Future[Result]]] = deque()
-        rest = iter(tasks)
-        for task in islice(rest, 4 * self._count):
+        for task in tasks:
             waiting.append((task, self._pool.submit(_run, task)))
+            if len(waiting) == 4 * self._count:
+                first, future = waiting.popleft()
+                yield first, future.result()
         while waiting:
-            task, future = waiting.popleft()
-            yield task, future.result()
-            for following in islice(rest, 1):
-                waiting.append((following, self._pool.submit(_run, following)))
+            first, future = waiting.popleft()
+            yield first, future.result()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -124,11 +124,6 @@ class Aligner:
         without = "centred" if self.fallback == "centre" else "skipped"
         return f"similarity by landmarks {self.landmarks.description}; faces without are {without}"
 
-    @property
-    def identity(self) -> str:
-        """Tells its landmarks from all others, contents of files included."""
-        return "none" if self.landmarks is None else self.landmarks.identity
-
     def align(self, sample: Sample) -> AlignedSample:
         """Align one sample, and derive its edges.
 

@@ -6,7 +6,7 @@ It is written last, into a folder that holds a finished set: a dataset without a
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -18,7 +18,7 @@ from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
 from eagrctl.data.shards import read_names, read_row, read_source_labels
 from eagrctl.data.source import AlignedSample, Provenance
-from eagrctl.documents import Count, FileName, Text, Versioned, Whole, plain, read_json
+from eagrctl.documents import Count, FileName, Text, Versioned, Whole, read_json
 from eagrctl.errors import ShardError
 from eagrctl.events import Listener, ignore, tracked
 from eagrctl.files import replacing, sha256_of
@@ -170,21 +170,20 @@ class ShardIndex:
 
     def save(self) -> Path:
         """Write the index into `root`, last of all its files, and name it."""
-        contents = _Contents(
-            **vars(self.provenance),
-            alignment=self.alignment,
-            size=self.size,
-            classes=self.labels.names,
-            colours=self.labels.colours,
-            mirrored=self.labels.mirrored,
-            regions=dict(self.labels.regions),
-            part=self.part,
-            plan=self.plan,
-            splits=dict(self.splits),
-        )
-        table = {"schema": SCHEMA, "eagrctl": __version__, **plain(contents)}
-        for name, split in self.splits.items():
-            table["splits"][name] = {"count": split.count, **table["splits"][name]}
+        table = {
+            "schema": SCHEMA,
+            "eagrctl": __version__,
+            **asdict(self.provenance),
+            "alignment": self.alignment,
+            "size": self.size,
+            "classes": self.labels.names,
+            "colours": self.labels.colours,
+            "mirrored": self.labels.mirrored,
+            "regions": dict(self.labels.regions),
+            "part": self.part,
+            "plan": self.plan,
+            "splits": {name: {"count": split.count, **asdict(split)} for name, split in self.splits.items()},
+        }
         path = self.root / INDEX
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

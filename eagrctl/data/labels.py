@@ -100,22 +100,20 @@ DATASETS: Mapping[str, LabelSet] = MappingProxyType(
 )
 
 # What the short names of CelebAMask-HQ mean; left and right are the subject's.
-_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "eye_g": "glasses",
-        "l_eye": "left eye",
-        "r_eye": "right eye",
-        "l_brow": "left brow",
-        "r_brow": "right brow",
-        "l_ear": "left ear",
-        "r_ear": "right ear",
-        "u_lip": "upper lip",
-        "l_lip": "lower lip",
-        "ear_r": "earring",
-        "neck_l": "necklace",
-        "cloth": "clothes",
-    }
-)
+_WORDS = {
+    "eye_g": "glasses",
+    "l_eye": "left eye",
+    "r_eye": "right eye",
+    "l_brow": "left brow",
+    "r_brow": "right brow",
+    "l_ear": "left ear",
+    "r_ear": "right ear",
+    "u_lip": "upper lip",
+    "l_lip": "lower lip",
+    "ear_r": "earring",
+    "neck_l": "necklace",
+    "cloth": "clothes",
+}
 
 
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:

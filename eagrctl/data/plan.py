@@ -17,7 +17,7 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import Split
 from eagrctl.data.shards import SAMPLES_PER_SHARD
 from eagrctl.data.source import Source
-from eagrctl.documents import plain, read_json_or_none
+from eagrctl.documents import read_json_or_none
 from eagrctl.errors import DataError, ShardError
 from eagrctl.files import replacing, sha256_of
 
@@ -71,7 +71,7 @@ def plan_of(source: Source, aligner: Aligner, keep_going: bool) -> dict[str, Any
         **provenance.settings,
         "size": aligner.size,
         "alignment": aligner.description,
-        "landmarks": aligner.identity,
+        "landmarks": "none" if aligner.landmarks is None else aligner.landmarks.identity,
         "unusable samples": "listed" if keep_going else "refused",
         "classes": asdict(source.labels),
         "names": hashlib.sha256(names.encode()).hexdigest(),
@@ -127,7 +127,7 @@ def notes(folder: Path) -> list[Path]:
 def note(folder: Path, piece: Piece, written: Split) -> None:
     """Note that a piece is done, and what became of it."""
     with replacing((folder / piece.file).with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(plain(written)), encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(written)), encoding="utf-8")
 
 
 def done(folder: Path, piece: Piece) -> Split | None:

@@ -6,12 +6,9 @@ prepare every n-th shard, and `eagrctl.data.merge` joins the parts. The result i
 
 import errno
 import shutil
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -23,6 +20,8 @@ from eagrctl.data.source import AlignedSample, Source
 from eagrctl.errors import DataError, NoFaceError, ShardError, SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.workers import Workers
+
+_Aligned = AlignedSample | SourceError | NoFaceError
 
 
 def prepare(
@@ -104,60 +103,44 @@ def prepare(
     return ShardIndex.load(output, partial=True)
 
 
-@dataclass(frozen=True)
-class _Unusable:
-    """Why there is no aligned sample, and whether the user asked for such samples to be skipped."""
-
-    reason: str
-    agreed: bool = False
-
-
-def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> AlignedSample | _Unusable:
+def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> _Aligned:
     """The aligned sample of a (split, name), or the reason why there is none."""
     try:
         return aligner.align(source.read(*task))
     except (SourceError, NoFaceError) as error:
-        return _Unusable(str(error), agreed=isinstance(error, NoFaceError))
+        return error
 
 
 def _write(
     piece: Piece,
     folder: Path,
     size: int,
-    pool: Workers[tuple[str, str], AlignedSample | _Unusable],
+    pool: Workers[tuple[str, str], _Aligned],
     keep_going: bool,
     listener: Listener,
 ) -> Split:
     """Write the shard of a piece, unless an earlier run did; without a usable sample there is none."""
-    task = f"preparing {piece.split}"
+    task, path = f"preparing {piece.split}", folder / piece.file
     if (earlier := done(folder, piece)) is not None:
         listener(Progress(task, piece.start + len(piece.names), piece.total))
         return earlier
     skipped: list[Skipped] = []
     centred: list[str] = []
-
-    def usable() -> Iterator[AlignedSample]:
-        listener(Progress(task, piece.start, piece.total))
-        tasks = ((piece.split, name) for name in piece.names)
+    listener(Progress(task, piece.start, piece.total))
+    tasks = ((piece.split, name) for name in piece.names)
+    with ShardWriter(path, size) as writer:
         for count, ((_, name), result) in enumerate(pool.map(tasks), start=piece.start + 1):
             if isinstance(result, AlignedSample):
+                writer.append(result)
                 if result.centred:
                     centred.append(name)
-                yield result
-            elif keep_going or result.agreed:
-                skipped.append(Skipped(name, result.reason))
-                listener(Notice(f"skipped {piece.split} {name}: {result.reason}", warning=True))
+            elif keep_going or isinstance(result, NoFaceError):
+                skipped.append(Skipped(name, str(result)))
+                listener(Notice(f"skipped {piece.split} {name}: {result}", warning=True))
             else:
-                raise SourceError(f"{result.reason}; or add --partial to skip such samples and list them")
+                raise SourceError(f"{result}; or add --partial to skip such samples and list them")
             listener(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
-
-    samples = usable()
-    shards: tuple[Shard, ...] = ()
-    if (first := next(samples, None)) is not None:
-        with ShardWriter(folder / piece.file, size) as writer:
-            for sample in chain([first], samples):
-                writer.append(sample)
-        shards = (Shard.of(folder / piece.file, writer.count),)
+    shards = (Shard.of(path, writer.count),) if writer.count else ()
     written = Split(shards, tuple(skipped), tuple(centred))
     note(folder, piece, written)
     return written

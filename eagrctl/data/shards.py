@@ -11,7 +11,6 @@ that no index names (`eagrctl.data.index`).
 
 import io
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
@@ -63,7 +62,7 @@ class _PatientFile(io.FileIO):
 class ShardWriter:
     """Writes one shard, sample by sample, as a context manager.
 
-    The shard appears under its name when the block ends well; otherwise no file is left.
+    The shard appears under its name when the block ends well and it has a sample; otherwise no file is left.
 
     Args:
         path: where the shard will stand.
@@ -112,13 +111,11 @@ class ShardWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             self._file.close()
             self._raw.close()
-            if kind is None:
+            if kind is None and self.count:
                 self._raw.check()
                 self._temporary.replace(self.path)
         finally:

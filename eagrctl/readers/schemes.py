@@ -53,22 +53,13 @@ SCHEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
-# Helen's and LaPa's classes, and the ones of CelebAMask-HQ that mean the same: sides change their names.
-_SAME = {
-    "background": "background",
-    "skin": "skin",
-    "left brow": "r_brow",
-    "right brow": "l_brow",
-    "left eye": "r_eye",
-    "right eye": "l_eye",
-    "nose": "nose",
-    "upper lip": "u_lip",
-    "inner mouth": "mouth",
-    "lower lip": "l_lip",
-    "hair": "hair",
-}
+# The classes of CelebAMask-HQ that mean the same as Helen's and LaPa's, in their order: sides change their names.
+_SAME = ("background", "skin", "r_brow", "l_brow", "r_eye", "l_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
 # In both directions, by the names of the classes that are the target.
-_COUNTERPARTS = {CELEBAMASK_HQ.names: _SAME, HELEN.names: {theirs: ours for ours, theirs in _SAME.items()}}
+_COUNTERPARTS = {
+    CELEBAMASK_HQ.names: dict(zip(HELEN.names, _SAME, strict=True)),
+    HELEN.names: dict(zip(_SAME, HELEN.names, strict=True)),
+}
 
 
 def _id(key: str) -> str:
