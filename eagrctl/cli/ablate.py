@@ -11,8 +11,8 @@ from eagrctl.cli.options import RUNS, ScoredSplit, count_gpus, flag, option, spr
 from eagrctl.cli.train import Options, chosen_recipe
 
 if TYPE_CHECKING:
-    from eagrctl.paper.ablate import Left
     from eagrctl.paper.ablation import Ablation
+    from eagrctl.paper.estimate import Left
 
 ABOUT = {
     "components": "Table 1 and Figure 3: what edges, graph, reasoning and BA loss add to the baseline.",
@@ -65,7 +65,8 @@ def _command(name: str) -> Callable[..., None]:
             option("--timed-steps", "N", "Steps that --dry-run times for its estimate; 0 makes none.", min=0),
         ] = 3,
     ) -> None:
-        from eagrctl.paper.ablate import check_ablation, train_and_score, what_is_left, write_results
+        from eagrctl.paper.ablate import check_ablation, train_and_score, write_results
+        from eagrctl.paper.estimate import what_is_left
         from eagrctl.training.launch import Places
         from eagrctl.training.start import Work
 
@@ -99,9 +100,10 @@ for _name in ABOUT:
 
 
 def _planned(name: str, options: Options, output: Path | None, split: str | None) -> "Ablation":
-    from eagrctl.paper.ablation import Ablation, default_split
+    from eagrctl.paper.ablation import Ablation
     from eagrctl.paper.variants import STUDIES, plan_ablation
     from eagrctl.recipe import find_recipe
+    from eagrctl.scoring.evaluate import default_split
 
     chosen, _, index = chosen_recipe(options, options.overrides)
     plan = plan_ablation(find_recipe(chosen), options.overrides, list(STUDIES) if name == "all" else [name])

@@ -1,7 +1,7 @@
 """An ablation from its beginning to its end: every variant trained and scored, tables written, pictures drawn."""
 
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from eagrctl.drawing.chart import save_chart
@@ -9,7 +9,6 @@ from eagrctl.errors import EagrctlError
 from eagrctl.events import Notice
 from eagrctl.paper.ablation import Ablation
 from eagrctl.paper.ablation_tables import tables_of, write_tables
-from eagrctl.paper.estimate import flops_of, time_steps
 from eagrctl.paper.variants import Training
 from eagrctl.training.launch import Places
 from eagrctl.training.start import Work, start_training
@@ -64,59 +63,6 @@ def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str,
             continue
         _tell(work, f"{training.name} failed ({failed[training.name]}); going on with the others")
     return failed
-
-
-@dataclass(frozen=True)
-class Left:
-    """What a training still has to do.
-
-    Attributes:
-        training: which.
-        steps: those it has not taken yet.
-        flops: of its network's forward pass on one image.
-        seconds: that it still takes, evaluation included; None where no steps were timed.
-    """
-
-    training: Training
-    steps: int
-    flops: int
-    seconds: float | None
-
-
-def what_is_left(ablation: Ablation, work: Work, places: Places, timed: int) -> tuple[list[Left], str]:
-    """What each training of an ablation still has to do; nothing is written.
-
-    Args:
-        ablation: what is planned.
-        work: where it is to be done.
-        places: in which processes.
-        timed: steps of the first network that the estimate rests on; 0 makes none.
-
-    Returns:
-        In the order of the plan; and how the time was estimated, in words, empty where it was not.
-    """
-    index, trainings = ablation.index, ablation.plan.trainings
-    scored = [ablation.scores(training) is not None for training in trainings]
-    step_time = None
-    if timed and not all(scored):
-        with work.drawing() as listener:
-            step_time = time_steps(
-                trainings[0].name,
-                trainings[0].recipe,
-                index,
-                work.device,
-                timed,
-                places.processes if work.gpus else 1,
-                work.micro_batch,
-                listener,
-            )
-    found = []
-    for training, done in zip(trainings, scored, strict=True):
-        flops, steps, seconds = flops_of(training.recipe, index), ablation.steps_left(training), None
-        if step_time is not None:
-            seconds = 0.0 if done else step_time.of(training.recipe, flops, steps, index, ablation.split)
-        found.append(Left(training, steps, flops, seconds))
-    return found, "" if step_time is None else step_time.how
 
 
 def write_results(ablation: Ablation, work: Work, faces: int) -> list[Path]:

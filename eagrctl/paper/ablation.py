@@ -14,18 +14,18 @@ import torch
 
 from eagrctl import __version__
 from eagrctl.checkpoint import load_checkpoint
-from eagrctl.data.align import warp_labels
 from eagrctl.data.index import ShardIndex
 from eagrctl.documents import Count, Versioned, read_json_or_none
 from eagrctl.drawing.chart import Chart
 from eagrctl.drawing.figures import label_figure
 from eagrctl.errors import RecipeError, TrainingError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, ignore, tracked
 from eagrctl.files import write_text
 from eagrctl.inference.predict import Segmenter
 from eagrctl.paper.variants import Plan, Study, Training
 from eagrctl.recipe import load_recipe
 from eagrctl.scoring.evaluate import check_classes, evaluate
+from eagrctl.scoring.examples import Example, examples_of, spread
 from eagrctl.scoring.scores import Scores, score
 from eagrctl.training.batches import steps_of
 from eagrctl.training.run import Run
@@ -148,30 +148,19 @@ class Ablation:
         Returns:
             None where no variant is finished.
         """
-        count = self.index.split(self.split).count
-        faces = min(faces, count)
-        stored = [self.index.read(self.split, count * number // faces) for number in range(faces)]
-        titles, columns = ["photo"], [[face.image for face in stored]]
-        task = f"drawing {study.picture}"
-        for number, variant in enumerate(study.variants):
-            listener(Progress(task, number, len(study.variants)))
+        places, titles, columns = spread(self.index.split(self.split).count, faces), [], []
+        shown: tuple[Example, ...] = ()
+        for variant in tracked(study.variants, f"drawing {study.picture}", listener):
             training = self.plan.training(study, variant)
-            if self.scores(training) is None:
-                continue
-            predictor = Segmenter.of(load_checkpoint(self.run(training).best), device)
-            maps = []
-            for face in stored:
-                height, width = face.source_labels.shape
-                (labels,) = predictor.predict([face.image], [face.matrix], [(height, width)])
-                maps.append(warp_labels(labels, face.matrix, face.image.shape[0]))
-            titles.append(variant.name)
-            columns.append(maps)
-        listener(Progress(task, len(study.variants), len(study.variants)))
-        if len(columns) == 1:
+            if self.scores(training) is not None:
+                predictor = Segmenter.of(load_checkpoint(self.run(training).best), device)
+                shown = examples_of(predictor, self.index, self.split, places)
+                titles.append(variant.name)
+                columns.append([each.prediction for each in shown])
+        if not shown:
             return None
-        titles.append("ground truth")
-        columns.append([face.labels for face in stored])
-        return label_figure(titles, columns, self.index.labels)
+        photos, truths = [each.photo for each in shown], [each.truth for each in shown]
+        return label_figure(["photo", *titles, "ground truth"], [photos, *columns, truths], self.index.labels)
 
     def _scores_file(self, training: Training) -> Path:
         return self.run(training).folder / "scores.json"
@@ -180,8 +169,3 @@ class Ablation:
         """What scores hold for."""
         shards = [shard.sha256 for shard in self.index.split(self.split).shards]
         return {"dataset": self.index.provenance.dataset, "split": self.split, "shards": shards}
-
-
-def default_split(index: ShardIndex) -> str:
-    """What is scored unless told otherwise: the test split, or where there is none, val."""
-    return "test" if "test" in index.splits else "val"

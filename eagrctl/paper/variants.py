@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eagrctl.documents import plain
 from eagrctl.errors import RecipeError
 from eagrctl.recipe import Recipe, changed, load_recipe
+from eagrctl.scoring.origin import differences
 from eagrctl.scoring.published import (
     BA_LOSS,
     COMPONENTS,
@@ -153,14 +153,18 @@ class Plan:
     Attributes:
         base: the recipe that the variants override.
         studies: those asked for.
-        trainings: what they need, in the order of their rows, each once.
         all: what all studies would need.
     """
 
     base: Recipe
     studies: tuple[Study, ...]
-    trainings: tuple[Training, ...]
     all: tuple[Training, ...]
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """What the studies need, in the order of their rows, each once."""
+        rows = [(study, variant) for study in self.studies for variant in study.variants]
+        return tuple(dict.fromkeys(self.training(*row) for row in rows))
 
     def training(self, study: Study, variant: Variant) -> Training:
         """The training that gives a study's row."""
@@ -168,7 +172,7 @@ class Plan:
 
     def changes(self, training: Training) -> tuple[str, ...]:
         """The keys in which its recipe differs from the base, as `--set` would have them."""
-        return recipe_changes(self.base, training.recipe)
+        return tuple(f"{each.key}={each.ours}" for each in differences(training.recipe, self.base))
 
 
 def plan_ablation(path: Path, settings: Sequence[str], studies: Sequence[str]) -> Plan:
@@ -203,21 +207,7 @@ def plan_ablation(path: Path, settings: Sequence[str], studies: Sequence[str]) -
         Training(rows[0][0].folder(rows[0][1]), rows[0][2], tuple((study, variant) for study, variant, _ in rows))
         for rows in alike.values()
     )
-    plan = Plan(load_recipe(path, settings), chosen, (), trainings)
-    needed = dict.fromkeys(plan.training(study, variant) for study in chosen for variant in study.variants)
-    return replace(plan, trainings=tuple(needed))
-
-
-def recipe_changes(base: Recipe, other: Recipe) -> tuple[str, ...]:
-    """The keys in which `other` differs from `base`, as `--set` would have them."""
-    before, after = plain(base), plain(other)
-    return tuple(
-        f"{section}.{key}={json.dumps(value)}"
-        for section, values in after.items()
-        if isinstance(values, dict)
-        for key, value in values.items()
-        if before[section][key] != value
-    )
+    return Plan(load_recipe(path, settings), chosen, trainings)
 
 
 def _essence(recipe: Recipe) -> Recipe:

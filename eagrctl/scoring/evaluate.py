@@ -89,6 +89,11 @@ def evaluate(
     return Evaluation(split, total, tuple(sorted(resolutions)), confusion.counts, index.labels)
 
 
+def default_split(index: ShardIndex) -> str:
+    """What is scored unless told otherwise: the test split, or where there is none, val, or else train."""
+    return next((name for name in ("test", "val", "train") if name in index.splits), "test")
+
+
 def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> None:
     """Refuse to score a network on labels it was not trained on.
 

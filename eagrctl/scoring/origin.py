@@ -103,7 +103,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Difference:
-    """A key on which two recipes differ; values as TOML, None where a recipe lacks the key."""
+    """A key on which a recipe differs from another; values as TOML, None where one lacks the key."""
 
     key: str
     ours: str | None
@@ -130,11 +130,14 @@ class RecipeComparison:
         ours, name = plain(recipe), recipe.dataset
         if name not in recipe_names():
             return cls(ours, None, ())
-        own, other = _flat(ours), _flat(plain(load_recipe(find_recipe(name))))
-        differences = [
-            Difference(key, own.get(key), other.get(key)) for key in own | other if own.get(key) != other.get(key)
-        ]
-        return cls(ours, name, tuple(differences))
+        return cls(ours, name, differences(recipe, load_recipe(find_recipe(name))))
+
+
+def differences(recipe: Recipe, other: Recipe) -> tuple[Difference, ...]:
+    """The keys on which a recipe differs from another, such as the paper's, in their order."""
+    ours, paper = _flat(plain(recipe)), _flat(plain(other))
+    keys = [key for key in ours | paper if ours.get(key) != paper.get(key)]
+    return tuple(Difference(key, ours.get(key), paper.get(key)) for key in keys)
 
 
 def checkpoint_in_words(path: Path, step: int) -> str:

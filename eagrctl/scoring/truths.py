@@ -10,9 +10,9 @@ from pathlib import Path
 from eagrctl.arrays import Pixels
 from eagrctl.data.index import INDEX, ShardIndex
 from eagrctl.data.labels import DATASETS, LabelSet
-from eagrctl.data.source import SPLITS
 from eagrctl.errors import ShardError, SourceError, did_you_mean
 from eagrctl.readers.images import read_labels
+from eagrctl.scoring.evaluate import default_split
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _open_prepared(root: Path, dataset: str | None, split: str | None) -> Truths
     prepared = index.provenance.dataset
     if dataset is not None and dataset != prepared:
         raise ShardError(f"{root} was prepared from {prepared}, not from {dataset}: leave --dataset out")
-    chosen = split or next((name for name in ("test", "val", *SPLITS) if name in index.splits), "test")
+    chosen = split or default_split(index)
     if index.split(chosen).count == 0:
         raise ShardError(f"split {chosen} of {root} is empty: choose another with --split, or prepare again")
     return Truths(root, prepared, index.labels, index.names(chosen), index, chosen)

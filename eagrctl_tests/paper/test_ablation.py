@@ -17,7 +17,7 @@ from eagrctl.data.source import Provenance
 from eagrctl.drawing.chart import Chart
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.inference.predict import Segmenter
-from eagrctl.paper.ablation import Ablation, default_split
+from eagrctl.paper.ablation import Ablation
 from eagrctl.paper.ablation_tables import (
     KINDS,
     as_csv,
@@ -33,7 +33,7 @@ from eagrctl.paper.ablation_tables import (
 )
 from eagrctl.paper.variants import STUDIES, Training, plan_ablation
 from eagrctl.recipe import find_recipe
-from eagrctl.scoring.evaluate import evaluate
+from eagrctl.scoring.evaluate import default_split, evaluate
 from eagrctl_tests.conftest import TINY
 from eagrctl_tests.scoring.samples import unpadded
 

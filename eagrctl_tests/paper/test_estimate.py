@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,9 +8,9 @@ from eagrctl.checkpoint import build_network
 from eagrctl.data.index import ShardIndex
 from eagrctl.paper.complexity import count_flops
 from eagrctl.paper.estimate import StepTime, flops_of, in_words, time_steps
+from eagrctl.paper.variants import Training
 from eagrctl.recipe import Recipe
-
-CPU = torch.device("cpu")
+from eagrctl.training.start import Work
 
 
 def test_a_training_takes_the_time_of_its_steps_validations_and_evaluation(
@@ -29,12 +30,14 @@ def test_a_training_takes_the_time_of_its_steps_validations_and_evaluation(
 def test_steps_are_timed_on_a_processs_share_of_the_batch(
     tiny_data: ShardIndex,
     tiny_recipe: Callable[..., Recipe],
+    tmp_path: Path,
     processes: int,
     micro_batch: int | None,
     images: int,
 ) -> None:
     recipe = tiny_recipe()
-    step_time = time_steps("it", recipe, tiny_data, CPU, 1, processes, micro_batch)
+    work = Work(recipe, tiny_data.root, tmp_path, gpus=False, micro_batch=micro_batch)
+    step_time = time_steps(Training("it", recipe, ()), tiny_data, work, processes, 1)
     assert (step_time.images, step_time.processes) == (images, processes)
     assert step_time.seconds > 0
     assert f"a step of it on {images} images" in step_time.how
