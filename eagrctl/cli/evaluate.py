@@ -120,9 +120,9 @@ def show(scores: "Scores", title: str) -> None:
 
     rows = [
         (in_words(name), *map(percent, figures))
-        for name, *figures in zip(scores.classes, scores.f1, scores.iou, scores.accuracy, strict=True)
+        for name, *figures in zip(scores.classes, scores.f1, scores.iou, scores.accuracy, strict=False)
     ]
-    rows += [(name, percent(f1), "", "") for name, f1 in scores.regions.items()]
+    rows += [(name, percent(scores.f1_of(name)), "", "") for name in scores.regions]
     console.table(("class", "F1", "IoU", "accuracy"), rows, title)
     console.result(summary_line(scores))
     for line in undefined_lines(scores):

@@ -2,9 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,6 +13,7 @@ from eagrctl.files import write_text
 from eagrctl.paper.ablation import Ablation
 from eagrctl.paper.variants import STUDIES, Study
 from eagrctl.scoring.published import COMPONENTS, MEAN, TABLE_OF
+from eagrctl.scoring.report.as_json import known
 from eagrctl.scoring.report.tables import csv_guarded, markdown_escaped, markdown_grid
 from eagrctl.scoring.scores import Scores
 from eagrctl.weights.start import SCRATCH
@@ -75,7 +75,7 @@ def tables_of(ablation: Ablation) -> dict[str, pd.DataFrame]:
     }
 
 
-def f1_score_is(dataset: str, regions: Mapping[str, Any]) -> str:
+def f1_score_is(dataset: str, regions: Collection[str]) -> str:
     """Which F1 a dataset is scored by: that of Helen's region "overall", or the mean over its classes.
 
     LaPa has Helen's classes and regions; the paper gives its mean (Table 5).
@@ -208,7 +208,7 @@ def as_json(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
                         "overrides": list(variant.overrides),
                         "run": row["run"],
                         **{
-                            kind: {key: _known(row[f"{begin}{key}"]) for key in keys}
+                            kind: {key: known(row[f"{begin}{key}"]) for key in keys}
                             for kind, (begin, keys) in KINDS.items()
                         },
                     }
@@ -244,8 +244,3 @@ def _cell(value: float, difference: float) -> str:
     # Not -0.0, which is a difference that rounds to none.
     points = round(difference, 1) if math.isfinite(difference) else None
     return f"{value:.1f}" + ("" if points is None else f" ({points:+.1f})" if points else " (0.0)")
-
-
-def _known(value: float) -> float | None:
-    """None for NaN, which JSON does not know."""
-    return None if math.isnan(value) else value

@@ -1,6 +1,6 @@
 """The confusion matrix: everything that the scores are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +44,13 @@ class Confusion:
         return known
 
 
-def merge(counts: Counts, regions: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, int, int]]:
-    """Score regions of several classes as if each were one class.
+def merge(counts: Counts, groups: Iterable[tuple[int, ...]]) -> Counts:
+    """Count groups of classes as if each group were one class.
 
-    The rows and columns of the region's classes are summed, so one of its classes taken for another is right.
+    The rows and columns of a group are summed, so one of its classes taken for another is right.
 
     Returns:
-        For each region its (true positives, labelled pixels, predicted pixels).
+        (3, G) int64: of each group the true positives, the labelled and the predicted pixels.
     """
-    merged = {}
-    for name, ids in regions.items():
-        members = list(ids)
-        hits = int(counts[np.ix_(members, members)].sum())
-        merged[name] = hits, int(counts[members].sum()), int(counts[:, members].sum())
-    return merged
+    sums = [[counts[np.ix_(ids, ids)].sum(), counts[[*ids]].sum(), counts[:, ids].sum()] for ids in groups]
+    return np.array(sums, np.int64).T

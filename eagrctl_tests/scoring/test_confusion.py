@@ -32,7 +32,7 @@ def test_by_hand() -> None:
     confusion = Confusion(3)
     confusion.add(np.array([[0, 1, 1, 2, 255]], np.uint8), np.array([[0, 1, 2, 2, 1]], np.uint8))
     assert confusion.counts.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
-    assert merge(confusion.counts, {"one or two": (1, 2)}) == {"one or two": (3, 3, 3)}
+    assert merge(confusion.counts, [(1, 2), (2,)]).tolist() == [[3, 1], [3, 1], [3, 2]]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -31,24 +30,24 @@ def json_text(report: Report) -> str:
     Classes have their dataset's official names here (`ear_r`), which other programs know, and words in the notes.
     """
     scores, table = report.scores, report.table
-    figures = [(each, _figures(vars(each))) for each in report.figures()]
+    keys = ("f1", "iou", "accuracy", "labelled", "predicted")
+    columns = [*(getattr(scores, key).tolist() for key in keys), report.published]
+    figures = {
+        name: dict(zip((*keys, "published_f1"), map(known, values), strict=True))
+        for name, *values in zip(scores.names, *columns, strict=True)
+    }
     contents = {
         "format": FORMAT,
         "version": VERSION,
         "method": report.method,
         "origin": asdict(report.origin),
-        "means": {
-            "mean_f1": _known(scores.mean_f1),
-            "miou": _known(scores.miou),
-            "pixel_accuracy": _known(scores.pixel_accuracy),
-            "mean_accuracy": _known(scores.mean_accuracy),
-        },
-        "classes": {each.name: values for each, values in figures if not each.region},
-        "regions": {each.name: values for each, values in figures if each.region},
+        "means": {name: known(value) for name, value in scores.means.items()},
+        "classes": {name: figures[name] for name in scores.classes},
+        "regions": {name: figures[name] for name in scores.regions},
         "boundary_f1": {
             str(tolerance): {
-                "mean": _known(mean_boundary_f1(by_class, report.labels)),
-                "classes": {name: _known(value) for name, value in by_class.items()},
+                "mean": known(mean_boundary_f1(by_class, report.labels)),
+                "classes": {name: known(value) for name, value in by_class.items()},
             }
             for tolerance, by_class in report.boundary_f1().items()
         }
@@ -57,7 +56,7 @@ def json_text(report: Report) -> str:
         "table": {
             "columns": [vars(column) for line in table.lines for column in line],
             "rows": [
-                {"method": method, "published": number < table.published, "values": [_known(value) for value in values]}
+                {"method": method, "published": number < table.published, "values": [known(value) for value in values]}
                 for number, (method, *values) in enumerate(table.scores.itertuples(name=None))
             ],
         },
@@ -67,13 +66,9 @@ def json_text(report: Report) -> str:
     return _indented(contents) + "\n"
 
 
-def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: _known(value) for key, value in values.items() if key not in ("name", "region", "published")}
-    return known | {"published_f1": _known(values["published"])}
-
-
-def _known(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def known(value: float) -> float | None:
+    """None for NaN, which JSON does not know."""
+    return None if math.isnan(value) else value
 
 
 def _indented(value: Any, depth: int = 0) -> str:

@@ -14,40 +14,13 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import LabelSet, in_words
 from eagrctl.drawing.curves import Plot
 from eagrctl.scoring.boundary import Boundary
-from eagrctl.scoring.confusion import Counts, merge
+from eagrctl.scoring.confusion import Counts
 from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.examples import Example
 from eagrctl.scoring.origin import Origin, RecipeComparison
 from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column
 from eagrctl.scoring.report.tables import Table, percent
 from eagrctl.scoring.scores import Scores, score
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """The scores of one class or merged region.
-
-    Attributes:
-        name: its name.
-        region: whether it merges several classes.
-        f1, iou, accuracy: 0..1; NaN where undefined.
-        labelled, predicted: its pixels.
-        published: the paper's F1, 0..1; NaN where the paper prints none on these faces.
-    """
-
-    name: str
-    region: bool
-    f1: float
-    iou: float
-    accuracy: float
-    labelled: int
-    predicted: int
-    published: float
-
-    @property
-    def published_iou(self) -> float:
-        """The IoU that follows from the published F1: of one class's counts, IoU = F1 / (2 - F1)."""
-        return self.published / (2 - self.published)
 
 
 @dataclass(frozen=True)
@@ -121,24 +94,17 @@ class Report:
         """Whether the paper's figures were measured on the same dataset."""
         return self.origin.dataset in COMPARABLE
 
-    def figures(self) -> list[ClassScores]:
-        """The scores of every class, in id order, and then of every region."""
-        published = self._published()
-        members = {name: (number,) for number, name in enumerate(self.labels.names)}
-        return [
-            ClassScores(
-                name=name,
-                region=region,
-                f1=_ratio(2 * hits, labelled + predicted),
-                iou=_ratio(hits, labelled + predicted - hits),
-                accuracy=_ratio(hits, labelled),
-                labelled=labelled,
-                predicted=predicted,
-                published=published.get(name, math.nan),
+    @property
+    def published(self) -> list[float]:
+        """The paper's F1 of each class and region of `scores`, 0..1; NaN where it prints none on these faces."""
+        printed: dict[str, float | None] = {}
+        if self.comparable:
+            table = TABLE_OF[self.origin.dataset]
+            printed = dict(
+                zip((column.score for line in table.lines for column in line), table.rows[-1][1], strict=True)
             )
-            for region, ids in ((False, members), (True, self.labels.regions))
-            for name, (hits, labelled, predicted) in merge(self.counts, ids).items()
-        ]
+        values = map(printed.get, self.scores.names)
+        return [math.nan if value is None else round(value / 100, 3) for value in values]
 
     def boundary_f1(self) -> dict[int, Mapping[str, float]]:
         """By tolerance in pixels, the boundary F1 of every class, 0..1 or NaN; nothing where it was not counted."""
@@ -147,19 +113,6 @@ class Report:
         return {
             tolerance: dict(zip(self.labels.names, map(float, values), strict=True))
             for tolerance, values in zip(self.boundary.tolerances, self.boundary.f1(), strict=True)
-        }
-
-    def _published(self) -> dict[str, float]:
-        """The paper's own F1, 0..1, by class and region."""
-        if not self.comparable:
-            return {}
-        table = TABLE_OF[self.origin.dataset]
-        columns = [column for line in table.lines for column in line]
-        (_, values) = table.rows[-1]
-        return {
-            column.score: round(value / 100, 3)
-            for column, value in zip(columns, values, strict=True)
-            if value is not None and column.score != MEAN
         }
 
 
@@ -180,7 +133,7 @@ def undefined_lines(scores: Scores) -> list[str]:
     """What to say of classes that lack a score; nothing where all have one."""
     absent: list[str] = []
     unlabelled: list[str] = []
-    for name, f1, accuracy in zip(scores.classes, scores.f1, scores.accuracy, strict=True):
+    for name, f1, accuracy in zip(scores.classes, scores.f1, scores.accuracy, strict=False):
         if math.isnan(accuracy):
             (absent if math.isnan(f1) else unlabelled).append(in_words(name))
     lines = []
@@ -202,7 +155,3 @@ def _own_lines(labels: LabelSet) -> tuple[tuple[Column, ...], ...]:
     """The columns for a dataset that the paper does not know: every class and region."""
     names = (*labels.names[1:], *labels.regions)
     return ((*(Column(in_words(name), name) for name in names), Column("Mean", MEAN)),)
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan

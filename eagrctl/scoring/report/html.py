@@ -31,7 +31,7 @@ def html_text(report: Report) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=percent, words=in_words)
-    table = report.table
+    table, scores = report.table, report.scores
     cells = zip(table.cells.values.tolist(), table.best.values.tolist(), strict=True)
     boundaries = report.boundary_f1()
     text = environment.from_string(here.joinpath("page.html.j2").read_text(encoding="utf-8")).render(
@@ -44,6 +44,7 @@ def html_text(report: Report) -> str:
         ],
         boundaries=boundaries,
         boundary_means=[mean_boundary_f1(by_class, report.labels) for by_class in boundaries.values()],
+        figures=list(zip(scores.names, scores.f1, scores.iou, report.published, strict=True))[1:],
         counts=report.counts.tolist(),
         strong=STRONG,
         faces={

@@ -11,10 +11,10 @@ from eagrctl_tests.scoring.samples import full_report, table_report
 def test_nothing_is_rounded() -> None:
     report = table_report("helen", HELEN)
     read = json.loads(json_text(report))
-    assert [each["f1"] for each in read["classes"].values()] == report.scores.f1.tolist()
-    assert [each["iou"] for each in read["classes"].values()] == report.scores.iou.tolist()
-    assert [each["accuracy"] for each in read["classes"].values()] == report.scores.accuracy.tolist()
-    assert {name: each["f1"] for name, each in read["regions"].items()} == report.scores.regions
+    figures = read["classes"] | read["regions"]
+    assert tuple(figures) == report.scores.names
+    for key in ("f1", "iou", "accuracy", "labelled", "predicted"):
+        assert [each[key] for each in figures.values()] == getattr(report.scores, key).tolist()
     assert read["means"]["miou"] == report.scores.miou
     assert read["means"]["pixel_accuracy"] == report.scores.pixel_accuracy
 

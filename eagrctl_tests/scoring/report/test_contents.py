@@ -26,28 +26,30 @@ def random_report(dataset: str, labels: LabelSet, classes: int) -> tuple[Report,
 def test_figures_of_classes_and_regions_equal_scikit_learns() -> None:
     report, truth, guess = random_report("helen", HELEN, 11)
     members = {name: (number,) for number, name in enumerate(HELEN.names)} | dict(HELEN.regions)
-    assert [each.name for each in report.figures()] == list(members)
-    for each in report.figures():
-        pair = np.isin(truth, members[each.name]).ravel(), np.isin(guess, members[each.name]).ravel()
-        assert each.region == (each.name in HELEN.regions)
-        assert each.f1 == pytest.approx(f1_score(*pair), abs=1e-12)
-        assert each.iou == pytest.approx(jaccard_score(*pair), abs=1e-12)
-        assert each.accuracy == pytest.approx(recall_score(*pair), abs=1e-12)
-        assert (each.labelled, each.predicted) == tuple(map(np.count_nonzero, pair))
+    scores = report.scores
+    assert scores.names == tuple(members)
+    for number, ids in enumerate(members.values()):
+        pair = np.isin(truth, ids).ravel(), np.isin(guess, ids).ravel()
+        assert scores.f1[number] == pytest.approx(f1_score(*pair), abs=1e-12)
+        assert scores.iou[number] == pytest.approx(jaccard_score(*pair), abs=1e-12)
+        assert scores.accuracy[number] == pytest.approx(recall_score(*pair), abs=1e-12)
+        assert (scores.labelled[number], scores.predicted[number]) == tuple(map(np.count_nonzero, pair))
+
+
+def published(report: Report) -> dict[str, float]:
+    return dict(zip(report.scores.names, report.published, strict=True))
 
 
 def test_published_figures_stand_beside_the_classes_they_are_of() -> None:
-    published = {each.name: each.published for each in table_report("helen", HELEN).figures()}
-    assert (published["skin"], published["eyes"], published["overall"]) == (0.946, 0.902, 0.932)
-    assert math.isnan(published["left eye"])
-    figures = {each.name: each for each in full_report().figures()}
-    # F1 0.962 = 2 tp / (a + b) and IoU = tp / (a + b - tp): with a + b = 1000, tp = 481.
-    assert figures["skin"].published_iou == pytest.approx(481 / 519)
+    found = published(table_report("helen", HELEN))
+    assert (found["skin"], found["eyes"], found["overall"]) == (0.946, 0.902, 0.932)
+    assert math.isnan(found["left eye"])
+    assert published(full_report())["skin"] == 0.962
 
 
 @pytest.mark.parametrize("dataset", ["synthetic", "mine"])
 def test_figures_of_other_faces_are_laid_beside_no_class(dataset: str) -> None:
-    assert all(math.isnan(each.published) for each in table_report(dataset, HELEN).figures())
+    assert all(map(math.isnan, table_report(dataset, HELEN).published))
 
 
 def test_what_has_no_score_is_named_and_left_out_of_the_mean() -> None:
