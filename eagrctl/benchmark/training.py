@@ -146,7 +146,7 @@ def precisions(
                 World(device),
                 steps,
                 workers,
-                name.endswith("plain"),
+                plain=name.endswith("plain"),
                 task=f"timing {name}",
                 listener=listener,
             )
