@@ -71,7 +71,7 @@ def parse(
     from eagrctl.parsing.files import ResultFolder, Wanted
     from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.photos import find_photos
-    from eagrctl.parsing.record import Settings
+    from eagrctl.parsing.record import ParserSettings
     from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import SHIPPED
 
@@ -98,7 +98,7 @@ def parse(
     folder = ResultFolder(
         output,
         label_set_of(parser.dataset, parser.classes),
-        Settings.of(path, chosen, finding),
+        ParserSettings.of(path, chosen, finding),
         parser.size,
         Wanted(not no_overlay, per_face, probabilities),
     )

@@ -30,7 +30,16 @@ from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.files import replacing
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import Recorded, Settings, Stamp, found_in, head_of, path_of, read_record, write_record
+from eagrctl.parsing.record import (
+    ParserSettings,
+    Recorded,
+    Stamp,
+    found_in,
+    head_of,
+    path_of,
+    read_record,
+    write_record,
+)
 
 # Threads that draw and write. Each holds a photo, and another one waits for each.
 WRITERS = 2
@@ -61,7 +70,7 @@ class ResultFolder:
         EagrctlError: it is a file, or cannot be written to.
     """
 
-    def __init__(self, path: Path, labels: LabelSet, settings: Settings, size: int, wanted: Wanted) -> None:
+    def __init__(self, path: Path, labels: LabelSet, settings: ParserSettings, size: int, wanted: Wanted) -> None:
         self.path, self.labels, self.settings, self.size, self.wanted = path, labels, settings, size, wanted
         make_folder(path)
 
@@ -149,20 +158,17 @@ class ResultFolder:
             made.append(file)
             return f"{photo.name}{ending}"
 
-        def write_face(face: ParsedFace, part: Path) -> None:
-            save_labels(face.in_photo(parsed.labels.shape), self.labels, part)
-
         try:
             make_folder(path.parent)
             with writing(path):
                 path.unlink(missing_ok=True)  # first: what it says of the others stops being true
-            files["labels"] = make(".png", lambda part: save_labels(parsed.labels, self.labels, part))
+            files["labels"] = make(".png", partial(save_labels, parsed.labels, self.labels))
             if self.wanted.overlay:
                 picture = overlay(parsed.image, parsed.labels, self.labels, [face.box for face in parsed.faces])
-                files["overlay"] = make(".overlay.jpg", lambda part: save_jpeg(picture, part))
+                files["overlay"] = make(".overlay.jpg", partial(save_jpeg, picture))
             if self.wanted.per_face:
                 files["faces"] = [
-                    make(f".face-{number}.png", partial(write_face, face))
+                    make(f".face-{number}.png", partial(save_labels, face.in_photo(parsed.labels.shape), self.labels))
                     for number, face in enumerate(parsed.faces, 1)
                 ]
             if self.wanted.probabilities and parsed.faces:
@@ -171,8 +177,9 @@ class ResultFolder:
             for stale in {self.path / name for name in (before.names if before else ())} - set(made):
                 with writing(stale):
                     stale.unlink(missing_ok=True)
-            head = head_of(photo, stamp, parsed, self.settings, self.size, files)
-            make(".json", partial(write_record, head | found_in(parsed)))
+            found = found_in(parsed)
+            head = head_of(photo, stamp, parsed, self.settings, self.size, files) | {"shares": found["shares"]}
+            make(".json", lambda part: write_record(part, head, "faces", found["faces"]))
         except BaseException:
             for each in made:
                 each.unlink(missing_ok=True)

@@ -1,11 +1,12 @@
 """What parsing gives: faces, photos, and how it went."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.errors import EagrctlError
@@ -66,23 +67,18 @@ class ParsedPhoto:
         labels: (H, W) uint8, the class of each of the photo's pixels; background where no face is.
         classes: their names, by id.
         faces: largest first; empty where none was found.
-        shares: of the photo's pixels that each class has, 0..1, by name.
     """
 
     image: Pixels
     labels: Pixels
     classes: tuple[str, ...]
     faces: tuple[ParsedFace, ...] = ()
-    shares: Mapping[str, float] = field(init=False)
 
-    def __post_init__(self) -> None:
-        counts = np.zeros(len(self.classes), np.int64)
-        flat = self.labels.ravel()
-        # Part by part: bincount first widens all of its input to 64 bits.
-        for start in range(0, flat.size, _COUNTED):
-            counts += np.bincount(flat[start : start + _COUNTED], minlength=len(self.classes))
-        shares = {name: float(count / flat.size) for name, count in zip(self.classes, counts, strict=True)}
-        object.__setattr__(self, "shares", shares)
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Of the photo's pixels that each class has, 0..1, by name."""
+        counts = Image.fromarray(self.labels).histogram()  # bincount would first widen all labels to 64 bits
+        return {name: count / self.labels.size for name, count in zip(self.classes, counts, strict=False)}
 
 
 @dataclass(frozen=True)
@@ -125,6 +121,3 @@ class Tally:
         self.faces += found
         if not found or parsed.faces[0].placed == "whole":
             self.without.append(photo)
-
-
-_COUNTED = 1 << 20  # pixels

@@ -46,6 +46,11 @@ class FaceParser:
         probabilities: whether faces carry the probabilities of all classes.
         batch: the most faces that go through the network together.
 
+    Attributes:
+        dataset: whose classes are parsed.
+        classes: their names, by id; the background is 0.
+        size: side of the network's square input, in pixels.
+
     Raises:
         CheckpointError: the weights are missing, damaged, or something else.
         AlignmentError: the predictor is missing, or something else.
@@ -68,25 +73,10 @@ class FaceParser:
         if finding not in ("faces", "crop", "whole"):
             raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
         checkpoint = load_checkpoint(_weights(weights))
-        self._dataset, self._classes = checkpoint.dataset, checkpoint.classes
+        self.dataset, self.classes, self.size = checkpoint.dataset, checkpoint.classes, checkpoint.recipe.input.size
         self._segmenter = Segmenter.of(checkpoint, _device(device))
         self._placer = Placer(self.size, finding, None if predictor is None else Path(predictor))
         self._probabilities, self._batch = probabilities, batch
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, by id; the background is 0."""
-        return self._classes
-
-    @property
-    def dataset(self) -> str:
-        """Name of the dataset whose classes these are."""
-        return self._dataset
-
-    @property
-    def size(self) -> int:
-        """Side of the network's square input, in pixels."""
-        return self._segmenter.recipe.size
 
     def parse(self, image: AnyImage) -> ParsedPhoto:
         """Find the faces of one photo and parse them.

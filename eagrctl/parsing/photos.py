@@ -110,26 +110,24 @@ def _meant(
     """The files that one argument, or one line of a list, stands for."""
     if not argument:
         raise SourceError("a path is empty: name a photo or a folder (. is the working directory)")
-    path = Path(argument)
+    path, name = Path(argument), printable(argument)
+    pattern: tuple[str, ...] = ("**",)
     if path.is_dir():
-        files = _in_folder(argument, left_out, listener)
-        if files:
-            return files
-        raise SourceError(f"{printable(argument)} holds no photo{_endings(path)}")
-    if os.path.lexists(argument):
-        parent = f"{real_folder(str(path.parent))}{os.sep}{path.name}"
-        return [_Found(argument, path.name, os.path.realpath(argument) if path.is_symlink() else parent)]
-    if glob.has_magic(argument):
-        parts = path.parts
-        first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-        folder = Path(*parts[:first])
-        files = _matching(folder, parts[first:], left_out, listener) if folder.is_dir() else []
-        if files:
-            return files
-        raise SourceError(f"no photo matches {printable(argument)}{_endings(folder)}")
-    if "://" in argument:
-        raise SourceError(f"{printable(argument)} is an address: download the photo, and give its file")
-    raise SourceError(f"{printable(argument)} is missing{_remedy(path)}")
+        folder, nothing = path, f"{name} holds no photo"
+    elif os.path.lexists(argument):
+        real = os.path.realpath(argument) if path.is_symlink() else real_folder(str(path.parent)) + os.sep + path.name
+        return [_Found(argument, path.name, real)]
+    elif glob.has_magic(argument):
+        first = next(number for number, part in enumerate(path.parts) if glob.has_magic(part))
+        folder, pattern, nothing = Path(*path.parts[:first]), path.parts[first:], f"no photo matches {name}"
+    elif "://" in argument:
+        raise SourceError(f"{name} is an address: download the photo, and give its file")
+    else:
+        raise SourceError(f"{name} is missing{_remedy(path)}")
+    files = _in_folder(folder, pattern, left_out, listener) if folder.is_dir() else []
+    if not files:
+        raise SourceError(f"{nothing}{_endings(folder)}")
+    return files
 
 
 def _is_photo_or_video(path: str) -> bool:
@@ -137,22 +135,17 @@ def _is_photo_or_video(path: str) -> bool:
     return suffix in photo_suffixes() or suffix in VIDEO_SUFFIXES
 
 
-def _in_folder(
-    folder: str,
-    left_out: Collection[str],
-    listener: Listener,
-    take: Callable[[str], bool] = _is_photo_or_video,
-    enter: Callable[[str], bool] = bool,
-) -> list[_Found]:
-    """The files of a folder and its subfolders that `take` says, in natural order, found without opening them.
+def _in_folder(folder: Path, pattern: Sequence[str], left_out: Collection[str], listener: Listener) -> list[_Found]:
+    """The files of a folder and its subfolders that fit the parts of a pattern, in natural order, none of them opened.
 
     Links are followed last, so that a file goes by its own name where it has one here. No folder is entered twice.
-    `take` and `enter`, which subfolders are entered, get a posix path in `folder`.
     """
+    suffix = Path(pattern[-1]).suffix
+    named = suffix and not glob.has_magic(suffix)  # then it counts, whatever it is
     plain, links = list[_Found](), list[_Found]()
     root = os.path.realpath(folder)
     seen = set(left_out) - {root}
-    waiting, linked = deque([(folder, "", root)]), deque[tuple[str, str, str]]()
+    waiting, linked = deque([(str(folder), "", root)]), deque[tuple[str, str, str]]()
     while waiting or linked:
         here, inside, real = waiting.pop() if waiting else linked.popleft()
         if real in seen:
@@ -165,7 +158,7 @@ def _in_folder(
         except OSError as error:
             if not inside:
                 raise SourceError(
-                    f"cannot read the folder {printable(folder)} ({error.strerror}): make it readable"
+                    f"cannot read the folder {printable(here)} ({error.strerror}): make it readable"
                 ) from None
             listener(Notice(f"Left out the folder {printable(here)}: {error.strerror}", warning=True))
             continue
@@ -174,28 +167,16 @@ def _in_folder(
             link = entry.is_symlink()
             target = os.path.realpath(entry.path) if link else f"{real}{os.sep}{entry.name}"
             if Path(target).is_dir() if link else entry.is_dir():
-                if enter(wanted):
+                if _fits(wanted.split("/"), pattern, leads=True):
                     (linked if link else waiting).append((entry.path, wanted, target))
-            elif take(wanted):
+            elif (_is_photo_or_video(wanted) or (named and wanted.endswith(suffix))) and _fits(
+                wanted.split("/"), pattern
+            ):
                 (links if link else plain).append(_Found(entry.path, wanted, target))
     files: dict[str, _Found] = {}
     for file in plain + links:
         files.setdefault(file.real, file)
     return sorted(files.values(), key=lambda file: natural(file.wanted))
-
-
-def _matching(folder: Path, pattern: Sequence[str], left_out: Collection[str], listener: Listener) -> list[_Found]:
-    """The files in a folder that match the parts of a pattern, and those in subfolders that do."""
-    suffix = Path(pattern[-1]).suffix
-    plain = bool(suffix) and not glob.has_magic(suffix)
-
-    def take(wanted: str) -> bool:
-        return (_is_photo_or_video(wanted) or (plain and wanted.endswith(suffix))) and fits(wanted)
-
-    def fits(wanted: str, leads: bool = False) -> bool:
-        return _fits(wanted.split("/"), pattern, leads)
-
-    return _in_folder(str(folder), left_out, listener, take, lambda inside: fits(inside, leads=True))
 
 
 def _fits(names: Sequence[str], pattern: Sequence[str], leads: bool = False) -> bool:
@@ -268,14 +249,11 @@ def unique_names(photos: Sequence[tuple[str, str]]) -> list[str]:
 
 def _told_apart(photos: Sequence[tuple[str, str]]) -> list[str]:
     """Names for photos that would share one; alike still where case is all that tells their paths apart."""
-    folders = []
-    for path, wanted in photos:
-        whole = Path(os.path.normpath(Path(path).absolute()))
-        parts = whole.relative_to(whole.anchor).parts
-        folders.append(parts[: max(0, len(parts) - 1 - wanted.count("/"))])
-    for depth in range(1 + max(map(len, folders))):
-        fronts = [above[max(0, len(above) - depth) :] for above in folders]
-        full = ["/".join((*front, wanted)) for front, (_, wanted) in zip(fronts, photos, strict=True)]
+    parts = [Path(os.path.normpath(Path(path).absolute())).parts for path, _ in photos]
+    starts = [len(whole) - 1 - wanted.count("/") for whole, (_, wanted) in zip(parts, photos, strict=True)]
+    for depth in range(max(*starts, 1)):
+        # The first part is the file system's root.
+        full = ["/".join(whole[max(1, start - depth) :]) for whole, start in zip(parts, starts, strict=True)]
         for names in ([_without_suffix(path) for path in full], full):
             if len({_folded(name) for name in names}) == len(names):
                 return names

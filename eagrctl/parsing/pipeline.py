@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from threading import Event, Lock, Semaphore
 from typing import Any, Generic, TypeVar
@@ -40,45 +40,6 @@ class PlacedPhoto:
 
     photo: Pixels
     squares: Sequence[Square]
-
-
-@dataclass(eq=False)
-class _Batch:
-    """Faces that go through the network together; `parsed` once they are on their way."""
-
-    squares: list[Square] = field(default_factory=list)
-    parsed: Future[list[ParsedFace]] | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.parsed is not None and self.parsed.done()
-
-    def result(self) -> list[ParsedFace]:
-        assert self.parsed is not None
-        return self.parsed.result()
-
-
-@dataclass(eq=False)
-class _Photo:
-    """A photo whose faces are being parsed, each at a place in a batch."""
-
-    placed: PlacedPhoto | Failed
-    slots: list[tuple[_Batch, int]] = field(default_factory=list)
-
-    @property
-    def bytes(self) -> int:
-        return self.placed.photo.nbytes if isinstance(self.placed, PlacedPhoto) else 0
-
-    @property
-    def sent(self) -> bool:
-        return all(batch.parsed is not None for batch, _ in self.slots)
-
-    @property
-    def done(self) -> bool:
-        return all(batch.done for batch, _ in self.slots)
-
-    def faces(self) -> list[ParsedFace]:
-        return [batch.result()[slot] for batch, slot in self.slots]
 
 
 class Pipeline(Generic[Image]):
@@ -122,10 +83,15 @@ class Pipeline(Generic[Image]):
         self, images: Iterator[Image], threads: Executor, network: Executor
     ) -> Iterator[tuple[PlacedPhoto | Failed, list[ParsedFace]]]:
         placing: deque[Future[PlacedPhoto | Failed]] = deque()
-        parsing: deque[_Photo] = deque()
-        gathering = _Batch()
+        parsing: deque[tuple[PlacedPhoto | Failed, list[Future[ParsedFace]]]] = deque()
+        gathering: list[tuple[Square, Future[ParsedFace]]] = []  # a batch that is not full yet
         held, typical, more = 0, TYPICAL, True
         most = 2 * self._batch * self._workers
+
+        def send() -> None:
+            network.submit(self._fulfil, tuple(gathering))
+            gathering.clear()
+
         while more or placing or parsing:
             while more and len(placing) < 2 * self._workers and len(parsing) < most:
                 if (placing or parsing) and held + (len(placing) + 1) * typical > MEMORY:
@@ -133,35 +99,42 @@ class Pipeline(Generic[Image]):
                 following = list(islice(images, 1))
                 placing.extend(threads.submit(self._place, image) for image in following)
                 more = bool(following)
+            wait = not placing
             if placing:
-                photo = _Photo(placing.popleft().result())
-                parsing.append(photo)
-                held += photo.bytes
-                typical = photo.bytes or typical
-                for square in photo.placed.squares if isinstance(photo.placed, PlacedPhoto) else ():
-                    photo.slots.append((gathering, len(gathering.squares)))
-                    gathering.squares.append(square)
-                    if len(gathering.squares) == self._batch:
-                        gathering = self._send(gathering, network)
-            elif parsing:
-                if gathering.squares and not (more and parsing[0].sent):
-                    # The last batch, or one that cannot fill up because its photos leave no memory for others.
-                    gathering = self._send(gathering, network)
-                photo = parsing.popleft()
-                held -= photo.bytes
-                yield photo.placed, photo.faces()
-            while parsing and parsing[0].done:
-                photo = parsing.popleft()
-                held -= photo.bytes
-                yield photo.placed, photo.faces()
+                placed = placing.popleft().result()
+                faces: list[Future[ParsedFace]] = []
+                parsing.append((placed, faces))
+                held += _bytes(placed)
+                typical = _bytes(placed) or typical
+                for square in placed.squares if isinstance(placed, PlacedPhoto) else ():
+                    faces.append(Future())
+                    gathering.append((square, faces[-1]))
+                    if len(gathering) == self._batch:
+                        send()
+            elif gathering and (not more or gathering[0][1] in parsing[0][1]):
+                # The last batch, or one that cannot fill up because its photos leave no memory for others.
+                send()
+            while parsing and (wait or all(face.done() for face in parsing[0][1])):
+                placed, faces = parsing.popleft()
+                wait = False
+                held -= _bytes(placed)
+                yield placed, [face.result() for face in faces]
 
-    def _send(self, batch: _Batch, network: Executor) -> _Batch:
-        batch.parsed = network.submit(self._label_here, batch.squares)
-        return _Batch()
+    def _fulfil(self, batch: Sequence[tuple[Square, Future[ParsedFace]]]) -> None:
+        squares, faces = zip(*batch, strict=True)
+        try:
+            with _Stoppable(self._stopped):
+                parsed = self._label(list(squares))
+        except BaseException as error:  # raised where the faces are awaited
+            for face in faces:
+                face.set_exception(error)
+        else:
+            for face, found in zip(faces, parsed, strict=True):
+                face.set_result(found)
 
-    def _label_here(self, squares: list[Square]) -> list[ParsedFace]:
-        with _Stoppable(self._stopped):
-            return self._label(squares)
+
+def _bytes(placed: PlacedPhoto | Failed) -> int:
+    return placed.photo.nbytes if isinstance(placed, PlacedPhoto) else 0
 
 
 class _Stoppable(TorchFunctionMode):

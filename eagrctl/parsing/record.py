@@ -12,8 +12,7 @@ number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames 
 
 import json
 import math
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -32,7 +31,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings(Versioned):
+class ParserSettings(Versioned):
     """What decides a result.
 
     Attributes:
@@ -48,7 +47,7 @@ class Settings(Versioned):
     finding: str
 
     @classmethod
-    def of(cls, weights: Path, predictor: Path | None, finding: str) -> "Settings":
+    def of(cls, weights: Path, predictor: Path | None, finding: str) -> "ParserSettings":
         """The settings of a parser that is made of these files."""
         named, digest = (None, None) if predictor is None else (str(predictor), sha256_of(predictor))
         return cls(str(weights), sha256_of(weights), named, digest, finding)
@@ -58,12 +57,11 @@ class Settings(Versioned):
 
         Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
         """
-        findings, either = {self.finding}, {"faces", "whole"}
-        if self.finding in either and any(face.box for face in result.faces):
-            findings = either
         other = result.settings
-        same = (other.weights_sha256, other.predictor_sha256) == (self.weights_sha256, self.predictor_sha256)
-        return same and other.finding in findings
+        if (other.weights_sha256, other.predictor_sha256) != (self.weights_sha256, self.predictor_sha256):
+            return False
+        found = any(face.box for face in result.faces)
+        return other.finding == self.finding or (found and "crop" not in (other.finding, self.finding))
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class Recorded(Versioned):
     format: str
     file: Annotated[RecordedFile, Field(validation_alias=AliasChoices(*FORMATS))]
     classes: tuple[str, ...]
-    settings: Settings
+    settings: ParserSettings
     files: dict[str, FileName | tuple[FileName, ...]]
     shares: dict[str, Number] = field(default_factory=dict)
     faces: tuple[RecordedFace, ...] = ()
@@ -134,7 +132,7 @@ class Recorded(Versioned):
 
 
 def head_of(
-    photo: Photo, stamp: Stamp, parsed: ParsedPhoto, settings: Settings, size: int, files: Mapping[str, Any]
+    photo: Photo, stamp: Stamp, parsed: ParsedPhoto, settings: ParserSettings, size: int, files: Mapping[str, Any]
 ) -> Record:
     """What the JSON of a photo or a video says first; arguments as for `eagrctl.parsing.files.ResultFolder`.
 
@@ -178,44 +176,27 @@ def face_record(face: ParsedFace, classes: tuple[str, ...], pixels: int) -> Reco
     }
 
 
-def write_record(record: Record, path: Path) -> None:
-    """Write the record of a photo; OSError where it cannot be written."""
-    with closing(RecordWriter(path)) as writer:
-        writer.begin({key: value for key, value in record.items() if key != "faces"}, "faces")
-        for face in record["faces"]:
-            writer.add(face)
-        writer.end({})
+def write_record(
+    path: Path, head: Mapping[str, Any], key: str, items: Iterable[Record], tail: Mapping[str, Any] | None = None
+) -> None:
+    """Write a record line by line; OSError where it cannot be written.
 
+    A line for each item of its list reads better than one for each number.
 
-class RecordWriter:
-    """Writes a record line by line: its head, then the items of a list, then what is left; to be closed.
-
-    A line for each reads better than one for each number. OSError where it cannot be written.
+    Args:
+        path: of the JSON.
+        head: the keys before the list's.
+        key: the list's.
+        items: written as they come.
+        tail: the keys behind the list's, looked at when it has ended.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8")
-        self._separator = " "
-
-    def begin(self, head: Record, key: str) -> None:
-        """Write the keys before that of the list."""
-        self._file.write("{\n" + "".join(f"  {json.dumps(each)}: {compact(head[each])},\n" for each in head))
-        self._file.write(f"  {json.dumps(key)}: [\n")
-
-    def add(self, item: Record) -> None:
-        """Write an item of the list."""
-        self._file.write(f"{self._separator}   {compact(item)}\n")
-        self._separator = ","
-
-    def end(self, tail: Record) -> None:
-        """Write the keys behind that of the list."""
-        lines = "".join(f",\n  {json.dumps(key)}: {compact(value)}" for key, value in tail.items())
-        self._file.write(f"  ]{lines}\n}}\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file, whole or not."""
-        self._file.close()
+    with path.open("w", encoding="utf-8") as file:
+        file.write("{\n" + "".join(f"  {json.dumps(each)}: {compact(value)},\n" for each, value in head.items()))
+        file.write(f"  {json.dumps(key)}: [\n")
+        for number, item in enumerate(items):
+            file.write(f"{',' if number else ' '}   {compact(item)}\n")
+        lines = "".join(f",\n  {json.dumps(each)}: {compact(value)}" for each, value in (tail or {}).items())
+        file.write(f"  ]{lines}\n}}\n")
 
 
 def read_record(path: Path, kind: str = "photo") -> Recorded | None:

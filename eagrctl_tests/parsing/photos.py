@@ -11,10 +11,10 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import SourceError
 from eagrctl.parsing.files import ResultFolder, Wanted
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
-from eagrctl.parsing.record import Settings
+from eagrctl.parsing.record import ParserSettings
 from eagrctl_tests.conftest import face
 
-SETTINGS = Settings("net.pt", "ab", "points.dat", "cd", "faces")
+SETTINGS = ParserSettings("net.pt", "ab", "points.dat", "cd", "faces")
 SIZE = 49
 
 
@@ -44,7 +44,7 @@ def parsed_photo(number: int = 1, faces: int = 1, probabilities: bool = False) -
     return ParsedPhoto(image, labels, CELEBAMASK_HQ.names, tuple(found))
 
 
-def results_in(path: Path, settings: Settings = SETTINGS, **wanted: bool) -> ResultFolder:
+def results_in(path: Path, settings: ParserSettings = SETTINGS, **wanted: bool) -> ResultFolder:
     return ResultFolder(path, CELEBAMASK_HQ, settings, SIZE, Wanted(**wanted))
 
 

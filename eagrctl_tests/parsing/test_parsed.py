@@ -1,6 +1,5 @@
 import numpy as np
 
-from eagrctl.parsing import parsed as module
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 
 
@@ -19,8 +18,7 @@ def test_only_landmarks_and_boxes_align_a_face() -> None:
     assert aligned == {"landmarks": True, "box": True, "crop": False, "whole": False}
 
 
-def test_shares_are_counted_over_the_whole_photo(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_COUNTED", 4)  # several parts, the last one shorter
+def test_shares_are_counted_over_the_whole_photo() -> None:
     labels = np.array([[0, 0, 1], [2, 1, 0], [0, 0, 0]], np.uint8)
     photo = ParsedPhoto(np.zeros((3, 3, 3), np.uint8), labels, ("background", "skin", "nose", "hair"))
     assert photo.shares == {"background": 6 / 9, "skin": 2 / 9, "nose": 1 / 9, "hair": 0.0}

@@ -1,7 +1,6 @@
 import hashlib
 import json
 import os
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,11 @@ import pytest
 from eagrctl.parsing.parsed import ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
+    ParserSettings,
     Record,
     Recorded,
     RecordedFace,
     RecordedFile,
-    RecordWriter,
-    Settings,
     Stamp,
     compact,
     face_record,
@@ -39,7 +37,11 @@ def record_of(photo: Photo, parsed: ParsedPhoto, stamp: Stamp, files: dict[str, 
     return head_of(photo, stamp, parsed, SETTINGS, SIZE, files) | found_in(parsed)
 
 
-def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[RecordedFace, ...] = ()) -> Recorded:
+def write(record: Record, path: Path) -> None:
+    write_record(path, {key: value for key, value in record.items() if key != "faces"}, "faces", record["faces"])
+
+
+def result_of(photo: Photo, settings: ParserSettings = SETTINGS, faces: tuple[RecordedFace, ...] = ()) -> Recorded:
     status = photo.path.stat()
     file = RecordedFile(path_of(photo), status.st_size, status.st_mtime_ns, 140, 70)
     return Recorded("eagrctl parsed photo", file, (), settings, {}, faces=faces)
@@ -48,7 +50,7 @@ def result_of(photo: Photo, settings: Settings = SETTINGS, faces: tuple[Recorded
 def test_a_record_is_json_that_says_what_was_found(tmp_path: Path, photo: Photo) -> None:
     parsed, stamp = parsed_photo(1, 2), Stamp.of(photo.path)
     assert stamp is not None
-    write_record(record_of(photo, parsed, stamp, {"labels": "ä.png"}), tmp_path / "ä.json")
+    write(record_of(photo, parsed, stamp, {"labels": "ä.png"}), tmp_path / "ä.json")
     record = json.loads((tmp_path / "ä.json").read_text(encoding="utf-8"))
     assert record["photo"] == {
         "path": str((tmp_path / "ä.jpg").resolve()),
@@ -85,7 +87,7 @@ def test_what_a_face_has_not_is_null() -> None:
 def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: Path, photo: Photo) -> None:
     path = tmp_path / "a.json"
     record = record_of(photo, parsed_photo(1, 2), Stamp(1, 2), {"labels": "a.png"})
-    write_record(record, path)
+    write(record, path)
     assert json.loads(path.read_text(encoding="utf-8")) == record
     found = read_record(path)
     assert found is not None
@@ -96,11 +98,7 @@ def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: P
     head = head_of(video, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
     assert head["video"]["width"] == 140
     for frames in (0, 2):
-        with closing(RecordWriter(path)) as writer:
-            writer.begin(head, "frames")
-            for number in range(frames):
-                writer.add({"frame": number})
-            writer.end({"found": frames})
+        write_record(path, head, "frames", ({"frame": number} for number in range(frames)), {"found": frames})
         listed = {"frames": [{"frame": number} for number in range(frames)], "found": frames}
         assert json.loads(path.read_text(encoding="utf-8")) == head | listed
         found = read_record(path, "video")
@@ -119,13 +117,13 @@ def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path, photo
     (tmp_path / "a.pt").write_bytes(b"weights")
     (tmp_path / "b.pt").write_bytes(b"weights")
     (tmp_path / "c.pt").write_bytes(b"others")
-    one, same, other = (Settings.of(tmp_path / name, None, "crop") for name in ("a.pt", "b.pt", "c.pt"))
+    one, same, other = (ParserSettings.of(tmp_path / name, None, "crop") for name in ("a.pt", "b.pt", "c.pt"))
     assert one.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
     assert one.predictor is None
     record = result_of(photo, settings=one)
     assert same.hold_for(record)
     assert not other.hold_for(record)
-    assert not Settings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").hold_for(record)
+    assert not ParserSettings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").hold_for(record)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +163,7 @@ def test_a_name_of_no_encoding_can_be_written(tmp_path: Path) -> None:
     name = "b\udcff.jpg"
     (tmp_path / "real").write_bytes(b"1")
     record = record_of(Photo(tmp_path / name, "b"), parsed_photo(), Stamp(1, 1), {"labels": name})
-    write_record(record, tmp_path / "a.json")
+    write(record, tmp_path / "a.json")
     found = read_record(tmp_path / "a.json")
     assert found is not None
     assert (found.file.path, found.names) == (str((tmp_path / name).resolve()), [name])

@@ -14,9 +14,10 @@ is begun again.
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from eagrctl.arrays import Pixels
@@ -30,11 +31,14 @@ from eagrctl.parsing.files import WRITERS, ResultFolder, make_folder, writing
 from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import RecordWriter, Stamp, found_in, head_of
+from eagrctl.parsing.record import Record, Stamp, found_in, head_of, write_record
 from eagrctl.parsing.video.frames import Frame, VideoReader, VideoWriter
 
 # A video that ends so many seconds before its file says is reported.
 MISSING = 0.5
+
+# Of what is left beside the JSON, in the order in which it is moved into place.
+_ENDINGS = {"frames": ".frames", "overlay": ".overlay.mp4", "legend": ".legend.png"}
 
 
 def parse_video(
@@ -48,20 +52,12 @@ def parse_video(
     workers: int | None = None,
     listener: Listener = ignore,
 ) -> None:
-    """Parse a video and write its results, unless they are there.
+    """Parse a video and write its results, unless they are there; arguments as for `eagrctl.parsing.batch.parse_files`.
 
-    Args:
-        parser: made with the settings of `folder`.
-        video: the file and its name.
-        folder: of the results.
-        tally: counts the video, its frames and its faces.
-        every: every how many frames one is parsed.
-        force: parse again what is done.
-        workers: as for `FaceParser.parse_many`.
-        listener: hears of progress.
+    `tally` counts the video, its frames and its faces.
 
     Raises:
-        EagrctlError: a result cannot be written, or PyAV is not installed.
+        EagrctlError: a result cannot be written.
     """
     started = time.perf_counter()
     tally.total += 1
@@ -118,13 +114,19 @@ def _write(
     """
     stamp = Stamp.of(video.path) or Stamp(0, 0)
     shown = folder.wanted.overlay
-    kept = {"frames": ".frames"} | ({"overlay": ".overlay.mp4", "legend": ".legend.png"} if shown else {})
-    with _parts(video, folder, kept | {"record": ".json"}) as parts, ExitStack() as stack:
-        record = stack.enter_context(closing(RecordWriter(parts["record"])))
+    endings = {kind: _ENDINGS[kind] for kind in (("frames", "overlay", "legend") if shown else ("frames",))}
+    occurring: set[int] = set()
+    total = {"frames": 0, "faces": 0}
+    with _parts(video, folder, endings | {"record": ".json"}) as parts, ExitStack() as stack:
+        first = next(parsed, None)
+        if first is None:
+            raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
+        height, width = first[1].labels.shape
+        encoder = VideoWriter(parts["overlay"], reader.rate / reader.every, (height, width)) if shown else None
+        if encoder is not None:
+            stack.enter_context(encoder)
         pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
         drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
-        occurring: set[int] = set()
-        encoder: VideoWriter | None = None
 
         def draw(frame: Frame, labels: Pixels) -> Pixels | None:
             save_labels(labels, folder.labels, parts["frames"] / f"{frame.number:06}.png")
@@ -137,33 +139,27 @@ def _write(
                 if encoder is not None and pixels is not None:
                     encoder.write(pixels, frame.seconds)
 
-        count = faces = 0
-        for frame, photo in parsed:
-            if not count:
-                files = {kind: f"{video.name}{ending}" for kind, ending in kept.items()}
-                head = head_of(video, stamp, photo, folder.settings, folder.size, files)
-                head["video"]["rate"] = float(reader.rate)
-                record.begin(head | {"every": reader.every}, "frames")
-                if shown:
-                    size = photo.labels.shape[0], photo.labels.shape[1]
-                    encoder = stack.enter_context(VideoWriter(parts["overlay"], reader.rate / reader.every, size))
-            count, faces = count + 1, faces + len(photo.faces)
-            labels = f"{video.name}.frames/{frame.number:06}.png"
-            about = {"frame": frame.number, "seconds": round(frame.seconds, 6), "labels": labels}
-            record.add(about | found_in(photo))
-            occurring.update(number for number, share in enumerate(photo.shares.values()) if share)
-            drawing.append((frame, pool.submit(draw, frame, photo.labels)))
-            encode(2 * WRITERS - 1)
-        encode(0)
-        if not count:
-            raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
-        record.end({"found": {"frames": count, "faces": faces}})
+        def records() -> Iterator[Record]:
+            for frame, photo in chain([first], parsed):
+                total["frames"] += 1
+                total["faces"] += len(photo.faces)
+                occurring.update(number for number, share in enumerate(photo.shares.values()) if share)
+                drawing.append((frame, pool.submit(draw, frame, photo.labels)))
+                labels = f"{video.name}.frames/{frame.number:06}.png"
+                yield {"frame": frame.number, "seconds": round(frame.seconds, 6), "labels": labels} | found_in(photo)
+                encode(2 * WRITERS - 1)
+            encode(0)
+
+        files = {kind: f"{video.name}{ending}" for kind, ending in endings.items()}
+        head = head_of(video, stamp, first[1], folder.settings, folder.size, files)
+        head["video"]["rate"] = float(reader.rate)
+        write_record(parts["record"], head | {"every": reader.every}, "frames", records(), {"found": total})
         if shown:
             save_whole(legend(folder.labels, sorted(occurring - {BACKGROUND}), SHORTEST), parts["legend"], "PNG")
 
 
 @contextmanager
-def _parts(video: Photo, folder: ResultFolder, endings: dict[str, str]) -> Iterator[dict[str, Path]]:
+def _parts(video: Photo, folder: ResultFolder, endings: Mapping[str, str]) -> Iterator[dict[str, Path]]:
     """Temporary places, which become the results when the block ends well, and are taken away when it does not.
 
     They are moved into place in the order of `endings`, by kind; the folder of frames is made.
@@ -178,7 +174,7 @@ def _parts(video: Photo, folder: ResultFolder, endings: dict[str, str]) -> Itera
             parts["frames"].mkdir()
             yield parts
             # Those of an earlier run, frames last: they tell that the others are ours.
-            for ending in (".json", ".overlay.mp4", ".legend.png", ".frames"):
+            for ending in (".json", *reversed(_ENDINGS.values())):
                 _clear(folder.place(video, ending))
             for kind, path in kept.items():
                 parts[kind].replace(path)
