@@ -11,8 +11,8 @@ over earlier, as in the official merging script, so that neck and cloth cover a 
 glasses, hat, earring and necklace after all others, as FaRL and SegFace do. Scores are not comparable across the two.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from eagrctl.arrays import shape_of
-from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet
+from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import PairedSource, check_size, read_mask, read_photo
+from eagrctl.readers.images import FileSource, read_mask, read_pair, read_photo
 from eagrctl.readers.splits import check_counts, listed_splits, photos_in, splits_of
 
 PAPER_SPLIT = "CelebA's partition, as in the paper"
@@ -49,43 +49,7 @@ WHERE = (
 )
 
 
-@dataclass(frozen=True)
-class RawCelebAMaskHQ:
-    """The official layout: one mask per part, painted over one another; a `Source`."""
-
-    root: Path
-    masks: Path
-    splits: Mapping[str, Sequence[str]]
-    provenance: Provenance
-    paint_order: PaintOrder = "official"
-    labels: LabelSet = CELEBAMASK_HQ
-
-    def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`. Parts are painted in `paint_order`, later over earlier."""
-        image = read_photo(self.root / PHOTOS / f"{name}.jpg")
-        folder = self.masks / str(int(name) // 2000)
-        labels = None
-        for label in PAINT_ORDERS[self.paint_order]:
-            path = folder / f"{int(name):05d}_{self.labels.names[label]}.png"
-            if not path.exists():
-                continue
-            mask = read_mask(path)
-            if labels is None:
-                labels = np.zeros(mask.shape, np.uint8)
-            if mask.shape != labels.shape:
-                raise SourceError(
-                    f"{path} is {shape_of(mask)}, the other parts of face {name} {shape_of(labels)}; fetch it again"
-                )
-            labels[mask] = label
-        if labels is None:
-            raise SourceError(f"{folder} holds no mask of face {name} ({int(name):05d}_*.png); fetch the masks again")
-        check_size(image, labels, name, halved=True)
-        return Sample(name, image, labels)
-
-
-def open_celebamask_hq(
-    root: Path, partial: bool = False, paint_order: PaintOrder = "official"
-) -> RawCelebAMaskHQ | PairedSource:
+def open_celebamask_hq(root: Path, partial: bool = False, paint_order: PaintOrder = "official") -> FileSource:
     """Recognise the layout of a folder and split its faces.
 
     Args:
@@ -101,7 +65,7 @@ def open_celebamask_hq(
         raise SourceError(f"no folder at {root}: {WHERE}")
     masks = next((root / name for name in MASKS if (root / name).is_dir()), None)
     if masks is not None and (root / PHOTOS).is_dir():
-        source: RawCelebAMaskHQ | PairedSource = _open_raw(root, masks, paint_order)
+        source = _open_raw(root, masks, paint_order)
     elif (root / "images").is_dir() and (root / "labels").is_dir():
         if paint_order != "official":
             raise SourceError(
@@ -118,16 +82,39 @@ def open_celebamask_hq(
     return source
 
 
-def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> RawCelebAMaskHQ:
+def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> FileSource:
     mapping = root / MAPPING
     if not mapping.is_file():
         raise SourceError(f"{mapping} is missing; the paper's split follows from it: {WHERE}")
     names = sorted((path.stem for path in (root / PHOTOS).glob("*.jpg") if path.stem.isdecimal()), key=int)
     provenance = Provenance("celebamask-hq", "raw", PAPER_SPLIT, {"paint order": paint_order})
-    return RawCelebAMaskHQ(root, masks, _paper_split(names, mapping), provenance, paint_order)
+    reader = functools.partial(_read_raw, root / PHOTOS, masks, paint_order)
+    return FileSource(_paper_split(names, mapping), provenance, CELEBAMASK_HQ, reader, halved=True)
 
 
-def _open_merged(root: Path) -> PairedSource:
+def _read_raw(photos: Path, masks: Path, paint_order: PaintOrder, _: str, name: str) -> Sample:
+    """A photo, and one mask per part, painted over one another."""
+    image = read_photo(photos / f"{name}.jpg")
+    folder = masks / str(int(name) // 2000)
+    labels = None
+    for label in PAINT_ORDERS[paint_order]:
+        path = folder / f"{int(name):05d}_{CELEBAMASK_HQ.names[label]}.png"
+        if not path.exists():
+            continue
+        mask = read_mask(path)
+        if labels is None:
+            labels = np.zeros(mask.shape, np.uint8)
+        if mask.shape != labels.shape:
+            raise SourceError(
+                f"{path} is {shape_of(mask)}, the other parts of face {name} {shape_of(labels)}; fetch it again"
+            )
+        labels[mask] = label
+    if labels is None:
+        raise SourceError(f"{folder} holds no mask of face {name} ({int(name):05d}_*.png); fetch the masks again")
+    return Sample(name, image, labels)
+
+
+def _open_merged(root: Path) -> FileSource:
     photos = photos_in(root / "images")
     if listed_splits(root) is None and (root / MAPPING).is_file():
         rule, splits = PAPER_SPLIT, _paper_split(list(photos), root / MAPPING)
@@ -135,7 +122,8 @@ def _open_merged(root: Path) -> PairedSource:
         rule, splits = splits_of(root, list(photos))
     # Which part covers which was decided by whoever merged them; nothing in the files tells.
     provenance = Provenance("celebamask-hq", "merged", rule, {"paint order": "as merged in the source"})
-    return PairedSource(photos, root / "labels", splits, provenance, CELEBAMASK_HQ, halved=True)
+    reader = functools.partial(read_pair, photos, root / "labels", len(CELEBAMASK_HQ))
+    return FileSource(splits, provenance, CELEBAMASK_HQ, reader, halved=True)
 
 
 def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:

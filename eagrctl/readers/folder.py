@@ -11,7 +11,8 @@
     eyes = ["left eye", "right eye"]
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -23,7 +24,7 @@ from eagrctl.data.labels import BACKGROUND, IGNORE, LabelSet, distinct_colours
 from eagrctl.data.source import Provenance
 from eagrctl.documents import Written, read_toml
 from eagrctl.errors import SourceError, did_you_mean
-from eagrctl.readers.images import PairedSource
+from eagrctl.readers.images import FileSource, read_pair
 from eagrctl.readers.splits import photos_in, splits_of
 
 CLASSES = "classes.toml"
@@ -84,7 +85,7 @@ class _Classes(Written):
             raise ValueError(f"region {region!r} has the name of a class; call it something else")
 
 
-def open_folder(root: Path, classes: Path | None = None, partial: bool = False) -> PairedSource:
+def open_folder(root: Path, classes: Path | None = None, partial: bool = False) -> FileSource:
     """Open a folder that somebody labelled, and split its faces by its lists, or else every tenth.
 
     Args:
@@ -105,11 +106,10 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
     rule, splits = splits_of(root, list(photos))
     if not any(splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
-    provenance = Provenance("folder", root.resolve().name, rule)
-    source = PairedSource(photos, root / "labels", splits, provenance, label_set, ignored=True)
     if not partial:
-        _check_whole(source)
-    return source
+        _check_whole(splits, photos, root / "labels")
+    reader = functools.partial(read_pair, photos, root / "labels", len(label_set), ignored=True)
+    return FileSource(splits, Provenance("folder", root.resolve().name, rule), label_set, reader)
 
 
 def read_classes(path: Path) -> LabelSet:
@@ -129,16 +129,16 @@ def read_classes(path: Path) -> LabelSet:
     )
 
 
-def _check_whole(source: PairedSource) -> None:
-    for split, names in source.splits.items():
+def _check_whole(splits: Mapping[str, Sequence[str]], photos: Mapping[str, Path], maps: Path) -> None:
+    for split, names in splits.items():
         for name in names:
-            if name not in source.photos:
+            if name not in photos:
                 raise SourceError(
-                    f"no photo images/{name}.jpg beside {source.maps}, but {split}.txt lists it; add it, strike the "
-                    "line, or add --partial to prepare what is there"
+                    f"no photo images/{name}.jpg beside {maps}, but {split}.txt lists it; add it, strike the line, or "
+                    "add --partial to prepare what is there"
                 )
-            if not (source.maps / f"{name}.png").is_file():
+            if not (maps / f"{name}.png").is_file():
                 raise SourceError(
-                    f"{source.maps / f'{name}.png'} is missing, but the photo {source.photos[name].name} is there; "
-                    "add it, or add --partial to prepare what is there"
+                    f"{maps / f'{name}.png'} is missing, but the photo {photos[name].name} is there; add it, or add "
+                    "--partial to prepare what is there"
                 )

@@ -9,20 +9,20 @@ HELEN*, with hair and skin of the training faces labelled anew: `train/` and `te
 test once more, smaller, and is left alone. It has no validation split: one is held out of train, see `held_out`.
 """
 
+import functools
 import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from eagrctl.arrays import Landmarks, Pixels, shape_of
-from eagrctl.data.labels import HELEN, LabelSet
+from eagrctl.data.labels import HELEN
 from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import check_size, read_labels, read_photo
+from eagrctl.readers.images import FileSource, read_labels, read_photo
 from eagrctl.readers.splits import check_counts, check_disjoint, read_lines
 
 LISTS = {"train": "exemplars.txt", "val": "tuning.txt", "test": "testing.txt"}
@@ -42,60 +42,7 @@ WHERE = (
 )
 
 
-@dataclass(frozen=True)
-class SmithHelen:
-    """SmithCVPR2013: one probability map per class, of which the largest decides; a `Source`."""
-
-    root: Path
-    points: Mapping[str, Path]
-    splits: Mapping[str, Sequence[str]]
-    provenance: Provenance
-    labels: LabelSet = HELEN
-
-    def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`. A face without a file of points has no landmarks; the tip of the nose is never known."""
-        image = read_photo(self.root / "images" / f"{name}.jpg")
-        labels = self._read_labels(name)
-        check_size(image, labels, name)
-        points = self.points.get(name)
-        return Sample(name, image, labels, None if points is None else _five_of_194(points))
-
-    def _read_labels(self, name: str) -> Pixels:
-        folder = self.root / "labels" / name
-        maps: list[Pixels] = []
-        for label in range(len(self.labels)):
-            path = folder / f"{name}_lbl{label:02d}.png"
-            # As a photo, because that takes a map of any mode: grey becomes three channels that are equal.
-            maps.append(read_photo(path)[..., 0])
-            if maps[-1].shape != maps[0].shape:
-                raise SourceError(
-                    f"{path} is {shape_of(maps[-1])}, the other maps of face {name} {shape_of(maps[0])}; fetch it again"
-                )
-        # Where two classes are equally probable, the lower id stands.
-        labels: Pixels = np.argmax(maps, axis=0).astype(np.uint8)
-        return labels
-
-
-@dataclass(frozen=True)
-class StarHelen:
-    """HELEN*: a label map per photo, and landmarks by ID; a `Source`."""
-
-    root: Path
-    landmarks: Mapping[str, Landmarks] = field(compare=False)
-    splits: Mapping[str, Sequence[str]]
-    provenance: Provenance
-    labels: LabelSet = HELEN
-
-    def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`. A face that `landmarks.txt` leaves out has no landmarks."""
-        folder = self.root / ("test" if split == "test" else "train")
-        image = read_photo(folder / f"{name}_image.jpg")
-        labels = read_labels(folder / f"{name}_label.png", len(self.labels))
-        check_size(image, labels, name)
-        return Sample(name, image, labels, self.landmarks.get(name))
-
-
-def open_helen(root: Path, partial: bool = False) -> SmithHelen | StarHelen:
+def open_helen(root: Path, partial: bool = False) -> FileSource:
     """Recognise which Helen a folder holds, and list its faces.
 
     Args:
@@ -129,7 +76,7 @@ def held_out(names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count]
 
 
-def _open_smith(root: Path, partial: bool) -> SmithHelen:
+def _open_smith(root: Path, partial: bool) -> FileSource:
     for file in LISTS.values():
         if not (root / file).is_file():
             raise SourceError(f"{root / file} is missing; the split follows from it: {WHERE}")
@@ -143,10 +90,28 @@ def _open_smith(root: Path, partial: bool) -> SmithHelen:
         check_counts(root, splits, SMITH_COUNTS)
     rule = "exemplars.txt is train, tuning.txt is val, testing.txt is test"
     points = _point_files(root / "points", {name for names in splits.values() for name in names})
-    return SmithHelen(root, points, splits, Provenance("helen", "SmithCVPR2013", rule))
+    reader = functools.partial(_read_smith, root, points)
+    return FileSource(splits, Provenance("helen", "SmithCVPR2013", rule), HELEN, reader)
 
 
-def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) -> StarHelen:
+def _read_smith(root: Path, points: Mapping[str, Path], _: str, name: str) -> Sample:
+    """A face without a file of points has no landmarks; the tip of the nose is never known."""
+    image = read_photo(root / "images" / f"{name}.jpg")
+    maps: list[Pixels] = []
+    for label in range(len(HELEN)):
+        path = root / "labels" / name / f"{name}_lbl{label:02d}.png"
+        # As a photo, because that takes a map of any mode: grey becomes three channels that are equal.
+        maps.append(read_photo(path)[..., 0])
+        if maps[-1].shape != maps[0].shape:
+            raise SourceError(
+                f"{path} is {shape_of(maps[-1])}, the other maps of face {name} {shape_of(maps[0])}; fetch it again"
+            )
+    # The largest probability decides; where two classes are equally probable, the lower id stands.
+    labels = np.argmax(maps, axis=0).astype(np.uint8)
+    return Sample(name, image, labels, _five_of_194(points[name]) if name in points else None)
+
+
+def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) -> FileSource:
     if not partial:
         check_counts(root, names, STAR_COUNTS, "HELEN*")
     val = set(held_out(names["train"]))
@@ -161,7 +126,15 @@ def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) ->
     )
     files = [folder / LANDMARKS for folder in (root, root / "train", root / "test")]
     landmarks = {name: five for file in files if file.is_file() for name, five in _five_of_68(file).items()}
-    return StarHelen(root, landmarks, splits, Provenance("helen", "HELEN*", rule))
+    reader = functools.partial(_read_star, root, landmarks)
+    return FileSource(splits, Provenance("helen", "HELEN*", rule), HELEN, reader)
+
+
+def _read_star(root: Path, landmarks: Mapping[str, Landmarks], split: str, name: str) -> Sample:
+    """A face that `landmarks.txt` leaves out has no landmarks."""
+    folder = root / ("test" if split == "test" else "train")
+    image = read_photo(folder / f"{name}_image.jpg")
+    return Sample(name, image, read_labels(folder / f"{name}_label.png", len(HELEN)), landmarks.get(name))
 
 
 def _listed_id(line: str, path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Reading photos and label maps from files, checked; and sources that are nothing but such pairs."""
+"""Datasets that stand in files: photos and label maps are read here, and checked."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,34 +14,37 @@ from eagrctl.errors import SourceError
 
 
 @dataclass(frozen=True)
-class PairedSource:
-    """Photos and label maps, one file each; a `Source`.
+class FileSource:
+    """Faces that a function reads from files; a `Source`.
 
     Attributes:
-        photos: by name.
-        maps: the folder of the label maps, NAME.png.
-        ignored: whether pixels may go without a label, as 255.
+        splits, provenance, labels: see `Source`.
+        reader: gives the sample of a split and a name; it can be pickled.
         halved: whether photos may be twice as large as their label maps.
     """
 
-    photos: Mapping[str, Path]
-    maps: Path
     splits: Mapping[str, Sequence[str]]
     provenance: Provenance
     labels: LabelSet
-    ignored: bool = False
+    reader: Callable[[str, str], Sample] = field(compare=False)  # no partial function equals its copy
     halved: bool = False
 
     def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`."""
-        if name not in self.photos:
-            raise SourceError(
-                f"no photo images/{name}.jpg beside {self.maps}, but {split}.txt lists it; add it, or strike the line"
-            )
-        image = read_photo(self.photos[name])
-        labels = read_labels(self.maps / f"{name}.png", len(self.labels), self.ignored)
-        check_size(image, labels, name, self.halved)
-        return Sample(name, image, labels)
+        """See `Source.read`. Photo and label map are checked to show the same pixels."""
+        sample = self.reader(split, name)
+        check_size(sample.image, sample.labels, name, self.halved)
+        return sample
+
+
+def read_pair(
+    photos: Mapping[str, Path], maps: Path, classes: int, split: str, name: str, ignored: bool = False
+) -> Sample:
+    """Read a photo, and its label map NAME.png in the folder `maps`; SourceError as in `read_photo`, `read_labels`."""
+    if name not in photos:
+        raise SourceError(
+            f"no photo images/{name}.jpg beside {maps}, but {split}.txt lists it; add it, or strike the line"
+        )
+    return Sample(name, read_photo(photos[name]), read_labels(maps / f"{name}.png", classes, ignored))
 
 
 def read_photo(path: Path) -> Pixels:

@@ -4,18 +4,16 @@ Label maps are 8-bit grey in the ids of `labels.HELEN`. A landmark file has a li
 the train landmarks are known to be wrong (issue 3 of the dataset's own repository): they are read as they stand.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import functools
 from pathlib import Path
 
 import numpy as np
 
 from eagrctl.arrays import Landmarks
-from eagrctl.data.labels import HELEN, LabelSet
+from eagrctl.data.labels import HELEN
 from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import check_size, read_labels, read_photo
+from eagrctl.readers.images import FileSource, read_labels, read_photo
 from eagrctl.readers.splits import check_counts
 
 OFFICIAL_COUNTS = {"train": 18_176, "val": 2_000, "test": 2_000}
@@ -28,26 +26,7 @@ WHERE = (
 )
 
 
-@dataclass(frozen=True)
-class LapaSource:
-    """LaPa's own layout; a `Source`."""
-
-    root: Path
-    splits: Mapping[str, Sequence[str]]
-    provenance: Provenance
-    labels: LabelSet = HELEN
-
-    def read(self, split: str, name: str) -> Sample:
-        """See `Source.read`. A face whose landmark file is missing has no landmarks; a malformed one is an error."""
-        folder = self.root / split
-        image = read_photo(folder / "images" / f"{name}.jpg")
-        labels = read_labels(folder / "labels" / f"{name}.png", len(self.labels))
-        check_size(image, labels, name)
-        landmarks = folder / "landmarks" / f"{name}.txt"
-        return Sample(name, image, labels, _five_of_106(landmarks) if landmarks.is_file() else None)
-
-
-def open_lapa(root: Path, partial: bool = False) -> LapaSource:
+def open_lapa(root: Path, partial: bool = False) -> FileSource:
     """Recognise LaPa's layout and list its faces.
 
     Args:
@@ -66,19 +45,25 @@ def open_lapa(root: Path, partial: bool = False) -> LapaSource:
         raise SourceError(f"{root} holds no face: {WHERE}")
     if not partial:
         check_counts(root, splits, OFFICIAL_COUNTS, "LaPa")
-    return LapaSource(root, splits, Provenance("lapa", "LaPa", "the dataset's own folders"))
+    provenance = Provenance("lapa", "LaPa", "the dataset's own folders")
+    return FileSource(splits, provenance, HELEN, functools.partial(_read, root))
+
+
+def _read(root: Path, split: str, name: str) -> Sample:
+    """A face whose landmark file is missing has no landmarks; a malformed one is an error."""
+    image = read_photo(root / split / "images" / f"{name}.jpg")
+    labels = read_labels(root / split / "labels" / f"{name}.png", len(HELEN))
+    landmarks = root / split / "landmarks" / f"{name}.txt"
+    return Sample(name, image, labels, _five_of_106(landmarks) if landmarks.is_file() else None)
 
 
 def _five_of_106(path: Path) -> Landmarks:
     """The five landmarks out of the 106 points."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        (count,), *points = [[float(word) for word in line.split()] for line in lines if line.strip()]
-        sound = count == len(points) == POINTS and all(
-            len(point) == 2 and all(map(math.isfinite, point)) for point in points
-        )
+        count, *lines = (line.split() for line in path.read_text(encoding="utf-8").split("\n") if line.strip())
+        points = np.array(lines, np.float64)
+        if [float(word) for word in count] == [POINTS] and points.shape == (POINTS, 2) and np.isfinite(points).all():
+            return points[list(FIVE)]
     except (OSError, ValueError):  # a decoding error is a ValueError as well
-        sound, points = False, []
-    if not sound:
-        raise SourceError(f"{path} is not a landmark file: a line {POINTS}, then {POINTS} lines `x y`; fetch it again")
-    return np.array([points[number] for number in FIVE])
+        pass
+    raise SourceError(f"{path} is not a landmark file: a line {POINTS}, then {POINTS} lines `x y`; fetch it again")
