@@ -15,9 +15,9 @@ import torch
 from eagrctl.data.index import ShardIndex
 from eagrctl.documents import read_json
 from eagrctl.errors import TrainingError
-from eagrctl.events import Listener, Notice, Progress, ignore, undrawn
+from eagrctl.events import Listener, Progress, ignore, undrawn
 from eagrctl.recipe import changed
-from eagrctl.training.interrupts import interrupts
+from eagrctl.training.interrupts import interrupts, until
 from eagrctl.training.launch import Places, launch
 from eagrctl.training.start import Work
 from eagrctl.training.timing import Timing, time_steps
@@ -96,13 +96,7 @@ def _time_one(work: Work, steps: int, together: bool, task: str) -> bool:
     with interrupts(ignore, again=False) as interrupted:
         try:
             with work.drawing() if rank == 0 else undrawn() as listener:
-
-                def unless_interrupted(event: Progress | Notice) -> None:
-                    if interrupted.is_set():
-                        raise _InterruptedError
-                    listener(event)
-
-                timing = _timed(work, steps, together, task, unless_interrupted)
+                timing = _timed(work, steps, together, task, until(interrupted, listener))
         except Exception:
             # Of processes that train together, one may have left before this one came to look.
             if interrupted.is_set():
@@ -139,7 +133,3 @@ def _meet(folder: Path, rank: int, size: int, listener: Listener) -> None:
         listener(Progress("waiting for the others", here, size))
         time.sleep(0.002)
     listener(Progress("waiting for the others", size, size))
-
-
-class _InterruptedError(Exception):
-    """The measurement was cut short."""

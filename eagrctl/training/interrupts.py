@@ -2,11 +2,26 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from eagrctl.events import Listener, Notice
+from eagrctl.events import Listener, Notice, Progress
+
+
+class StoppedError(Exception):
+    """Work was cut short by an interrupt."""
+
+
+def until(interrupted: threading.Event, listener: Listener) -> Listener:
+    """A listener that hands events on, and raises StoppedError at the first one after an interrupt."""
+
+    def listen(event: Progress | Notice) -> None:
+        if interrupted.is_set():
+            raise StoppedError
+        listener(event)
+
+    return listen
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
@@ -17,6 +32,25 @@ def leave_signals_to_the_parent(worker: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def handlers_restored(*names: str) -> Iterator[Callable[[], None]]:
+    """Put the handlers of these signals back when the block ends, or when it calls what it is given.
+
+    Windows lacks some signals, and outside the main thread Python sets no handlers.
+    """
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names if hasattr(signal, name)}
+
+    def restore() -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    try:
+        yield restore
+    finally:
+        restore()
 
 
 @contextmanager
@@ -42,12 +76,9 @@ def interrupts(listener: Listener, again: bool = True) -> Iterator[threading.Eve
         once_more = "; again to stop at once, without one" if again else ""
         listener(Notice(f"Stopping after this step, to save a checkpoint{once_more}."))
         if again:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            restore()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handlers_restored("SIGINT", "SIGTERM") as restore:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handle)
         yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

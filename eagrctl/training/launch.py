@@ -4,10 +4,8 @@ import logging
 import os
 import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from eagrctl.errors import EagrctlError, TrainingError
+from eagrctl.training.interrupts import handlers_restored
 from eagrctl.workers import cores
 
 STOPPED = 130  # exit code of a process that was told to stop, and did
@@ -75,7 +74,9 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
         monitor_interval=0.5,
         start_method="spawn",
     )
-    with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder, _handlers_restored():
+    # torch sets handlers of its own and leaves them behind, where nobody would expect them.
+    handlers = handlers_restored("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    with tempfile.TemporaryDirectory(prefix="eagrctl-") as folder, handlers:
         said = Path(folder)
         try:
             results = elastic_launch(config, _guarded)(work, said, *arguments)
@@ -89,22 +90,6 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
         except SignalException:
             return False
     return bool(next(iter(results.values())))
-
-
-@contextmanager
-def _handlers_restored() -> Iterator[None]:
-    """Take back the handlers of signals that torch leaves behind: nobody would expect them later."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")  # Windows lacks the last two
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _guarded(work: Callable[..., bool], said: Path, *arguments: Any) -> bool:

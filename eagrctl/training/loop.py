@@ -21,7 +21,7 @@ from eagrctl.training.interrupts import interrupts
 from eagrctl.training.progression import Pace, Progression, resumed
 from eagrctl.training.run import Run
 from eagrctl.training.step import Stepper
-from eagrctl.training.tensorboard import TensorBoardLog, tensorboard_log
+from eagrctl.training.tensorboard import TensorBoardLog
 from eagrctl.training.validation import validate
 from eagrctl.training.world import World
 from eagrctl.weights.start import start_from_pretrained
@@ -94,14 +94,14 @@ def train(
             run.forget_after(state.step)
     elif world.first:
         run.create(recipe, index.root)
+    shown = tensorboard and world.first
     try:
         with (
             run.locked() if world.first else nullcontext(),
-            closing(tensorboard_log(run.folder / "tensorboard", tensorboard and world.first, state.step)) as pictures,
+            closing(TensorBoardLog(run.folder / "tensorboard", state.step)) if shown else nullcontext() as log,
             interrupts(listener, again=world.size == 1) as interrupted,
         ):
-            sitting = _Sitting(recipe, index, run, world, stepper, state, listener, pictures if tensorboard else None)
-            return sitting.train(workers, interrupted)
+            return _Sitting(recipe, index, run, world, stepper, state, listener, log).train(workers, interrupted)
     except BaseException:
         if world.first:
             run.discard_unless_saved()
@@ -119,7 +119,7 @@ class _Sitting:
     stepper: Stepper
     state: Progression
     listener: Listener
-    pictures: TensorBoardLog | None
+    log: TensorBoardLog | None
     note: str = ""  # the latest figures
     saved: float = field(default_factory=time.monotonic)
     unread: list[torch.Tensor] = field(default_factory=list)  # this process's loss terms, of steps not looked at yet
@@ -226,9 +226,8 @@ class _Sitting:
                 "waiting": round(state.waited, 3),
             }
             self.run.log(line)
-            if self.pictures:
-                self.pictures.epoch(state.step, line)
-                self.pictures.pictures(state.step, examples_sheet(predictor, self.index, "val", PICTURES))
+            if self.log:
+                self.log.epoch(state.step, line, examples_sheet(predictor, self.index, "val", PICTURES))
             if better:
                 save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
         self._save(named)

@@ -59,51 +59,27 @@ class _About(Versioned):
     began: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """The folder of one training run.
 
     It holds `recipe.toml` (resolved), `run.json` (which data, when it began), `metrics.jsonl` (a line per epoch),
     `last.pt` (to resume from), `previous.pt` (the one before, should the last be damaged) and `best.pt` (the best on
-    the validation split so far). While it is trained, `run.json` is locked.
+    the validation split so far), each a path of this class. While it is trained, `run.json`, which makes a folder a
+    run, is locked.
     """
 
     folder: Path
 
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe."""
-        return self.folder / "recipe.toml"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint to resume from."""
-        return self.folder / "last.pt"
-
-    @property
-    def previous(self) -> Path:
-        """The checkpoint before the last."""
-        return self.folder / "previous.pt"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint that scored best on the validation split."""
-        return self.folder / "best.pt"
+    def __post_init__(self) -> None:
+        self.recipe, self.about = self.folder / "recipe.toml", self.folder / "run.json"
+        self.metrics = self.folder / "metrics.jsonl"
+        self.last, self.previous, self.best = (self.folder / f"{name}.pt" for name in ("last", "previous", "best"))
 
     @property
     def checkpoint(self) -> Path | None:
         """The checkpoint to use: the best; where there is none, the last; None where there is neither."""
         return next((path for path in (self.best, self.last) if path.is_file()), None)
-
-    @property
-    def about(self) -> Path:
-        """Which data it trains on, and when it began: what makes a folder a run."""
-        return self.folder / "run.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object per epoch."""
-        return self.folder / "metrics.jsonl"
 
     def require_free(self) -> None:
         """TrainingError where the folder holds something already."""
@@ -155,11 +131,6 @@ class Run:
     def data(self) -> Path:
         """The dataset it trains on; TrainingError where the folder does not tell."""
         return Path(read_json(self.about, _About, TrainingError, "give --data").data)
-
-    def began(self) -> datetime | None:
-        """When it was created; None where the folder does not tell."""
-        about = read_json_or_none(self.about, _About)
-        return None if about is None else about.began
 
     def epochs(self) -> tuple[Epoch, ...]:
         """What was logged; lines that are damaged are passed over."""
@@ -252,11 +223,9 @@ def read_history(run: Run) -> History:
         recipe = load_recipe(run.recipe)
     except RecipeError:
         recipe = None
-    try:
-        data = run.data()
-    except TrainingError:
-        data = None
-    return History(run, run.state, recipe, data, run.began(), run.epochs())
+    about = read_json_or_none(run.about, _About)
+    data, began = (None, None) if about is None else (Path(about.data), about.began)
+    return History(run, run.state, recipe, data, began, run.epochs())
 
 
 def plots_of(epochs: Sequence[Epoch]) -> tuple[Plot, ...]:

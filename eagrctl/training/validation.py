@@ -5,10 +5,11 @@ import threading
 import torch
 
 from eagrctl.data.index import ShardIndex
-from eagrctl.events import Listener, Notice, Progress
+from eagrctl.events import Listener
 from eagrctl.inference.predict import Segmenter
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.scores import Scores, score
+from eagrctl.training.interrupts import StoppedError, until
 from eagrctl.training.world import World
 
 
@@ -30,25 +31,15 @@ def validate(
     Raises:
         ShardError: a shard cannot be read.
     """
-
-    def unless_interrupted(event: Progress | Notice) -> None:
-        if interrupted.is_set():
-            raise _InterruptedError
-        listener(event)
-
-    positions = world.share(range(index.split("val").count))
+    own = world.share(range(index.split("val").count))
     counts = torch.zeros(len(index.classes), len(index.classes), dtype=torch.int64)
     stopped = torch.zeros(1)
     try:
-        counted = evaluate(predictor, index, "val", positions=positions, listener=unless_interrupted)
+        counted = evaluate(predictor, index, "val", positions=own, listener=until(interrupted, listener))
         counts = torch.from_numpy(counted.counts)
-    except _InterruptedError:
+    except StoppedError:
         stopped += 1
     # All processes come here, interrupted or not, and leave together.
     if float(world.sum(stopped)) > 0:
         return None
     return score(world.sum(counts).cpu().numpy(), index.labels)
-
-
-class _InterruptedError(Exception):
-    """Validation was cut short."""

@@ -8,7 +8,7 @@ from PIL import Image
 
 from eagrctl.cli import console
 from eagrctl.recipe import Recipe
-from eagrctl.training.run import Run
+from eagrctl.training.run import Run, read_history
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.training.test_history import line
 
@@ -54,7 +54,7 @@ def test_runs_are_listed_with_what_they_train_and_how_far_they_are(eagrctl: Invo
         ["cut", "celebamask-hq", recipe, "1/2", "10", "25.0 (1)", "interrupted"],
         ["whole", "celebamask-hq", recipe, "2/2", "20", "50.0 (1)", "finished"],
     ]
-    assert all(f"{begun.began():%Y-%m-%d}" in row[-1] for row in rows)
+    assert all(f"{read_history(begun).began:%Y-%m-%d}" in row[-1] for row in rows)
 
 
 def test_the_list_survives_damage(eagrctl: Invoke, make: Make) -> None:

@@ -1,13 +1,21 @@
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
-from eagrctl.training.tensorboard import require_tensorboard, tensorboard_log
+from eagrctl.recipe import Recipe
+from eagrctl.training.loop import train
+from eagrctl.training.run import Run
+from eagrctl.training.tensorboard import TensorBoardLog, require_tensorboard
+from eagrctl.training.world import World
 from eagrctl_tests.training.test_history import line
+
+FACES = Image.new("RGB", (30, 20), "red")
 
 
 @pytest.fixture
@@ -29,10 +37,9 @@ def read(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, li
 
 @pytest.mark.usefixtures("_installed")
 def test_tensorboard_shows_loss_scores_rate_and_pictures(tmp_path: Path) -> None:
-    log = tensorboard_log(tmp_path / "tensorboard", enabled=True)
+    log = TensorBoardLog(tmp_path / "tensorboard")
     for epoch in (1, 2):
-        log.epoch(10 * epoch, line(epoch, epoch / 4))
-    log.pictures(20, Image.new("RGB", (30, 20), "red"))
+        log.epoch(10 * epoch, line(epoch, epoch / 4), FACES)
     log.close()
     scalars, images = read(tmp_path / "tensorboard")
     assert set(scalars) == {
@@ -43,17 +50,26 @@ def test_tensorboard_shows_loss_scores_rate_and_pictures(tmp_path: Path) -> None
     assert scalars["loss/total"] == [(10, 3.0), (20, 1.5)]
     assert scalars["val/mean_f1"] == [(10, 0.25), (20, 0.5)]
     assert scalars["rate"] == [(10, pytest.approx(1e-3)), (20, pytest.approx(1e-3))]
-    assert images == {"val": [(20, 30, 20)]}
+    assert images == {"val": [(10, 30, 20), (20, 30, 20)]}
+
+
+@pytest.mark.usefixtures("_installed")
+def test_training_shows_every_epoch(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    assert train(tiny_recipe(), tiny_data, run, World(torch.device("cpu")), tensorboard=True)
+    scalars, images = read(run.folder / "tensorboard")
+    assert scalars["val/mean_f1"] == [(epoch.step, pytest.approx(epoch.mean_f1)) for epoch in run.epochs()]
+    assert [step for step, _, _ in images["val"]] == [3, 6]
 
 
 @pytest.mark.usefixtures("_installed")
 def test_a_resumed_run_appends_and_takes_back_what_it_takes_again(tmp_path: Path) -> None:
-    first = tensorboard_log(tmp_path, enabled=True)
+    first = TensorBoardLog(tmp_path)
     for epoch in (1, 2, 3):
-        first.epoch(10 * epoch, line(epoch))
+        first.epoch(10 * epoch, line(epoch), FACES)
     first.close()
-    again = tensorboard_log(tmp_path, enabled=True, step=10)
-    again.epoch(20, line(2, 0.75))
+    again = TensorBoardLog(tmp_path, step=10)
+    again.epoch(20, line(2, 0.75), FACES)
     again.close()
     assert read(tmp_path)[0]["val/mean_f1"] == [(10, 0.5), (20, 0.75)]
 
@@ -62,23 +78,12 @@ def test_a_resumed_run_appends_and_takes_back_what_it_takes_again(tmp_path: Path
 def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(TrainingError, match="without --tensorboard"):
-        tensorboard_log(tmp_path / "taken" / "tensorboard", enabled=True)
-
-
-def test_a_log_that_is_not_wanted_writes_nothing_and_needs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    log = tensorboard_log(tmp_path / "tensorboard", enabled=False)
-    log.epoch(10, line(1))
-    log.pictures(10, Image.fromarray(np.zeros((4, 4, 3), np.uint8)))
-    log.close()
-    assert list(tmp_path.iterdir()) == []
+        TensorBoardLog(tmp_path / "taken" / "tensorboard")
 
 
 def test_without_tensorboard_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for attempt in (require_tensorboard, lambda: tensorboard_log(tmp_path / "tensorboard", enabled=True)):
+    for attempt in (require_tensorboard, lambda: TensorBoardLog(tmp_path / "tensorboard")):
         with pytest.raises(TrainingError, match=r"pip install 'eagrctl\[tensorboard\]'"):
             attempt()
     assert list(tmp_path.iterdir()) == []
