@@ -44,14 +44,11 @@ class Responses:
     pooling: int
     size: int
 
-    def cell(self, vertex: int) -> Box:
-        """Where a vertex's anchor lies: see `anchor_cell`."""
-        height, width = self.maps.shape[2:]
-        return anchor_cell(vertex, self.pooling, (height, width), self.size)
-
     def draw(self, names: Sequence[str], photos: Sequence[Pixels], vertices: Sequence[int]) -> Chart:
         """Fig. 5 of the faces, by the photos' names, and of some vertices; EagrctlError where one is not there."""
-        maps = [VertexMaps(vertex, self.maps[:, vertex].numpy(), self.cell(vertex)) for vertex in vertices]
+        height, width = self.maps.shape[2:]
+        cells = [anchor_cell(vertex, self.pooling, (height, width), self.size) for vertex in vertices]
+        maps = [VertexMaps(each, self.maps[:, each].numpy(), cell) for each, cell in zip(vertices, cells, strict=True)]
         return response_figure(names, photos, None if self.edges is None else self.edges.numpy(), maps, self.size)
 
 
@@ -172,14 +169,8 @@ def central_vertices(pooling: int) -> list[int]:
     Args:
         pooling: the pooling size, border included; (pooling - 2)^2 vertices are numbered row by row.
     """
-    side = pooling - 2
-    middle = (side - 1) / 2
-    return [
-        row * side + column
-        for row in range(side)
-        for column in range(side)
-        if abs(row - middle) + abs(column - middle) <= 1
-    ]
+    rows, columns = abs(np.mgrid[: pooling - 2, : pooling - 2] - (pooling - 3) / 2)
+    return np.flatnonzero(rows + columns <= 1).tolist()
 
 
 def anchor_cell(vertex: int, pooling: int, features: tuple[int, int], size: int) -> Box:

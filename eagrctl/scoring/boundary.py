@@ -11,6 +11,9 @@ recall the share of the labels' that is matched by the prediction's,
 As everywhere in the scores, pixels are summed over all images before anything is divided: it is not a mean over images.
 """
 
+import math
+from bisect import bisect_left
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,9 +102,7 @@ def _boundaries(labels: Pixels) -> Pixels:
 def _steps(tolerances: tuple[int, ...]) -> list[tuple[int, int, int]]:
     """Steps (place of the first tolerance that holds it, down, across), as long as tolerances go, nearest first."""
     reach = range(-tolerances[-1], tolerances[-1] + 1)
-    lengths = sorted((down**2 + across**2, down, across) for down in reach for across in reach)
+    steps = sorted((math.hypot(down, across), down, across) for down in reach for across in reach)
     return [
-        (next(place for place, tolerance in enumerate(tolerances) if length <= tolerance**2), down, across)
-        for length, down, across in lengths
-        if length <= tolerances[-1] ** 2
+        (bisect_left(tolerances, length), down, across) for length, down, across in steps if length <= tolerances[-1]
     ]

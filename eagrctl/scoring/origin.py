@@ -50,8 +50,8 @@ class Origin:
     version: str = __version__
 
     @classmethod
-    def of(cls, evaluation: Evaluation, index: ShardIndex, checkpoint: str) -> "Origin":
-        """The origin of what a network scored on a prepared dataset."""
+    def of(cls, evaluation: Evaluation, index: ShardIndex, checkpoint: str, views: str = "") -> "Origin":
+        """The origin of what a network scored on a prepared dataset, seeing each face in some views."""
         source, split = index.provenance, index.split(evaluation.split)
         return cls(
             dataset=source.dataset,
@@ -63,7 +63,7 @@ class Origin:
             centred=len(split.centred),
             resolutions=evaluation.resolutions,
             alignment=index.alignment,
-            settings=source.settings,
+            settings={**source.settings, **({"test-time augmentation": views} if views else {})},
             checkpoint=checkpoint,
         )
 

@@ -1,7 +1,6 @@
 """A checkpoint and a prepared dataset -> a report, and its files: the ending of a file's name decides its format."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,9 +17,9 @@ from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion
-from eagrctl.scoring.evaluate import Look, PredictionFolder, check_classes, evaluate
+from eagrctl.scoring.evaluate import PredictionFolder, check_classes, evaluate
 from eagrctl.scoring.examples import examples_of, examples_sheet, mean_f1_of, ranked
-from eagrctl.scoring.origin import RecipeComparison, checkpoint_in_words
+from eagrctl.scoring.origin import Origin, RecipeComparison, checkpoint_in_words
 from eagrctl.scoring.parallel import Share, evaluate_in_processes
 from eagrctl.scoring.report.as_json import json_text
 from eagrctl.scoring.report.contents import Report
@@ -85,44 +84,33 @@ def build_report(
     loaded = loaded or load_checkpoint(checkpoint)
     check_classes(loaded.classes, index, str(checkpoint))
     views, device = views or TestTimeAugmentation(), device or torch.device("cpu")
-    boundary = Boundary(len(index.labels))
+    boundary = Boundary(len(index.labels)) if boundaries else None
+    folder = PredictionFolder(predictions, index.labels) if predictions is not None else None
     means: list[float] = []  # mean F1 of each face
-    looks: list[Look] = []
-    if boundaries:
-        looks.append(lambda face, prediction: boundary.add(face.source_labels, prediction))
-    if examples:
-        looks.append(
-            lambda face, prediction: means.append(
-                mean_f1_of(Confusion(len(index.labels)).add(face.source_labels, prediction))
-            )
-        )
-    if predictions is not None:
-        looks.append(PredictionFolder(predictions, index.labels).look)
 
     def look(face: AlignedSample, prediction: Pixels) -> None:
-        for each in looks:
-            each(face, prediction)
+        if boundary is not None:
+            boundary.add(face.source_labels, prediction)
+        if examples:
+            means.append(mean_f1_of(Confusion(len(index.labels)).add(face.source_labels, prediction)))
+        if folder is not None:
+            folder.look(face, prediction)
 
+    each = look if boundaries or examples or folder is not None else None
     predictor = Segmenter.of(loaded, device, views)
     index.verify(split, listener)
     if processes > 1:
         gpus, threads = processes if device.type == "cuda" else 0, max(1, cores() // processes)
-        share = Share(checkpoint, index.root, split, views, batch, gpus, threads, bool(looks))
-        evaluation = evaluate_in_processes(share, index, processes, listener, look if looks else None)
+        share = Share(checkpoint, index.root, split, views, batch, gpus, threads, each is not None)
+        evaluation = evaluate_in_processes(share, index, processes, listener, each)
     else:
-        evaluation = evaluate(predictor, index, split, batch, listener, look)
+        evaluation = evaluate(predictor, index, split, batch, listener, each)
     if picture is not None:
         save_picture(examples_sheet(predictor, index, split), picture)
-    plain = Report.of(evaluation, index, method, checkpoint_in_words(checkpoint, loaded.step))
-    settings = {**plain.origin.settings, **({"test-time augmentation": str(views)} if str(views) else {})}
-    return replace(
-        plain,
-        origin=replace(plain.origin, settings=settings),
-        boundary=boundary if boundaries else None,
-        examples=examples_of(predictor, index, split, ranked(means), batch),
-        curves=curves,
-        training=RecipeComparison.of(loaded.recipe),
-    )
+    origin = Origin.of(evaluation, index, checkpoint_in_words(checkpoint, loaded.step), str(views))
+    shown = examples_of(predictor, index, split, ranked(means), batch)
+    training = RecipeComparison.of(loaded.recipe)
+    return Report(method, evaluation.counts, index.labels, origin, boundary, shown, curves, training)
 
 
 def require_formats(paths: Iterable[Path]) -> None:

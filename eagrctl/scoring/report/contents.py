@@ -10,12 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
-from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import LabelSet, in_words
 from eagrctl.drawing.curves import Plot
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Counts
-from eagrctl.scoring.evaluate import Evaluation
 from eagrctl.scoring.examples import Example
 from eagrctl.scoring.origin import Origin, RecipeComparison
 from eagrctl.scoring.published import COMPARABLE, MEAN, TABLE_OF, Column
@@ -47,18 +45,6 @@ class Report:
     curves: tuple[Plot, ...] = ()
     training: RecipeComparison | None = None
 
-    @classmethod
-    def of(cls, evaluation: Evaluation, index: ShardIndex, method: str, checkpoint: str) -> "Report":
-        """The report of what a network scored, as far as tables need it; `dataclasses.replace` adds the rest.
-
-        Args:
-            evaluation: our scores.
-            index: the dataset they were measured on.
-            method: the name of our row.
-            checkpoint: where the network came from, in words.
-        """
-        return cls(method, evaluation.counts, index.labels, Origin.of(evaluation, index, checkpoint))
-
     @cached_property
     def scores(self) -> Scores:
         """What follows from the confusion matrix."""
@@ -69,16 +55,18 @@ class Report:
         """The paper's table for the dataset, with our row under the published ones."""
         paper = TABLE_OF.get(self.origin.dataset)
         lines = paper.lines if paper else _own_lines(self.labels)
-        ours = self.method, [score_of(self.scores, column.score) for line in lines for column in line]
+        scores = {name: 100 * value for name, value in zip(self.scores.names, self.scores.f1.tolist(), strict=True)}
+        scores[MEAN] = 100 * self.scores.mean_f1
+        ours = self.method, [scores[column.score] for line in lines for column in line]
         origin = f"{self.method}: {self.origin.line()}."
         notes = (f"{self.method}: {summary_line(self.scores)}.", *undefined_lines(self.scores))
         if paper is None:
             title = "F1 in percent; the paper has no table for this dataset"
-            return Table.of(title, lines, [ours], ranked=0, origin=origin, notes=notes)
+            return Table(title, lines, [ours], ranked=0, origin=origin, notes=notes)
         published = [(name if self.comparable else f"{name}, on Helen", values) for name, values in paper.rows]
         measured = f"Published rows: {paper.dataset}"
         measured += "." if self.comparable else "; other faces than ours, so not comparable: our row is never in bold."
-        return Table.of(
+        return Table(
             f"F1 in percent, laid out as Table {paper.number} of the EAGRNet paper",
             lines,
             [*published, ours],
@@ -114,11 +102,6 @@ class Report:
             tolerance: dict(zip(self.labels.names, map(float, values), strict=True))
             for tolerance, values in zip(self.boundary.tolerances, self.boundary.f1(), strict=True)
         }
-
-
-def score_of(scores: Scores, name: str) -> float:
-    """A class's, region's or the mean F1 in percent, by the name that `published.Column` gives it."""
-    return 100 * (scores.mean_f1 if name == MEAN else scores.f1_of(name))
 
 
 def summary_line(scores: Scores) -> str:

@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -50,45 +51,34 @@ class Table:
     Attributes:
         title: what it shows, without a full stop.
         lines: the columns; a table too wide for the page has two lines.
-        scores: a row per method, which is its label, published ones first, and a column per column of `lines`, line
-            after line; in percent, NaN where there is no figure.
+        rows: (method, values in percent), published ones first; a value for each column of `lines`, line after line.
         published: how many of the first rows the paper prints.
-        ranked: how many of the first rows compete for being the best.
+        ranked: how many of the first rows compete for being the best; all of them unless told otherwise.
         origin: a sentence on where our row comes from.
         notes: what else belongs under it, a sentence each.
     """
 
     title: str
     lines: tuple[tuple[Column, ...], ...]
-    scores: pd.DataFrame
-    published: int
-    ranked: int
+    rows: Sequence[Row]
+    published: int = 0
+    ranked: int | None = None
     origin: str = ""
     notes: tuple[str, ...] = ()
 
-    @classmethod
-    def of(
-        cls,
-        title: str,
-        lines: tuple[tuple[Column, ...], ...],
-        rows: Sequence[Row],
-        published: int = 0,
-        ranked: int | None = None,
-        origin: str = "",
-        notes: tuple[str, ...] = (),
-    ) -> "Table":
-        """A table of rows (method, values in percent); all of them compete unless told otherwise.
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """A row for each method, which is its label; NaN where there is no figure.
 
         Raises:
             ValueError: a row has another number of values than the table has columns.
         """
-        columns = [column.heading for line in lines for column in line]
-        for method, values in rows:
+        columns = [column.heading for line in self.lines for column in line]
+        for method, values in self.rows:
             if len(values) != len(columns):
                 raise ValueError(f"row {method!r} has {len(values)} values for {len(columns)} columns")
-        index = pd.Index([method for method, _ in rows])
-        scores = pd.DataFrame([list(values) for _, values in rows], index, pd.Index(columns), dtype=float)
-        return cls(title, lines, scores, published, len(rows) if ranked is None else ranked, origin, notes)
+        index = pd.Index([method for method, _ in self.rows])
+        return pd.DataFrame([list(values) for _, values in self.rows], index, pd.Index(columns), dtype=float)
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -99,8 +89,9 @@ class Table:
     def best(self) -> pd.DataFrame:
         """Whether each figure is the best of its column; figures that print alike are equally good."""
         printed = self.scores.map(lambda value: float(f"{value:.1f}"))
-        best = printed.eq(printed.iloc[: self.ranked].max(), axis="columns")
-        best.iloc[self.ranked :] = False
+        ranked = len(self.rows) if self.ranked is None else self.ranked
+        best = printed.eq(printed.iloc[:ranked].max(), axis="columns")
+        best.iloc[ranked:] = False
         return best
 
     @property

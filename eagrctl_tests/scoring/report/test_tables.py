@@ -15,6 +15,7 @@ from eagrctl.data.index import Shard, ShardIndex, Skipped, Split
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.data.source import Provenance
 from eagrctl.scoring.evaluate import Evaluation
+from eagrctl.scoring.origin import Origin
 from eagrctl.scoring.published import TABLE_3, TABLE_4, Column
 from eagrctl.scoring.report import Report
 from eagrctl.scoring.report.tables import Table, csv_text, latex, markdown, percent, tex_escaped
@@ -30,39 +31,39 @@ def markdown_of(counts: np.ndarray, labels: LabelSet, dataset: str, **changes: o
     split = Split((Shard("a", 3, 0, ""),), (Skipped("0", "torn"), Skipped("1", "torn")))
     index = ShardIndex(Path("data"), provenance, labels, 473, "none", {"val": split})
     evaluation = dataclasses.replace(Evaluation("val", 3, ((512, 512),), counts, labels), **changes)  # type: ignore[arg-type]
-    return unpadded(markdown(Report.of(evaluation, index, "eagrctl", "a/best.pt").table))
+    return unpadded(markdown(Report("eagrctl", counts, labels, Origin.of(evaluation, index, "a/best.pt")).table))
 
 
 def test_figures_that_print_alike_are_equally_good() -> None:
-    table = Table.of("Title", LINES, [ONE, OURS], published=1)
+    table = Table("Title", LINES, [ONE, OURS], published=1)
     assert table.best.values.tolist() == [[True, False, True, False], [True, True, False, True]]
     assert table.cells.values.tolist() == [["50.0", "-", "60.0", "70.0"], ["50.0", "40.0", "-", "80.1"]]
 
 
 def test_rows_beyond_the_ranked_ones_are_never_the_best() -> None:
-    table = Table.of("Title", LINES, [ONE, ("Ours", (99.0,) * 4)], ranked=1)
+    table = Table("Title", LINES, [ONE, ("Ours", (99.0,) * 4)], ranked=1)
     assert table.best.values.tolist() == [[True, False, True, True], [False] * 4]
 
 
 @pytest.mark.parametrize("values", [(None, float("nan"), None, None), (float("nan"),) * 4])
 def test_a_column_without_a_figure_has_no_best(values: tuple[float | None, ...]) -> None:
-    assert not Table.of("Title", LINES, [("Ours", values)]).best.any(axis=None)
+    assert not Table("Title", LINES, [("Ours", values)]).best.any(axis=None)
 
 
 def test_values_are_cut_into_the_tables_lines() -> None:
-    table = Table.of("Title", LINES, [ONE])
+    table = Table("Title", LINES, [ONE])
     assert table.split([1, 2, 3, 4]) == [[1, 2, 3], [4]]
     assert table.width == 3
 
 
 @pytest.mark.parametrize(("ranked", "heading"), [(None, "Title; the best of each column in bold."), (0, "Title.")])
 def test_bold_is_explained_where_there_is_any(ranked: int | None, heading: str) -> None:
-    assert Table.of("Title", LINES, [ONE], ranked=ranked).heading == heading
+    assert Table("Title", LINES, [ONE], ranked=ranked).heading == heading
 
 
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="row 'Ours' has 2 values for 4 columns"):
-        Table.of("Title", LINES, [ONE, ("Ours", (1.0, 2.0))])
+        Table("Title", LINES, [ONE, ("Ours", (1.0, 2.0))]).scores  # noqa: B018
 
 
 @pytest.mark.parametrize(("fraction", "text"), [(0.12345, "12.3"), (1.0, "100.0"), (float("nan"), "-")])
@@ -71,7 +72,7 @@ def test_fractions_print_as_percent(fraction: float, text: str) -> None:
 
 
 def test_a_table_of_two_lines_reads_as_in_the_paper() -> None:
-    assert markdown(Table.of("Title", LINES, [ONE, OURS])).splitlines()[2:] == [
+    assert markdown(Table("Title", LINES, [ONE, OURS])).splitlines()[2:] == [
         "| Methods   |        A |        B |     Mean |",
         "|:----------|---------:|---------:|---------:|",
         "|           |        C |          |          |",
@@ -83,10 +84,10 @@ def test_a_table_of_two_lines_reads_as_in_the_paper() -> None:
 
 
 def test_published_rows_print_as_the_paper_prints_them() -> None:
-    text = unpadded(markdown(Table.of("Title", TABLE_3.lines, TABLE_3.rows)))
+    text = unpadded(markdown(Table("Title", TABLE_3.lines, TABLE_3.rows)))
     assert "Yin et al. [5] | - | **96.3** | 82.4 | 85.6 | 86.6 | 89.5 | 84.8 | 92.8 | 91.0" in text
     assert "EAGRNet (paper) | 94.6 | 96.1 | 83.6 | **89.8** | 91.0 | **90.2** | **84.9** | 95.5 | **93.2**" in text
-    text = unpadded(markdown(Table.of("Title", TABLE_4.lines, TABLE_4.rows)))
+    text = unpadded(markdown(Table("Title", TABLE_4.lines, TABLE_4.rows)))
     assert "| I-Mouth | U-Lip | L-Lip | Hair | Hat | Earring | Necklace | Neck | Cloth |" in text
     assert "| 63.4 | **88.9** | 90.1 | 86.6 | **91.3** | 63.2 | 26.1 | **92.8** | 68.3 |" in text
 
@@ -142,7 +143,7 @@ def test_pandas_reads_the_csv_as_numbers() -> None:
 
 def test_names_cannot_break_out_of_their_cells() -> None:
     lines = ((Column("a|b", "a"), Column("c_d & e", "c")),)
-    table = Table.of("Title", lines, [("me | 100 %\n<b>", (1.0, 2.0))], ranked=0)
+    table = Table("Title", lines, [("me | 100 %\n<b>", (1.0, 2.0))], ranked=0)
     text = unpadded(markdown(table))
     assert r"Methods | a\|b | c_d &amp; e" in text
     assert r"me \| 100 % &lt;b&gt; | 1.0 | 2.0" in text
@@ -154,7 +155,7 @@ def test_names_cannot_break_out_of_their_cells() -> None:
 @given(st.text(), st.text())
 def test_any_name_stays_in_its_cell(method: str, heading: str) -> None:
     lines = ((Column(heading, "a"), Column("b", "b")),)
-    table = Table.of("Title", lines, [(method, (1.0, None))], origin=method)
+    table = Table("Title", lines, [(method, (1.0, None))], origin=method)
     grid = [line for line in markdown(table).splitlines() if line.startswith("|")]
     pipes = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in grid]
     assert pipes == [4, 4, 4]
@@ -166,16 +167,14 @@ def test_any_name_stays_in_its_cell(method: str, heading: str) -> None:
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
 def test_no_spreadsheet_takes_a_name_for_a_formula_or_a_figure_for_a_name(name: str) -> None:
-    text = csv_text(Table.of("Title", ((Column(name, "a"), Column("b", "b")),), [(name, (1.0, None))]))
+    text = csv_text(Table("Title", ((Column(name, "a"), Column("b", "b")),), [(name, (1.0, None))]))
     headings, row = csv.reader(io.StringIO(text))
     assert headings[1] == row[0] == f"'{name}"
     assert row[1:3] == ["1.0", "-"]
 
 
 def test_columns_and_methods_may_have_the_same_name() -> None:
-    table = Table.of(
-        "Title", ((Column("Notes", "a"), Column("Notes", "b")),), [("one", (1.0, 2.0)), ("one", (3.0, 1.0))]
-    )
+    table = Table("Title", ((Column("Notes", "a"), Column("Notes", "b")),), [("one", (1.0, 2.0)), ("one", (3.0, 1.0))])
     assert csv_text(table).splitlines()[:2] == ["Methods,Notes,Notes,Notes", "one,1.0,2.0,Title."]
     assert "one | 1.0 | **2.0**" in unpadded(markdown(table))
     assert r"one & \textbf{3.0} & 1.0" in latex(table)
