@@ -35,12 +35,9 @@ class Workers(Generic[Task, Result]):
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (function,)) if count > 1 else None
 
     def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
-        """Each task with its result, in the order of the tasks.
+        """Each task with its result, in the order of the tasks; BrokenProcessPool where a process died.
 
         Only a few tasks are under way at a time, so that memory does not grow with their number.
-
-        Raises:
-            BrokenProcessPool: a process died.
         """
         if self._pool is None:
             yield from ((task, self._function(task)) for task in tasks)

@@ -83,21 +83,15 @@ def similarity(
 def align_matrix(landmarks: NDArray[np.float64], size: int) -> Matrix:
     """The similarity that takes a face's landmarks, (5, 2) float64, onto `TEMPLATE` in a size x size frame.
 
-    By least squares weighted with `WEIGHTS`.
-
-    Raises:
-        AlignmentError: fewer than two distinct landmarks are known; a row with NaN is not.
+    The eyes weigh most, see `WEIGHTS`; errors as in `similarity`.
     """
     return similarity(landmarks, TEMPLATE * size - 0.5, WEIGHTS)
 
 
 def centre_matrix(frame: tuple[int, ...], size: int, whole: bool = False) -> Matrix:
-    """The similarity that fits a frame of (height, width) into the middle of a size x size square.
+    """The similarity that fits a frame of (height, width) into a size x size square.
 
-    Args:
-        frame: its size.
-        size: of the square.
-        whole: fit all of the frame, instead of its largest centred square.
+    Its largest centred square fits, or, if `whole`, all of it.
     """
     scale = size / (max if whole else min)(frame)
     down, across = (0.5 * (size - 1) - scale * 0.5 * (side - 1) for side in frame)

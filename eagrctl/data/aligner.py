@@ -125,11 +125,7 @@ class Aligner:
         return f"similarity by landmarks {self.landmarks.description}; faces without are {without}"
 
     def align(self, sample: Sample) -> AlignedSample:
-        """Align one sample, and derive its edges.
-
-        Raises:
-            NoFaceError: it has no landmarks, and such samples are to be skipped.
-        """
+        """Align one sample, and derive its edges; NoFaceError where one without landmarks is to be skipped."""
         matrix, found = self._matrix(sample)
         labels = warp_labels(sample.labels, matrix, self.size)
         return AlignedSample(

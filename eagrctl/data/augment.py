@@ -127,11 +127,7 @@ def augment(
 
 
 def side_swaps(label_set: LabelSet) -> torch.Tensor:
-    """The label that each label turns into where a face is mirrored.
-
-    Returns:
-        (256,) int64: left for right and right for left, any other label, 255 included, for itself.
-    """
+    """(256,) int64: what each label turns into in a mirrored face. Left and right swap; others, 255 too, stay."""
     swaps = torch.arange(256)
     for one, other in label_set.mirrored:
         swaps[one], swaps[other] = other, one

@@ -12,15 +12,8 @@ from eagrctl.data.index import ShardIndex
 class FaceDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
     """The samples of one split, for training.
 
-    An item is an image, (3, S, S) uint8, its labels, (S, S) uint8, and its position in the split.
-
-    Args:
-        index: a prepared dataset.
-        split: the split's name.
-        size: S, the network's input; samples stored at another size are resized.
-
-    Raises:
-        ShardError: no such split.
+    An item is an image, (3, S, S) uint8, its labels, (S, S) uint8, and its position in the split. S is `size`, the
+    network's input; samples stored at another size are resized. ShardError where there is no such split.
     """
 
     def __init__(self, index: ShardIndex, split: str, size: int) -> None:

@@ -139,34 +139,22 @@ class ShardIndex:
 
     @classmethod
     def load(cls, root: Path, partial: bool = False) -> Self:
-        """Read the index of a prepared dataset.
-
-        Args:
-            root: the folder.
-            partial: accept one part of a dataset that was prepared in parts.
+        """Read the index of the prepared dataset in a folder.
 
         Raises:
-            ShardError: no index, one that cannot be read, or a part.
+            ShardError: no index, one that cannot be read, or, unless `partial`, that of a part of a dataset.
         """
         path, remedy = root / INDEX, "prepare the dataset again with --force"
         missing = f"no prepared dataset at {root} (no {INDEX}): run eagrctl prepare first"
         found = read_json(path, _Contents, ShardError, remedy, missing)
-        index = cls(
-            root=root,
-            provenance=Provenance(found.dataset, found.variant, found.split_rule, found.settings),
-            labels=LabelSet(found.classes, found.colours, found.mirrored, found.regions),
-            size=found.size,
-            alignment=found.alignment,
-            splits=found.splits,
-            part=found.part,
-            plan=found.plan,
-        )
-        if index.part is not None and not partial:
+        if found.part is not None and not partial:
             raise ShardError(
-                f"{root} is part {index.part[0]} of {index.part[1]} of a dataset: "
+                f"{root} is part {found.part[0]} of {found.part[1]} of a dataset: "
                 "join the parts with eagrctl dataset merge"
             )
-        return index
+        provenance = Provenance(found.dataset, found.variant, found.split_rule, found.settings)
+        labels = LabelSet(found.classes, found.colours, found.mirrored, found.regions)
+        return cls(root, provenance, labels, found.size, found.alignment, found.splits, found.part, found.plan)
 
     def save(self) -> Path:
         """Write the index into `root`, last of all its files, and name it."""
@@ -201,11 +189,7 @@ class ShardIndex:
         return self.splits[name]
 
     def verify(self, name: str, listener: Listener = ignore) -> None:
-        """Compare a split's shards with the index, byte for byte.
-
-        Raises:
-            ShardError: a shard is missing, or changed since it was indexed.
-        """
+        """Compare a split's shards with the index, byte for byte; ShardError where one is missing or has changed."""
         for shard in tracked(self.split(name).shards, f"checking {name} shards", listener):
             path = self.root / shard.file
             if not path.is_file():
@@ -214,12 +198,7 @@ class ShardIndex:
                 raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
 
     def read(self, split: str, position: int) -> AlignedSample:
-        """Read one sample.
-
-        Raises:
-            IndexError: no such position.
-            ShardError: the shard cannot be read.
-        """
+        """Read one sample; IndexError where a split has no such position, ShardError where the shard cannot be read."""
         shard, row = self._place(split, position)
         return self._of(shard, lambda file: read_row(file, row))
 

@@ -42,11 +42,7 @@ class Piece:
 
 
 def cut(source: Source, part: tuple[int, int] | None = None) -> list[Piece]:
-    """The pieces of a source, or of its k-th of n parts, (k, n), counted from 1.
-
-    Raises:
-        DataError: there are fewer shards than parts.
-    """
+    """The pieces of a source, or of its part (k, n), k from 1 to n; DataError where it has fewer shards than parts."""
     pieces = [
         Piece(split, number, start, len(names), tuple(names[start : start + SAMPLES_PER_SHARD]))
         for split, names in source.splits.items()
@@ -84,10 +80,7 @@ def plan_digest(plan: dict[str, Any]) -> str:
 
 
 def begin(folder: Path, plan: dict[str, Any], force: bool) -> int:
-    """Make the folder of an unfinished preparation, or continue in it if it was begun under the same plan.
-
-    Returns:
-        How many shards are done in it.
+    """Make the folder of an unfinished preparation, or continue in it, and say how many shards are done in it.
 
     Raises:
         ShardError: it was begun under another plan, or is somebody's folder of that name.

@@ -82,22 +82,14 @@ class Source(Protocol):
     @property
     def provenance(self) -> Provenance:
         """What the index will record."""
-        ...
 
     @property
     def labels(self) -> LabelSet:
         """The classes of its label maps."""
-        ...
 
     @property
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The names of each split's samples, in order."""
-        ...
 
     def read(self, split: str, name: str) -> Sample:
-        """Read one sample.
-
-        Raises:
-            SourceError: the sample cannot be used; the message names the file and the remedy.
-        """
-        ...
+        """Read one sample; SourceError, which names the file and the remedy, where it cannot be used."""

@@ -13,10 +13,7 @@ def verify_dataset(index: ShardIndex, listener: Listener = ignore) -> None:
     """Compare shards with the index, and every sample with what it promises.
 
     Checked are hashes, shapes, label ranges in both frames, that names are unique and matrices can be inverted, and
-    edges, which are derived again and compared.
-
-    Raises:
-        ShardError: the first thing that does not hold, with the sample's name.
+    edges, which are derived again and compared. ShardError names the first thing that does not hold, and its sample.
     """
     for name, split in index.splits.items():
         index.verify(name, listener)

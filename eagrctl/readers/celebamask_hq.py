@@ -52,14 +52,9 @@ WHERE = (
 def open_celebamask_hq(root: Path, partial: bool = False, paint_order: PaintOrder = "official") -> FileSource:
     """Recognise the layout of a folder and split its faces.
 
-    Args:
-        root: the folder as downloaded.
-        partial: accept fewer faces than the paper's split has.
-        paint_order: which part covers which where they overlap; a choice that only the raw layout leaves open.
-
     Raises:
-        SourceError: no such folder, another layout, a split without its official count, or a paint order for label
-            maps that are merged already.
+        SourceError: no such folder, another layout, no face, a paint order for label maps that are merged already, or,
+            unless `partial`, a split without its official count.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")

@@ -94,8 +94,7 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
         partial: accept photos without a label map, and listed names without a photo; reading one is still an error.
 
     Raises:
-        SourceError: no such folder, another layout, a face of which something is missing, or a TOML file that is
-            missing, malformed, or names a class that there is none of.
+        SourceError: no such folder, another layout, no face or one of which something is missing; or as `read_classes`.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")
@@ -113,11 +112,7 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
 
 
 def read_classes(path: Path) -> LabelSet:
-    """Read the classes of a dataset from TOML, and give each a colour.
-
-    Raises:
-        SourceError: missing, not TOML, an unknown key or class, or a list that is not what the key asks for.
-    """
+    """Read the classes of a dataset from TOML, and give each a colour; SourceError where it is missing or malformed."""
     missing = f"{path} is missing; name the classes in id order, as in {EXAMPLE}"
     found = read_toml(path, _Classes, SourceError, HOW, missing)
     ids = {name: number for number, name in enumerate(found.classes)}

@@ -45,13 +45,9 @@ WHERE = (
 def open_helen(root: Path, partial: bool = False) -> FileSource:
     """Recognise which Helen a folder holds, and list its faces.
 
-    Args:
-        root: the folder as downloaded.
-        partial: accept other counts than the distribution has.
-
     Raises:
-        SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or a split
-            without its official count.
+        SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or, unless
+            `partial`, a split without its official count.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")

@@ -48,24 +48,16 @@ def read_pair(
 
 
 def read_photo(path: Path) -> Pixels:
-    """Read a photo as (H, W, 3) uint8 RGB.
-
-    Raises:
-        SourceError: missing, unreadable or truncated.
-    """
+    """Read a photo as (H, W, 3) uint8 RGB; SourceError where it is missing, unreadable or truncated."""
     return np.array(_open(path).convert("RGB"))
 
 
 def read_labels(path: Path, classes: int, ignored: bool = False) -> Pixels:
     """Read a label map of one channel, grey or palette, as (H, W) uint8 ids.
 
-    Args:
-        path: the file.
-        classes: how many there are.
-        ignored: whether pixels may go without a label, as 255.
-
     Raises:
-        SourceError: missing, unreadable, of several channels, or with an id that is none of `classes`.
+        SourceError: missing, unreadable, of several channels, or with an id beyond `classes`, how many there are;
+            255, a pixel without a label, is allowed where `ignored` says so.
     """
     picture = _open(path)
     if picture.mode not in ("L", "P"):
@@ -84,20 +76,12 @@ def read_labels(path: Path, classes: int, ignored: bool = False) -> Pixels:
 
 
 def read_mask(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """Read a mask of one part, (H, W) bool: true where a pixel is brighter than half.
-
-    Raises:
-        SourceError: missing, unreadable or truncated.
-    """
+    """Read a mask of one part, (H, W) bool: true where a pixel is brighter than half; SourceError as `read_photo`."""
     return np.array(_open(path).convert("L")) > 127
 
 
 def check_size(image: Pixels, labels: Pixels, name: str, halved: bool = False) -> None:
-    """Check that a photo, (H, W, 3), and its label map, (H, W), show the same pixels.
-
-    Raises:
-        SourceError: they differ in size, and the map is not `halved` either; the message says which face it was.
-    """
+    """Refuse, with SourceError, a photo, (H, W, 3), that has neither its labels' size nor, if `halved`, twice it."""
     height, width = labels.shape
     if image.shape[:2] not in ((height, width), (2 * height, 2 * width) if halved else ()):
         raise SourceError(

@@ -29,12 +29,8 @@ WHERE = (
 def open_lapa(root: Path, partial: bool = False) -> FileSource:
     """Recognise LaPa's layout and list its faces.
 
-    Args:
-        root: the folder as downloaded.
-        partial: accept other counts than the dataset has.
-
     Raises:
-        SourceError: no such folder, another layout, or a split without its official count.
+        SourceError: no such folder, another layout, no face, or, unless `partial`, a split without its official count.
     """
     if not root.is_dir():
         raise SourceError(f"no folder at {root}: {WHERE}")

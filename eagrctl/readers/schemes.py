@@ -141,11 +141,7 @@ def scheme_of(classes: Sequence[str], labels: LabelSet) -> Scheme | None:
 
 
 def read_scheme(path: Path, labels: LabelSet) -> Scheme:
-    """Read a scheme from TOML; the module's docstring shows one.
-
-    Raises:
-        SourceError: missing, not TOML, no [ids], an id that is none, or a name that is no class of the dataset.
-    """
+    """Read a scheme from TOML, as the module's docstring shows one; SourceError where it is missing or malformed."""
     ids = read_toml(path, _Ids, SourceError, f"write {EXAMPLE}", f"no id scheme at {path}; write one: {EXAMPLE}").ids
     return _scheme(str(path), {int(key): _class(key, name, labels, path) for key, name in ids.items()}, (), labels)
 

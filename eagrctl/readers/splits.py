@@ -13,11 +13,7 @@ EVERY_TENTH = "every tenth face from the ninth on is val, every tenth from the t
 
 
 def photos_in(folder: Path) -> dict[str, Path]:
-    """The photos of a folder by name, the file's name without its suffix; short names first, then alphabetically.
-
-    Raises:
-        SourceError: two photos have one name.
-    """
+    """The photos of a folder by name, without suffix, short names first; SourceError where two have one name."""
     photos: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=lambda path: (len(path.stem), path.name)):
         # macOS leaves "._NAME.jpg" beside every photo that it unpacks.
@@ -32,10 +28,8 @@ def photos_in(folder: Path) -> dict[str, Path]:
 def listed_splits(root: Path) -> dict[str, list[str]] | None:
     """The splits that `train.txt`, `val.txt` and `test.txt` in `root` list, or None where there is no list.
 
-    A split without a list has no faces. A list holds one name a line, with or without a suffix.
-
-    Raises:
-        SourceError: a list cannot be read, or lists a face twice.
+    A split without a list has no faces. A list holds one name a line, with or without a suffix. SourceError where one
+    cannot be read, or lists a face twice.
     """
     lists = {split: root / f"{split}.txt" for split in SPLITS if (root / f"{split}.txt").is_file()}
     if not lists:
@@ -46,11 +40,7 @@ def listed_splits(root: Path) -> dict[str, list[str]] | None:
 
 
 def splits_of(root: Path, names: Sequence[str]) -> tuple[str, dict[str, list[str]]]:
-    """The rule and the splits of names: by the lists in `root` where there are some, else `EVERY_TENTH`.
-
-    Raises:
-        SourceError: as `listed_splits`.
-    """
+    """The rule and the splits of names: by the `listed_splits` of `root` where there are some, else `EVERY_TENTH`."""
     listed = listed_splits(root)
     return (EVERY_TENTH, every_tenth(names)) if listed is None else (BY_LISTS, listed)
 
@@ -62,11 +52,7 @@ def every_tenth(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a list that are not empty, without the spaces around them.
-
-    Raises:
-        SourceError: missing, or not UTF-8.
-    """
+    """The lines of a list, stripped, without empty ones; SourceError where it is missing, or not UTF-8."""
     try:
         # Windows editors put a byte order mark first.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -76,15 +62,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def check_disjoint(root: Path, lists: Mapping[str, Sequence[str]]) -> None:
-    """Check that no face is in two lists, or twice in one.
-
-    Args:
-        root: the folder of the lists, for the message.
-        lists: names by the file name of the list that holds them.
-
-    Raises:
-        SourceError: one does.
-    """
+    """Refuse, with SourceError, a face that is in two lists of `root`, or twice in one; `lists` are names by file."""
     seen: dict[str, str] = {}
     for file, names in lists.items():
         for name in names:
@@ -96,17 +74,7 @@ def check_disjoint(root: Path, lists: Mapping[str, Sequence[str]]) -> None:
 def check_counts(
     root: Path, splits: Mapping[str, Sequence[str]], official: Mapping[str, int], authority: str = "the paper"
 ) -> None:
-    """Check that each split has exactly as many faces as it officially has.
-
-    Args:
-        root: the source's folder, for the message.
-        splits: names by split.
-        official: the count of each split.
-        authority: who gives these counts.
-
-    Raises:
-        SourceError: a split has more or fewer.
-    """
+    """Refuse, with SourceError, a split of the source in `root` that does not have its official number of faces."""
     for split, expected in official.items():
         found = len(splits[split])
         if found != expected:

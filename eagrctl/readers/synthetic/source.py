@@ -127,11 +127,7 @@ class SyntheticSource:
         )
 
     def read(self, split: str, name: str) -> Sample:
-        """Paint one face.
-
-        Raises:
-            SourceError: the split or the name is not in this dataset.
-        """
+        """Paint one face; SourceError where the split or the name is not in this dataset."""
         count = self.counts.get(split, 0)
         number = name.removeprefix(f"{split}-")
         if not number.isdecimal() or int(number) >= count or name != f"{split}-{int(number):05d}":
