@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from eagrctl.arrays import Pixels
-from eagrctl.data.labels import BACKGROUND, LabelSet, in_words
+from eagrctl.data.labels import BACKGROUND, LabelSet, edge_mask, in_words
 
 Box = tuple[float, float, float, float]
 
@@ -84,7 +84,7 @@ def coloured(photo: Pixels, labels: Pixels, label_set: LabelSet, size: tuple[int
     weights = np.full(256, COLOUR)
     weights[BACKGROUND] = 0
     layer = _weighted(palette(label_set), weights)[places]
-    layer[_borders(places)] = _weighted(np.array([_PAPER]), np.array([BORDER]))
+    layer[edge_mask(places)] = _weighted(np.array([_PAPER]), np.array([BORDER]))
     small = Image.fromarray(layer.view(np.uint8).reshape(*layer.shape, 4), "RGBX").reduce(_FINER)
     weighted = np.asarray(small)
     part = pixels[top:bottom, left:right]
@@ -134,17 +134,6 @@ def legend(label_set: LabelSet, classes: Sequence[int], width: int, letters: int
         draw.rounded_rectangle(chip, radius=letters // 5, fill=label_set.colours[number], outline=_INK)
         draw.text((left + letters + gap, middle), name, _INK, font, anchor="lm")
     return picture
-
-
-def _borders(labels: Pixels) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose right or lower neighbour is of another class, and these neighbours."""
-    borders = np.zeros(labels.shape, np.bool_)
-    across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    borders[:, 1:] |= across
-    borders[:, :-1] |= across
-    borders[1:] |= down
-    borders[:-1] |= down
-    return borders
 
 
 def _draw_boxes(picture: Image.Image, boxes: Sequence[Box | None], scale: float) -> None:

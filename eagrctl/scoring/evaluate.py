@@ -117,37 +117,32 @@ def check_classes(classes: tuple[str, ...], index: ShardIndex, what: str) -> Non
     )
 
 
-class PredictionFolder:
-    """Writes FOLDER/NAME.png for each face it sees: ids of the dataset, in the source frame, as `eagrctl score` reads.
+def saving_to(folder: Path, labels: LabelSet) -> Look:
+    """Writes FOLDER/NAME.png for each face that it sees: ids of the dataset, in the source frame, for `eagrctl score`.
 
     The PNGs have a palette of the classes' colours, so that a viewer shows more than black; a pixel's value is its id.
-
-    Args:
-        folder: is made if it is not there.
-        labels: the classes.
+    The folder is made if it is not there.
 
     Raises:
-        EagrctlError: the folder holds something already, or cannot be made.
+        EagrctlError: the folder holds something already, or cannot be made; later, a full disk.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise EagrctlError(f"{folder} holds something already: name another folder for the predictions")
+    except OSError as error:
+        raise EagrctlError(f"cannot write predictions to {folder}: {error.strerror or error}") from error
 
-    def __init__(self, folder: Path, labels: LabelSet) -> None:
-        self.folder, self._labels = folder, labels
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise EagrctlError(f"{folder} holds something already: name another folder for the predictions")
-        except OSError as error:
-            raise EagrctlError(f"cannot write predictions to {folder}: {error.strerror or error}") from error
-
-    def look(self, face: AlignedSample, prediction: Pixels) -> None:
-        """The next face, with its prediction in the source frame, (H, W) uint8; EagrctlError on a full disk."""
-        path = self.folder / f"{face.name}.png"
+    def look(face: AlignedSample, prediction: Pixels) -> None:
+        path = folder / f"{face.name}.png"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
-                save_labels(prediction, self._labels, temporary, software="eagrctl evaluate")
+                save_labels(prediction, labels, temporary, software="eagrctl evaluate")
         except OSError as error:
             raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+
+    return look
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.source import AlignedSample
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.predict import Segmenter
@@ -50,11 +49,7 @@ class Share:
         predictor, index = _ready(self)
         places = range(start, min(start + self.batch, index.split(self.split).count))
         kept: list[Pixels] = []
-
-        def keep(face: AlignedSample, prediction: Pixels) -> None:
-            kept.append(prediction)
-
-        each = keep if self.predictions else None
+        each = (lambda face, prediction: kept.append(prediction)) if self.predictions else None
         return evaluate(predictor, index, self.split, self.batch, each=each, positions=places), kept
 
 
@@ -64,15 +59,7 @@ def evaluate_in_processes(
     """Predict a split and score it, like `eagrctl.scoring.evaluate.evaluate`; batches are shared out among processes.
 
     A batch holds the same faces for any number of processes, and counts are whole numbers, so that the confusion matrix
-    is the same.
-
-    Args:
-        share: what to evaluate.
-        index: the prepared dataset.
-        processes: how many.
-        listener: hears of progress.
-        each: called in this process with every stored sample and its prediction, in the order of the split; give
-            `share.predictions` then.
+    is the same. `each` is called in this process, in the order of the split, and needs `share.predictions`.
 
     Raises:
         EagrctlError: a process died.

@@ -17,7 +17,7 @@ from eagrctl.inference.predict import Segmenter
 from eagrctl.readers.schemes import SCHEMES
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.confusion import Confusion
-from eagrctl.scoring.evaluate import PredictionFolder, check_classes, evaluate
+from eagrctl.scoring.evaluate import check_classes, evaluate, saving_to
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_network_of_other_classes_is_offered_what_maps_them(
 def test_values_are_ids_and_colours_are_for_the_eye(tiny_data: ShardIndex, tmp_path: Path) -> None:
     face = tiny_data.read("val", 0)
     labels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64).astype(np.uint8) % 19
-    PredictionFolder(tmp_path / "made" / "here", tiny_data.labels).look(face, labels)
+    saving_to(tmp_path / "made" / "here", tiny_data.labels)(face, labels)
     with Image.open(tmp_path / "made" / "here" / f"{face.name}.png") as picture:
         assert picture.mode == "P"
         assert np.array_equal(np.asarray(picture), labels)
@@ -110,6 +110,6 @@ def test_values_are_ids_and_colours_are_for_the_eye(tiny_data: ShardIndex, tmp_p
 def test_a_folder_with_something_in_it_is_refused(tiny_data: ShardIndex, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
     with pytest.raises(EagrctlError, match="holds something already"):
-        PredictionFolder(tmp_path, tiny_data.labels)
+        saving_to(tmp_path, tiny_data.labels)
     with pytest.raises(EagrctlError, match="cannot write predictions"):
-        PredictionFolder(tmp_path / "mine.txt" / "deeper", tiny_data.labels)
+        saving_to(tmp_path / "mine.txt" / "deeper", tiny_data.labels)

@@ -17,7 +17,7 @@ from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion
-from eagrctl.scoring.evaluate import PredictionFolder, check_classes, evaluate
+from eagrctl.scoring.evaluate import check_classes, evaluate, saving_to
 from eagrctl.scoring.examples import examples_of, examples_sheet, mean_f1_of, ranked
 from eagrctl.scoring.origin import Origin, RecipeComparison, checkpoint_in_words
 from eagrctl.scoring.parallel import Share, evaluate_in_processes
@@ -85,7 +85,7 @@ def build_report(
     check_classes(loaded.classes, index, str(checkpoint))
     views, device = views or TestTimeAugmentation(), device or torch.device("cpu")
     boundary = Boundary(len(index.labels)) if boundaries else None
-    folder = PredictionFolder(predictions, index.labels) if predictions is not None else None
+    save = saving_to(predictions, index.labels) if predictions is not None else None
     means: list[float] = []  # mean F1 of each face
 
     def look(face: AlignedSample, prediction: Pixels) -> None:
@@ -93,10 +93,10 @@ def build_report(
             boundary.add(face.source_labels, prediction)
         if examples:
             means.append(mean_f1_of(Confusion(len(index.labels)).add(face.source_labels, prediction)))
-        if folder is not None:
-            folder.look(face, prediction)
+        if save is not None:
+            save(face, prediction)
 
-    each = look if boundaries or examples or folder is not None else None
+    each = look if boundaries or examples or save is not None else None
     predictor = Segmenter.of(loaded, device, views)
     index.verify(split, listener)
     if processes > 1:
