@@ -31,10 +31,7 @@ def check_ablation(ablation: Ablation, work: Work, places: Places) -> None:
 def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str, str]:
     """Bring every training to its end, and its scores into the tables. What is finished is left as it is.
 
-    Args:
-        ablation: what is planned.
-        work: where it is done; recipe and folder are those of each training.
-        places: the processes of each.
+    `work` says where it is done; each training has a recipe and a folder of its own.
 
     Returns:
         Why some failed, by name; the others have been trained all the same.
@@ -66,12 +63,7 @@ def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str,
 
 
 def write_results(ablation: Ablation, work: Work, faces: int) -> list[Path]:
-    """Write the tables and the pictures of what is finished; nothing where nothing is.
-
-    Args:
-        ablation: what was trained.
-        work: where networks run.
-        faces: in each picture; 0 draws none.
+    """Write the tables of what is finished, and pictures of so many faces unless 0; nothing where nothing is.
 
     Returns:
         The files.

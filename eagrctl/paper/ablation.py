@@ -139,14 +139,7 @@ class Ablation:
     def picture(self, study: Study, faces: int, device: torch.device, listener: Listener = ignore) -> Chart | None:
         """The paper's Fig. 3: faces in rows; photo, what each finished variant sees, and ground truth in columns.
 
-        Args:
-            study: whose variants.
-            faces: how many, spread evenly over the split, always the same ones.
-            device: where the networks run.
-            listener: hears of progress.
-
-        Returns:
-            None where no variant is finished.
+        The faces are spread evenly over the split, and always the same ones. None where no variant is finished.
         """
         places, titles, columns = spread(self.index.split(self.split).count, faces), [], []
         shown: tuple[Example, ...] = ()

@@ -40,12 +40,7 @@ class StepTime:
     def of(self, recipe: Recipe, flops: int, steps: int, index: ShardIndex, split: str) -> float:
         """Seconds that a training's last `steps` steps take, with validation after each epoch and evaluation.
 
-        Args:
-            recipe: of the training.
-            flops: of its network's forward pass.
-            steps: those that are left.
-            index: the data.
-            split: what is evaluated.
+        `flops` are those of its network's forward pass, and `split` is what is evaluated.
         """
         per_epoch = index.split("train").count // recipe.train.batch
         validated = math.ceil(steps / per_epoch) * index.split("val").count / self.processes
@@ -107,11 +102,7 @@ class Left:
 def what_is_left(ablation: Ablation, work: Work, places: Places, timed: int) -> tuple[list[Left], str]:
     """What each training of an ablation still has to do; nothing is written.
 
-    Args:
-        ablation: what is planned.
-        work: where it is to be done.
-        places: in which processes.
-        timed: steps of the first network that the estimate rests on; 0 makes none.
+    The estimate of its time rests on so many timed steps of the first network; 0 makes none.
 
     Returns:
         In the order of the plan; and how the time was estimated, in words, empty where it was not.

@@ -71,9 +71,7 @@ class TrainingMemory:
 def inference_memory(build: Callable[[], nn.Module], size: int) -> int:
     """The most bytes of activations at any moment while one image is parsed, beside parameters and the image.
 
-    Args:
-        build: makes the network, on torch's default device.
-        size: side of the square input, in pixels.
+    `build` makes the network, on torch's default device; `size` is the side of its square input, in pixels.
     """
     with torch.device("meta"):
         network = build().eval()
@@ -89,11 +87,7 @@ def training_memory(
 ) -> TrainingMemory:
     """Bytes of activations per image in a step of two images: forward pass, loss (Eq. 7) and backward pass.
 
-    Args:
-        build: makes the network, on torch's default device.
-        size: side of the square input, in pixels.
-        edge_weight: lambda_1.
-        boundary_weight: lambda_2.
+    The weights are the loss's lambda_1 and lambda_2; the rest is as in `inference_memory`.
     """
     with torch.device("meta"):
         network = build().train()

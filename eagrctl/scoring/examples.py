@@ -79,16 +79,9 @@ def spread(count: int, wanted: int) -> dict[int, str]:
 def examples_of(
     predictor: Segmenter, index: ShardIndex, split: str, picked: Mapping[int, str], batch: int = 8
 ) -> tuple[Example, ...]:
-    """Predict the faces that were picked, in that order.
+    """Predict the faces that were picked, places in the split -> kind, in that order.
 
     What is ranked is predicted a second time, so that no pixel of the others need be kept.
-
-    Args:
-        predictor: the network.
-        index: the prepared dataset.
-        split: which of its splits.
-        picked: places in the split -> kind.
-        batch: faces predicted together.
     """
     kinds, examples = iter(picked.values()), []
 

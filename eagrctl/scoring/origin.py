@@ -143,9 +143,7 @@ def differences(recipe: Recipe, other: Recipe) -> tuple[Difference, ...]:
 def checkpoint_in_words(path: Path, step: int) -> str:
     """A checkpoint named so that anybody can tell it from others: `shipped`, or its run and file, with its hash.
 
-    Args:
-        path: of the checkpoint; where it lies on this machine is left out.
-        step: how far training had come.
+    Where it lies on this machine is left out; `step` is how far training had come.
     """
     name = f"{path.resolve().parent.name}/{path.name}" if (path.parent / "run.json").is_file() else path.name
     if path.resolve() == NETWORK.resolve():

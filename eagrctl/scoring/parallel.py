@@ -25,9 +25,7 @@ class Share:
     """What a process has to know to evaluate batches of a split.
 
     Attributes:
-        checkpoint: of the network.
-        data: the prepared dataset.
-        split: which of its splits.
+        checkpoint, data: of the network, and of the prepared dataset.
         views: test-time augmentation.
         batch: faces predicted together.
         gpus: how many GPUs the processes share out; 0 is the CPU.
