@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim.swa_utils import update_bn
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.dataset import image_tensor, normalise
@@ -16,7 +17,6 @@ from eagrctl.export.exported import OnnxNetwork
 from eagrctl.inference.clock import wait_for
 from eagrctl.inference.predict import Segmenter
 from eagrctl.network.eagrnet import EAGRNet
-from eagrctl.network.norm import ActivatedBatchNorm
 from eagrctl.recipe import InputRecipe
 
 PLAIN, OURS, ONNX, COMPILED = "plain float32", "eagrctl", "ONNX Runtime", "torch.compile"
@@ -123,7 +123,6 @@ def _labels(predictor: Segmenter, logits: torch.Tensor, images: list[Pixels]) ->
     return np.stack(predictor.to_source(logits, images, [whole] * len(images), [(size, size)] * len(images)))
 
 
-@torch.no_grad()
 def calibrate(network: EAGRNet, faces: Sequence[Pixels], recipe: InputRecipe) -> None:
     """Give a fresh network's norms the statistics of faces, as training would: signals then neither fade nor grow.
 
@@ -137,11 +136,4 @@ def calibrate(network: EAGRNet, faces: Sequence[Pixels], recipe: InputRecipe) ->
     # Copies of one face would leave the norms of the pyramid's single cell without any variance.
     images = images + torch.randint(-NOISE, NOISE + 1, images.shape)
     images = images * torch.linspace(0.5, 1, CALIBRATED).view(-1, 1, 1, 1)
-    norms = [module for module in network.modules() if isinstance(module, ActivatedBatchNorm)]
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    network.train()(normalise(images, recipe.mean, recipe.std))
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
-    network.eval()
+    update_bn([normalise(images, recipe.mean, recipe.std)], network.eval())

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,42 +130,29 @@ def precisions(
     listener: Listener = ignore,
 ) -> list[Speed]:
     """Training in this process, plainly first, then in each precision, each with a fresh network."""
-
-    def variant(precision: str, compile: bool = False) -> Recipe:  # noqa: A002  # the recipe's name for it
-        return changed(recipe, train={"precision": precision, "compile": compile})
-
-    ways = {"float32, plain": variant("float32"), "tf32": variant("tf32"), "bf16": variant("bf16")}
-    if compiled:
-        ways["bf16, compiled"] = variant("bf16", compile=True)
     speeds = []
-    for name, way in ways.items():
-
-        def measure(batch: int, name: str = name, way: Recipe = way) -> Timing:
-            return time_steps(
-                changed(way, train={"batch": batch}),
-                index,
-                World(device),
-                steps,
-                workers,
-                plain=name.endswith("plain"),
-                task=f"timing {name}",
-                listener=listener,
-            )
-
-        batch, timing = fitting(measure, recipe.train.batch, name, listener)
+    for name in ("float32, plain", "tf32", "bf16", *(["bf16, compiled"] if compiled else [])):
+        precision, _, how = name.partition(", ")
+        way = changed(recipe, train={"precision": precision, "compile": how == "compiled"})
+        timed = partial(time_steps, index=index, world=World(device), steps=steps, workers=workers)
+        measure = partial(timed, plain=how == "plain", task=f"timing {name}", listener=listener)
+        batch, timing = fitting(measure, way, name, listener)
         speeds.append(Speed.of(name, batch, [timing]))
     return speeds
 
 
-def fitting(measure: Callable[[int], Timing], batch: int, name: str, listener: Listener = ignore) -> tuple[int, Timing]:
-    """The largest of batch, batch / 2, and so on, that has the memory it needs, and what was measured with it.
+def fitting(
+    measure: Callable[[Recipe], Timing], recipe: Recipe, name: str, listener: Listener = ignore
+) -> tuple[int, Timing]:
+    """The largest of its batch, half of it, and so on, that has the memory it needs, and what was measured with it.
 
     Raises:
         TrainingError: not even 2 images fit.
     """
     while True:
+        batch = recipe.train.batch
         try:
-            return batch, measure(batch)
+            return batch, measure(recipe)
         except (TrainingError, torch.OutOfMemoryError) as error:
             if batch < 4:
                 raise TrainingError(f"{name}: {error}") from None
@@ -172,7 +160,7 @@ def fitting(measure: Callable[[int], Timing], batch: int, name: str, listener: L
         gc.collect()
         torch.cuda.empty_cache()
         listener(Notice(f"{name}: {batch} images do not fit into the GPU's memory; measuring {batch // 2} a step"))
-        batch //= 2
+        recipe = changed(recipe, train={"batch": batch // 2})
 
 
 def step_flops(recipe: Recipe, classes: int) -> int:

@@ -1,6 +1,8 @@
 """The training samples, batch by batch, and the rate of each: both follow from the recipe and the step alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,6 +39,7 @@ def rate_at(step: int, steps: int, rate: float, power: float, warm_up: int = 0) 
     return float(rate * (1 - step / steps) ** power * min(1.0, (step + 1) / (warm_up + 1)))
 
 
+@dataclass(frozen=True)
 class Batches:
     """The positions of every batch of a run, from a given step to the last.
 
@@ -52,39 +55,34 @@ class Batches:
         share: what of a batch this process takes; all of it, by default.
     """
 
-    def __init__(
-        self,
-        count: int,
-        batch: int,
-        epochs: int,
-        seed: int,
-        start: int = 0,
-        share: Callable[[Sequence[int]], Sequence[int]] = list,
-    ) -> None:
-        self.count, self.batch, self.epochs, self.seed, self.start = count, batch, epochs, seed, start
-        self.per_epoch = count // batch
-        self.share = share
+    count: int
+    batch: int
+    epochs: int
+    seed: int
+    start: int = 0
+    share: Callable[[Sequence[int]], Sequence[int]] = list
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return self.count // self.batch
 
     def __len__(self) -> int:
         return self.per_epoch * self.epochs - self.start
 
     def __iter__(self) -> Iterator[list[int]]:
-        if not self.per_epoch:
-            return
-        for epoch in range(self.start // self.per_epoch, self.epochs):
-            order = self._order(epoch)
-            first = max(0, self.start - epoch * self.per_epoch)
-            for number in range(first, self.per_epoch):
-                yield list(self.share(order[number * self.batch : (number + 1) * self.batch]))
+        return (list(self.share(self.at(self.start + number))) for number in range(len(self)))
 
     def at(self, step: int) -> list[int]:
         """The whole batch of a step, all processes' shares."""
         epoch, number = divmod(step, self.per_epoch)
-        return self._order(epoch)[number * self.batch : (number + 1) * self.batch]
+        return _order(self.seed, epoch, self.count)[number * self.batch : (number + 1) * self.batch]
 
-    def _order(self, epoch: int) -> list[int]:
-        order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(self.count).tolist()
-        return order
+
+@lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, count: int) -> list[int]:
+    order: list[int] = np.random.default_rng((seed, epoch)).permutation(count).tolist()
+    return order
 
 
 def read_batches(

@@ -177,13 +177,10 @@ class Stepper:
         return inputs.contiguous(memory_format=torch.channels_last), targets, edge_mask(targets)
 
     def _forward(self, inputs: torch.Tensor) -> Logits:
-        with torch.autocast("cuda", torch.bfloat16, enabled=self._mixed):
+        mixed = self.recipe.train.precision == "bf16" and self.world.device.type == "cuda"
+        with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
             logits: Logits = self.module(inputs)
         return Logits(logits.parsing.float(), None if logits.edges is None else logits.edges.float())
-
-    @property
-    def _mixed(self) -> bool:
-        return self.recipe.train.precision == "bf16" and self.world.device.type == "cuda"
 
     def _sums_later(self, later: bool) -> AbstractContextManager[None]:
         """Leave the gradients of a micro-batch in this process until those of the last are there."""

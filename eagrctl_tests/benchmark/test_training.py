@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from eagrctl.benchmark.harness import painted_faces
 from eagrctl.benchmark.scaling import Speed, over_processes
-from eagrctl.benchmark.training import benchmark_training, figures_of, fitting, step_flops
+from eagrctl.benchmark.training import benchmark_training, figures_of, fitting, precisions, step_flops
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Notice, Progress, undrawn
@@ -61,30 +62,38 @@ def test_painted_faces_are_gone_afterwards(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
-def test_a_batch_is_halved_until_it_fits_and_each_halving_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_halved_until_it_fits_and_each_halving_is_told(
+    tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
     tried: list[int] = []
 
-    def measure(batch: int) -> Timing:
-        tried.append(batch)
-        if batch > 7:
+    def measure(recipe: Recipe) -> Timing:
+        tried.append(recipe.train.batch)
+        if recipe.train.batch > 7:
             raise TrainingError("too little memory")
         return TIMING
 
     events: list[Progress | Notice] = []
-    assert fitting(measure, 28, "bf16", events.append) == (7, TIMING)
+    assert fitting(measure, tiny_recipe("train.batch=28"), "bf16", events.append) == (7, TIMING)
     assert tried == [28, 14, 7]
     assert ["measuring 14" in events[0].text, "measuring 7" in events[1].text] == [True, True]  # type: ignore[union-attr]
 
 
-def test_what_never_fits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_never_fits_is_an_error(tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
 
-    def measure(batch: int) -> Timing:
-        raise TrainingError(f"{batch} do not fit")
+    def measure(recipe: Recipe) -> Timing:
+        raise TrainingError(f"{recipe.train.batch} do not fit")
 
     with pytest.raises(TrainingError, match="bf16: 3 do not fit"):
-        fitting(measure, 7, "bf16")
+        fitting(measure, tiny_recipe("train.batch=7"), "bf16")
+
+
+def test_each_precision_is_timed_on_the_whole_batch(tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe]) -> None:
+    speeds = precisions(tiny_recipe(), tiny_data, torch.device("cpu"), steps=2, workers=0, compiled=False)
+    assert [(speed.name, speed.batch) for speed in speeds] == [("float32, plain", 4), ("tf32", 4), ("bf16", 4)]
+    assert all(speed.images_per_second > 0 for speed in speeds)
 
 
 def test_the_full_network_takes_what_the_issue_says(tiny_recipe: Callable[..., Recipe]) -> None:
