@@ -23,15 +23,8 @@ LANDMARKS = (
 
 
 def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> dict[str, Any]:
-    """The metadata of an exported network: texts, numbers, lists and dictionaries.
-
-    Args:
-        checkpoint: the network.
-        source: the checkpoint's file.
-        recipe: the input that it is exported for.
-    """
+    """The metadata of a network that comes from the file `source` and is exported for the input `recipe`, as JSON."""
     size, grid = recipe.size, -(-recipe.size // 4)
-    colours = label_set_of(checkpoint.dataset, checkpoint.classes).colours
     about = {
         "description": "Face parsing: EAGRNet (Te et al., ECCV 2020), exported by eagrctl",
         "eagrctl": __version__,
@@ -39,7 +32,7 @@ def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> d
         "checkpoint_sha256": sha256_of(source),
         "dataset": checkpoint.dataset,
         "classes": list(checkpoint.classes),
-        "colours": [list(colour) for colour in colours],
+        "colours": [list(colour) for colour in label_set_of(checkpoint.dataset, checkpoint.classes).colours],
         "input": {
             "name": "image",
             "shape": ["batch", size, size, 3],

@@ -61,30 +61,30 @@ def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
     if not photos:
         # In the public domain, and in the package of scikit-image itself.
         return [warp_image(astronaut(), align_matrix(_EYES, size), size)]
-    read = [read_any_photo(path) for path in photos]
+    read = (read_any_photo(path) for path in photos)
     return [warp_image(photo, resize_matrix(photo.shape[:2], size), size) for photo in read]
 
 
 def compare(
-    exported: Exported, predictor: Segmenter, faces: Sequence[Pixels], listener: Listener = ignore
+    exported: Exported, segmenter: Segmenter, faces: Sequence[Pixels], listener: Listener = ignore
 ) -> list[Difference]:
     """Compare an exported network with the network on random pixels and on faces.
 
     Args:
         exported: what is to be judged.
-        predictor: the network itself.
+        segmenter: the network.
         faces: (S, S, 3) uint8 each; their mirror images make a batch of one that is alone.
         listener: hears how many batches are done.
 
     Returns:
         A difference for one image and for several, of each kind.
     """
-    size = predictor.recipe.size
+    size = segmenter.recipe.size
     noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
     several = list(faces) if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
     kinds = {"random pixels": noise, "real faces": np.stack(several)}
     batches = [(kind, images[:count]) for kind, images in kinds.items() for count in (1, len(images))]
-    return [_difference(exported, predictor, *batch) for batch in tracked(batches, "comparing", listener)]
+    return [_difference(exported, segmenter, *batch) for batch in tracked(batches, "comparing", listener)]
 
 
 def require_equal(differences: Sequence[Difference]) -> None:
@@ -104,17 +104,16 @@ def require_equal(differences: Sequence[Difference]) -> None:
         )
 
 
-def _difference(exported: Exported, predictor: Segmenter, kind: str, images: Pixels) -> Difference:
+def _difference(exported: Exported, segmenter: Segmenter, kind: str, images: Pixels) -> Difference:
     labels, logits = exported(images)
-    size = predictor.recipe.size
-    expected = predictor.logits(list(images))
-    still = np.eye(2, 3)
-    wanted = predictor.to_source(expected, list(images), [still] * len(images), [(size, size)] * len(images))
-    plain = expected.numpy()
-    if labels.shape != (len(images), size, size) or logits.shape != plain.shape:
+    count, size = len(images), segmenter.recipe.size
+    scores = segmenter.logits(list(images))
+    expected = scores.numpy()
+    wanted = segmenter.to_source(scores, list(images), [np.eye(2, 3)] * count, [(size, size)] * count)
+    if labels.shape != (count, size, size) or logits.shape != expected.shape:
         raise EagrctlError(
-            f"the exported network gives labels {labels.shape} and logits {logits.shape} for {len(images)} at once; "
+            f"the exported network gives labels {labels.shape} and logits {logits.shape} for {count} at once; "
             "nothing was written: try the other --format, or another version of torch"
         )
-    error = float(np.abs(logits - plain).max() / np.abs(plain).max())
-    return Difference(kind, len(images), error, float((labels == np.stack(wanted)).mean()))
+    error = float(np.abs(logits - expected).max() / np.abs(expected).max())
+    return Difference(kind, count, error, float((labels == np.stack(wanted)).mean()))

@@ -2,8 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 
 from eagrctl.arrays import Pixels
 
-
-class Exported(Protocol):
-    """What `eagrctl.export.network` wrote."""
-
-    def __call__(self, images: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
-        """(B, S, S, 3) uint8 RGB -> labels, (B, S, S) uint8, and logits, (B, N, h, w) float32."""
+# (B, S, S, 3) uint8 RGB -> labels, (B, S, S) uint8, and logits, (B, N, h, w) float32.
+Exported = Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]
 
 
 class OnnxNetwork:
@@ -46,15 +42,14 @@ class OnnxNetwork:
         self.size = int(self._session.get_inputs()[0].shape[1])
 
     def __call__(self, images: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
-        """As `Exported` says."""
+        """See `Exported`."""
         labels, logits = self._session.run(["labels", "logits"], {"image": images})
         return labels, logits
 
     def logits(self, images: Pixels) -> NDArray[np.float32]:
         """The logits alone, without the time that labels take."""
-        (logits,) = self._session.run(["logits"], {"image": images}, self._needed)
-        found: NDArray[np.float32] = logits
-        return found
+        logits: NDArray[np.float32] = self._session.run(["logits"], {"image": images}, self._needed)[0]
+        return logits
 
 
 class TorchNetwork:
@@ -72,6 +67,6 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def __call__(self, images: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
-        """As `Exported` says."""
+        """See `Exported`."""
         labels, logits = self._module(torch.from_numpy(images))
         return labels.numpy(), logits.numpy()

@@ -30,7 +30,7 @@ from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice, ignore
 from eagrctl.export.about import METADATA_FILE, about_export
 from eagrctl.export.check import Difference, compare, real_faces, require_equal
-from eagrctl.export.exported import OnnxNetwork, TorchNetwork
+from eagrctl.export.exported import Exported, OnnxNetwork, TorchNetwork
 from eagrctl.files import replacing
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.rewrite.blocks import pooling
@@ -53,11 +53,7 @@ def missing_for_onnx() -> list[str]:
 
 
 def require_onnx() -> None:
-    """Refuse, before any work is done, what needs ONNX where it is not installed.
-
-    Raises:
-        EagrctlError: it is not. Says how to get it.
-    """
+    """Refuse, with an EagrctlError and before any work is done, what needs ONNX where it is not installed."""
     if missing := missing_for_onnx():
         raise EagrctlError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: pip install "
@@ -102,13 +98,9 @@ def export_checkpoint(
     faces = real_faces(photos, recipe.size)
     network = restore_network(checkpoint)
     about = about_export(checkpoint, source, recipe)
-    exported: OnnxNetwork | TorchNetwork
-    if kind == "onnx":
-        contents = onnx_bytes(network, recipe, about, opset)
-        exported = OnnxNetwork(contents)
-    else:
-        contents = torch_bytes(network, recipe, about)
-        exported = TorchNetwork(contents)
+    onnx = kind == "onnx"
+    contents = onnx_bytes(network, recipe, about, opset) if onnx else torch_bytes(network, recipe, about)
+    exported: Exported = OnnxNetwork(contents) if onnx else TorchNetwork(contents)
     differences = compare(exported, Segmenter(network, recipe, torch.device("cpu")), faces, listener)
     require_equal(differences)
     try:
@@ -124,7 +116,7 @@ class PixelsToLabels(nn.Module):
     """A network with what comes before and after it; the module's docstring says what goes in and comes out.
 
     Args:
-        network: gives `Logits` for normalised images, as `EAGRNet` does.
+        network: gives `Logits` for normalised images, as `EAGRNet` does; on the CPU.
         recipe: the input that it was trained on; its size is S.
     """
 
@@ -154,10 +146,7 @@ def traced(network: nn.Module, recipe: InputRecipe) -> ExportedProgram:
 def torch_bytes(network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None) -> bytes:
     """A network as a file that `torch.export.load` reads; `about` is in it as JSON, in an extra file `METADATA_FILE`.
 
-    Args:
-        network: gives `Logits` for normalised images; on the CPU.
-        recipe: the input that it was trained on; its size is S.
-        about: what users of the file should know.
+    Arguments as for `PixelsToLabels`.
     """
     program, file = traced(network, recipe), io.BytesIO()
     with _quiet():
@@ -170,11 +159,7 @@ def onnx_bytes(
 ) -> bytes:
     """A network as a file of ONNX; `about` is its `metadata_props`, as JSON where a value is not text.
 
-    Args:
-        network: gives `Logits` for normalised images; on the CPU.
-        recipe: the input that it was trained on; its size is S.
-        about: what users of the file should know.
-        opset: the version of ONNX's operators.
+    Arguments as for `PixelsToLabels`; `opset` is the version of ONNX's operators.
 
     Raises:
         EagrctlError: ONNX is not installed, or the network is too large for it.
@@ -207,8 +192,7 @@ def onnx_bytes(
     )
     model.producer_name, model.producer_version = "eagrctl", __version__
     onnx.checker.check_model(model, full_check=True)
-    contents: bytes = model.SerializeToString()
-    return contents
+    return bytes(model.SerializeToString())
 
 
 def _pool(features: Any, output_size: Any) -> Any:

@@ -32,7 +32,8 @@ def rgb_converter(picture: Image.Image, name: str) -> Convert:
     deep = picture.mode.startswith("I")
     shift = _depth(picture, name) - 8
     transparent = picture.has_transparency_data and not deep
-    mode = _colour_mode(picture.mode)
+    # The mode without alpha, palette or depth in which the colours are complete.
+    mode = "L" if deep or picture.mode in ("1", "LA", "La") else picture.mode if picture.mode in PROFILED else "RGB"
     transform = _to_srgb(picture, mode)
 
     def convert(part: Image.Image) -> Image.Image:
@@ -41,7 +42,9 @@ def rgb_converter(picture: Image.Image, name: str) -> Convert:
         if part.mode == "La":
             part = part.convert("LA")
         alpha = part.convert("RGBA").getchannel("A") if transparent else None
-        colours = _without_alpha(part, mode)
+        if part.mode in ("P", "PA"):  # what is transparent in a palette must not turn into one of its colours
+            part = part.convert("RGBA")
+        colours = part if part.mode == mode else part.convert(mode)
         colours = transform.apply(colours) if transform else colours.convert("RGB")
         if alpha is not None:
             ground = Image.new("RGB", part.size, (GROUND,) * 3)
@@ -50,20 +53,6 @@ def rgb_converter(picture: Image.Image, name: str) -> Convert:
         return colours
 
     return convert
-
-
-def _colour_mode(mode: str) -> str:
-    """The mode without alpha, palette or depth in which a picture's colours are complete."""
-    if mode in ("1", "L", "LA", "La") or mode.startswith("I"):
-        return "L"
-    return mode if mode in PROFILED else "RGB"
-
-
-def _without_alpha(part: Image.Image, mode: str) -> Image.Image:
-    if part.mode == mode:
-        return part
-    # What is transparent in a palette must not turn into one of its colours.
-    return part.convert("RGBA").convert(mode) if part.mode in ("P", "PA") else part.convert(mode)
 
 
 def _depth(picture: Image.Image, name: str) -> int:
@@ -85,16 +74,10 @@ def _to_srgb(picture: Image.Image, mode: str) -> ImageCms.ImageCmsTransform | No
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if profile.profile.xcolor_space.strip() != PROFILED[mode] or _is_srgb(profile):
+        named_srgb = "srgb" in (profile.profile.profile_description or "").lower()
+        if named_srgb or profile.profile.xcolor_space.strip() != PROFILED[mode]:
             return None
-        return ImageCms.buildTransform(profile, _srgb(), mode, "RGB", flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.buildTransform(profile, srgb, mode, "RGB", flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
     except (OSError, ImageCms.PyCMSError, ValueError, TypeError):
         return None
-
-
-def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return "srgb" in (profile.profile.profile_description or "").lower()
-
-
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -5,7 +5,6 @@ on integers; it reaches beyond the photo where the border cuts a face. Boxes are
 above zero, which is the detector's threshold; a clear face has 1 to 3.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -49,7 +48,6 @@ CERTAIN = 0.2
 SAME = 0.3
 
 
-@dataclass(frozen=True)
 class FaceDetector:
     """dlib's detector of upright faces, with the choice of what it looks at."""
 
@@ -64,10 +62,10 @@ class FaceDetector:
         shrink = min(1.0, LONGEST / max(height, width))
         # A second look at twice the size takes four times as long, and finds more that is not a face.
         for upsampled in (0, 1):
-            boxes, confidences = self._look(image, shrink, upsampled=upsampled)
-            chosen = choose_face(boxes, confidences, (height, width), near)
+            seen = self._look(image, shrink, upsampled=upsampled)
+            chosen = choose_face(seen[:, :4], seen[:, 4], (height, width), near)
             if chosen is not None:
-                return np.asarray(boxes[chosen])
+                return seen[chosen, :4]
         return None
 
     def find_all(self, image: Pixels) -> list[tuple[Box, float]]:
@@ -82,27 +80,32 @@ class FaceDetector:
         """
         longest = max(image.shape[:2])
         scale = min(1.0, LONGEST_OF_MANY / longest)
-        boxes, confidences = self._look(image, scale)
-        if not _any_certain(confidences):
-            boxes, confidences = _joined((boxes, confidences), self._look(image, scale, margin=MARGIN))
-        if not _any_certain(confidences) or (boxes[:, 2] - boxes[:, 0]).max() < FAR * longest:
-            finer = max(2 * scale, min(4.0, SMALL / longest))
-            boxes, confidences = _joined((boxes, confidences), self._look(image, finer))
+        seen = self._look(image, scale)
+        if not (seen[:, 4] >= CERTAIN).any():
+            seen = np.concatenate([seen, self._look(image, scale, margin=MARGIN)])
+        if not (seen[:, 4] >= CERTAIN).any() or (seen[:, 2] - seen[:, 0]).max() < FAR * longest:
+            seen = np.concatenate([seen, self._look(image, max(2 * scale, min(4.0, SMALL / longest)))])
+        boxes, confidences = seen[:, :4], seen[:, 4]
         return [(boxes[row], float(confidences[row])) for row in distinct_faces(boxes, confidences)]
 
-    def _look(self, image: Pixels, scale: float, margin: float = 0.0, upsampled: int = 0) -> tuple[Boxes, Confidences]:
-        """What the detector sees in a copy that is `scale` times as large and has a margin; in the photo's frame."""
+    def _look(self, image: Pixels, scale: float, margin: float = 0.0, upsampled: int = 0) -> NDArray[np.float64]:
+        """What the detector sees in a copy that is `scale` times as large and has a margin.
+
+        Returns:
+            (N, 5) float64: a box in the photo's frame, and its confidence.
+        """
         height, width = image.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
         copy = image if size == (width, height) else np.asarray(Image.fromarray(image).resize(size))
         added = round(margin * max(size))
         if added:
             copy = np.pad(copy, ((added, added), (added, added), (0, 0)), mode="edge")
-        rectangles, confidences, _ = self._detector.run(copy, upsampled, 0.0)
-        edges = [(box.left(), box.top(), box.right(), box.bottom()) for box in rectangles]
-        boxes = np.array(edges, np.float64).reshape(-1, 4) - added
-        stretch = np.array([width / size[0], height / size[1]] * 2)
-        return (boxes + 0.5) * stretch - 0.5, np.array(confidences)
+        boxes, confidences, _ = self._detector.run(copy, upsampled, 0.0)
+        seen = np.array([(box.left(), box.top(), box.right(), box.bottom(), 0) for box in boxes], np.float64)
+        seen = seen.reshape(-1, 5)
+        seen[:, :4] = (seen[:, :4] - added + 0.5) * ([width / size[0], height / size[1]] * 2) - 0.5
+        seen[:, 4] = confidences
+        return seen
 
     @cached_property
     def _detector(self) -> Any:
@@ -175,11 +178,3 @@ def _same(one: Box, other: Box) -> bool:
 
 def _area(box: Box) -> float:
     return float(np.prod(box[2:] - box[:2]))
-
-
-def _any_certain(confidences: Confidences) -> bool:
-    return bool((confidences >= CERTAIN).any())
-
-
-def _joined(one: tuple[Boxes, Confidences], other: tuple[Boxes, Confidences]) -> tuple[Boxes, Confidences]:
-    return np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1]])

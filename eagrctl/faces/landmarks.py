@@ -67,15 +67,15 @@ class _Layout:
     name: str
     left_eye: tuple[int, ...]
     right_eye: tuple[int, ...]
-    rest: tuple[int, ...]
-    lift: float
+    rest: tuple[int, ...] = ()
+    lift: float = 0.0
 
 
 # The last of dlib's own 5 points is the base of the nose, which is not its tip.
-_FIVE = _Layout("5 points", (2, 3), (0, 1), (), 0.028)
-_SIXTY_EIGHT = _Layout("68 points", (36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47), (30, 48, 54), 0.015)
+_FIVE = _Layout("5 points", (2, 3), (0, 1), lift=0.028)
+_SIXTY_EIGHT = _Layout("68 points", (*range(36, 42),), (*range(42, 48),), (30, 48, 54), 0.015)
 # What `eagrctl landmarks train` makes (`eagrctl.training.landmarks.train`): the landmarks in their own order.
-_OWN = _Layout("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4), 0.0)
+_OWN = _Layout("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4))
 
 
 def _layout_of(points: NDArray[np.float64]) -> _Layout | None:
@@ -109,24 +109,19 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
     Raises:
         AlignmentError: there is none, or the file that was named is missing.
     """
-    variable = os.environ.get(VARIABLE)
-    for named, origin in ((given, "--predictor"), (Path(variable) if variable else None, VARIABLE)):
-        if named is None:
-            continue
-        if not named.is_file():
+    for named, origin in ((given, "--predictor"), (os.environ.get(VARIABLE), VARIABLE)):
+        if named and not Path(named).is_file():
             raise AlignmentError(f"{origin} names {named}, which is not a file: {REMEDY}")
-        return named
-    installed = [folder / name for folder in (*_package_folders(), DEBIAN) for name in FILES]
+        if named:
+            return Path(named)
+    # Found, not imported: the package imports pkg_resources, which recent Pythons lack.
+    package = importlib.util.find_spec(PACKAGE)
+    folders = [Path(folder) / "models" for folder in (package and package.submodule_search_locations) or ()]
+    installed = [folder / name for folder in (*folders, DEBIAN) for name in FILES]
     for path in (SHIPPED, *installed) if shipped_first else (*installed, SHIPPED):
         if path.is_file():
             return path
     raise AlignmentError(f"no landmark predictor for dlib was found: {REMEDY}")
-
-
-def _package_folders() -> list[Path]:
-    # Found, not imported: the package imports pkg_resources, which recent Pythons lack.
-    spec = importlib.util.find_spec(PACKAGE)
-    return [Path(folder) / "models" for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 @dataclass(frozen=True)
@@ -168,27 +163,29 @@ class DlibLandmarks:
             where no face is found.
         """
         image = np.ascontiguousarray(image)
-        box = self._faces.find(image, near)
+        box = self._detector.find(image, near)
         return None if box is None else self._landmarks(image, box)
 
     def find_all(self, image: Pixels) -> list[FoundFace]:
         """All faces in a photo, (H, W, 3) uint8 RGB of any size, the largest first."""
         image = np.ascontiguousarray(image)
-        found = self._faces.find_all(image)
+        found = self._detector.find_all(image)
         return [FoundFace(box, confidence, self._landmarks(image, box)) for box, confidence in found]
 
     def _landmarks(self, image: Pixels, box: Box) -> Landmarks:
+        side = box[2] - box[0]
+        answers = [self._points(image, box + side * np.tile(shift, 2)) for shift in SHIFTS]
+        return _landmarks(np.median(answers, axis=0), self._layout)
+
+    def _points(self, image: Pixels, box: Box) -> NDArray[np.float64]:
+        """What the predictor answers: (N, 2) points."""
         import dlib
 
-        answers = []
-        for across, down in SHIFTS:
-            shift = np.array([across, down, across, down]) * (box[2] - box[0])
-            shape = self._predictor(image, dlib.rectangle(*(round(float(edge)) for edge in box + shift)))
-            answers.append([(part.x, part.y) for part in shape.parts()])
-        return _landmarks(np.median(np.array(answers, np.float64), axis=0), self._layout)
+        answer = self._predictor(image, dlib.rectangle(*(round(float(edge)) for edge in box)))
+        return np.array([(part.x, part.y) for part in answer.parts()], np.float64).reshape(-1, 2)
 
     @cached_property
-    def _faces(self) -> FaceDetector:
+    def _detector(self) -> FaceDetector:
         return FaceDetector()
 
     @cached_property
@@ -205,15 +202,13 @@ class DlibLandmarks:
 
     @cached_property
     def _layout(self) -> _Layout:
-        import dlib
-
         # Only an answer tells how many points there are, and where they lie. On a photo without any contrast, it is
         # close to the average of the faces that the predictor was trained on.
-        answer = self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 999, 999)).parts()
-        layout = _layout_of(np.array([(part.x, part.y) for part in answer], np.float64).reshape(-1, 2))
+        points = self._points(np.zeros((8, 8, 3), np.uint8), np.array([0.0, 0.0, 999.0, 999.0]))
+        layout = _layout_of(points)
         if layout is None:
             raise AlignmentError(
-                f"{self.path} predicts {len(answer)} points, which could be any: "
+                f"{self.path} predicts {len(points)} points, which could be any: "
                 f"name {FILES[0]}, {FILES[1]} or a file of eagrctl landmarks train with --predictor or {VARIABLE}"
             )
         return layout
@@ -221,10 +216,8 @@ class DlibLandmarks:
 
 def _landmarks(points: NDArray[np.float64], layout: _Layout) -> Landmarks:
     """Five landmarks from all points of a predictor, (5, 2) or (68, 2) float64."""
-    eyes = np.array([points[list(eye)].mean(axis=0) for eye in (layout.left_eye, layout.right_eye)])
+    eyes = [points[list(eye)].mean(axis=0) for eye in (layout.left_eye, layout.right_eye)]
     across, down = eyes[1] - eyes[0]
-    landmarks = np.full((5, 2), np.nan)
-    landmarks[:2] = eyes + layout.lift * np.array([down, -across])  # square to the line through the eyes, upwards
-    if layout.rest:
-        landmarks[2:] = points[list(layout.rest)]
-    return landmarks
+    rest = points[list(layout.rest)] if layout.rest else np.full((3, 2), np.nan)
+    # Lifted square to the line through the eyes.
+    return np.vstack([eyes + layout.lift * np.array([down, -across]), rest])

@@ -107,33 +107,30 @@ def _open(path: Path) -> Image.Image:
     Raises:
         SourceError: no file, no photo, or too large a one.
     """
+    name = printable(path)
     try:
         with _patient():
             return Image.open(path, formats=_formats())
     except UnidentifiedImageError:
         pass
     except Image.DecompressionBombError:
-        raise SourceError(f"{printable(path)} is larger than {LIMIT // 10**6} megapixels: scale it down") from None
+        raise SourceError(f"{name} is larger than {LIMIT // 10**6} megapixels: scale it down") from None
     except (FileNotFoundError, NotADirectoryError):
-        raise SourceError(f"{printable(path)} is missing: check its name and folder") from None
+        raise SourceError(f"{name} is missing: check its name and folder") from None
     except IsADirectoryError:
-        raise SourceError(
-            f"{printable(path)} is a folder: name the photos in it, such as {printable(path / '*.jpg')}"
-        ) from None
+        raise SourceError(f"{name} is a folder: name the photos in it, such as {printable(path / '*.jpg')}") from None
     except Exception as error:  # Pillow's readers raise whatever a damaged header makes them stumble over
-        raise _damaged(printable(path), error) from None
+        raise _damaged(name, error) from None
     try:
         with path.open("rb") as file:
             head = file.read(12)
     except OSError as error:
-        raise _damaged(printable(path), error) from None
+        raise _damaged(name, error) from None
     if not head:
-        raise SourceError(f"{printable(path)} is empty: copy or fetch it again")
+        raise SourceError(f"{name} is empty: copy or fetch it again")
     if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS and "HEIF" not in _formats():
-        raise SourceError(f"{printable(path)} is a HEIC photo: save it as JPEG, or pip install pillow-heif")
-    raise SourceError(
-        f"{printable(path)} cannot be read as a photo: if it is one, fetch it again, or save it as JPEG or PNG"
-    )
+        raise SourceError(f"{name} is a HEIC photo: save it as JPEG, or pip install pillow-heif")
+    raise SourceError(f"{name} cannot be read as a photo: if it is one, fetch it again, or save it as JPEG or PNG")
 
 
 @cache
@@ -170,20 +167,14 @@ def _upright(picture: Image.Image, name: str) -> Pixels:
     if isinstance(kind, int) and kind & REDUCED:
         raise SourceError(f"{name} is a camera's raw file, of which only a thumbnail can be read: export it as JPEG")
     try:
-        _load(picture, name)
-        return _in_bands(picture, name)
-    except MemoryError:
-        raise SourceError(f"{name} is too large for this machine's memory: scale it down") from None
-
-
-def _load(picture: Image.Image, name: str) -> None:
-    try:
         # Reading a TIFF's pixels reads its metadata once more.
         with _patient() if picture.format == "TIFF" else contextlib.nullcontext():
             picture.load()
-    except MemoryError:
-        raise
     except Exception as error:  # as in _open
+        raise _damaged(name, error) from None
+    try:
+        return _in_bands(picture, name)
+    except MemoryError as error:
         raise _damaged(name, error) from None
 
 
@@ -217,6 +208,8 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _damaged(name: str, error: Exception) -> SourceError:
+    if isinstance(error, MemoryError):
+        return SourceError(f"{name} is too large for this machine's memory: scale it down")
     if isinstance(error, OSError) and error.strerror:
         return SourceError(f"cannot read {name} ({error.strerror}): make it readable, or copy it elsewhere")
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -225,26 +218,22 @@ def _damaged(name: str, error: Exception) -> SourceError:
 
 def _from_array(array: NDArray[Any]) -> Pixels:
     if array.dtype != np.uint8:
-        remedy = (
-            "multiply by 255, round, and convert with astype(numpy.uint8)"
-            if array.dtype.kind == "f"
-            else "scale it to 0..255, and convert with astype(numpy.uint8)"
+        scaled = "multiply by 255, round," if array.dtype.kind == "f" else "scale it to 0..255,"
+        raise ValueError(
+            f"an image is an array of uint8, not of {array.dtype}: {scaled} and convert with astype(numpy.uint8)"
         )
-        raise ValueError(f"an image is an array of uint8, not of {array.dtype}: {remedy}")
     shape = array.shape
-    if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (1, 3, 4)):
-        remedy = (
-            ": its channels come first, so give image.transpose(1, 2, 0)"
-            if array.ndim == 3 and shape[0] in (1, 3, 4)
-            else ": give them one by one"
-            if array.ndim == 4
-            else ""
-        )
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        first = array.ndim == 3 and shape[0] in (1, 3, 4)
+        remedy = ": its channels come first, so give image.transpose(1, 2, 0)" if first else ""
+        remedy = ": give them one by one" if array.ndim == 4 else remedy
         raise ValueError(f"an image has the shape (H, W), (H, W, 3) or (H, W, 4), not {shape}{remedy}")
     if not array.size:
         raise ValueError(f"an image of the shape {shape} has no pixels")
-    if array.ndim == 3 and shape[2] == 4:
+    if array.shape[2] == 4:
         return _upright(Image.fromarray(array), "the image")
-    if array.ndim == 2 or shape[2] == 1:
-        return np.repeat(array.reshape(*shape[:2], 1), 3, axis=2)
+    if array.shape[2] == 1:
+        return np.repeat(array, 3, axis=2)
     return np.require(array, requirements=["C", "W"])

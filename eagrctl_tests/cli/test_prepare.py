@@ -136,7 +136,7 @@ def test_landmarks_may_come_from_a_file_and_faces_without_are_counted(eagrctl: I
 
 def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
-    monkeypatch.setattr("eagrctl.faces.landmarks._package_folders", list)
+    monkeypatch.setattr("eagrctl.faces.landmarks.PACKAGE", "eagrctl_no_models")
     monkeypatch.setattr("eagrctl.faces.landmarks.DEBIAN", Path("nowhere"))
     monkeypatch.setattr("eagrctl.faces.landmarks.SHIPPED", Path("nowhere"))
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlib"))

@@ -16,7 +16,7 @@ PREDICTOR = "shape_predictor_5_face_landmarks.dat"
 def _an_empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EAGRCTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
-    monkeypatch.setattr(landmarks, "_package_folders", list)
+    monkeypatch.setattr(landmarks, "PACKAGE", "eagrctl_no_models")
     monkeypatch.setattr(landmarks, "DEBIAN", tmp_path / "debian")
     monkeypatch.setattr(landmarks, "SHIPPED", tmp_path / "shipped.dat")
 

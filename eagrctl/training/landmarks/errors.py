@@ -74,12 +74,6 @@ def landmark_errors(
 
     Labels tell which of several faces in a photo is meant, and what is right; nothing else.
 
-    Args:
-        index: a dataset of faces that are not aligned.
-        split: whose faces.
-        finders: the predictors.
-        listener: hears of progress.
-
     Raises:
         DataError: the dataset is aligned, has no such classes or split; no face shows both eyes, or none is found.
     """
@@ -111,12 +105,8 @@ def _errors(
     finder: DlibLandmarks, faces: int, pairs: Sequence[tuple[Landmarks, Landmarks]], seconds: float
 ) -> LandmarkErrors:
     truths, founds = (np.array(each) for each in zip(*pairs, strict=True))
-    distance = np.linalg.norm(truths[:, 1] - truths[:, 0], axis=1)[:, None]
-    off = np.linalg.norm(founds - truths, axis=2) / distance
-    aligned = []
-    for truth, found in pairs:
-        matrix = align_matrix(found, 1)
-        aligned.append(np.linalg.norm(transform(matrix, truth[:2]) - (TEMPLATE[:2] - 0.5), axis=1))
+    off = np.linalg.norm(founds - truths, axis=2) / np.linalg.norm(truths[:, 1] - truths[:, 0], axis=1)[:, None]
+    aligned = [transform(align_matrix(found, 1), truth[:2]) - (TEMPLATE[:2] - 0.5) for truth, found in pairs]
     mouth = off[:, 3:]
     return LandmarkErrors(
         predictor=finder.description,
@@ -124,6 +114,6 @@ def _errors(
         faces=faces,
         eyes=off[:, :2],
         mouth=mouth[np.isfinite(mouth).all(axis=1)],
-        aligned=np.array(aligned),
+        aligned=np.linalg.norm(aligned, axis=2),
         seconds=seconds,
     )

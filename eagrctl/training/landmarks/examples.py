@@ -45,9 +45,8 @@ class LandmarkExample:
         last = self.image.shape[1] - 1
         left, top, right, bottom = self.box
         turned = self.landmarks[[1, 0, 2, 4, 3]] * [-1, 1] + [last, 0]
-        return LandmarkExample(
-            np.ascontiguousarray(self.image[:, ::-1]), np.array([last - right, top, last - left, bottom]), turned
-        )
+        box = np.array([last - right, top, last - left, bottom])
+        return LandmarkExample(np.ascontiguousarray(self.image[:, ::-1]), box, turned)
 
     def varied(self, random: np.random.Generator) -> "LandmarkExample":
         """The same face in another light, in a box that is off."""
@@ -70,7 +69,7 @@ def examples(index: ShardIndex, split: str, listener: Listener = ignore) -> Iter
     """
     reader, detector = LabelLandmarks.of(index), FaceDetector()
     total = index.split(split).count
-    hidden, missed = 0, 0
+    hidden = missed = 0
     for position in tracked(range(total), "finding faces", listener):
         sample = index.read(split, position)
         landmarks = reader.read(sample.labels)
@@ -96,14 +95,9 @@ def _example(image: Pixels, box: NDArray[np.float64], landmarks: Landmarks) -> L
     corner = np.floor(np.maximum(0, box[:2] - AROUND * side)).astype(int)
     end = np.ceil(np.minimum(image.shape[1::-1], box[2:] + 1 + AROUND * side)).astype(int)
     cut = image[corner[1] : end[1], corner[0] : end[0]]
-    scale = min(1.0, SIDE / side)
-    size = [max(1, round(extent * scale)) for extent in cut.shape[1::-1]]
-    stretch = np.array(size) / cut.shape[1::-1]
-    shrunk = np.asarray(Image.fromarray(cut).resize((size[0], size[1])))
-    grey = shrunk.astype(np.uint16).sum(axis=2) // 3
-    move = np.tile(stretch, 2), np.tile(corner, 2)
-    return LandmarkExample(
-        np.ascontiguousarray(grey, np.uint8),
-        (box - move[1] + 0.5) * move[0] - 0.5,
-        (landmarks - corner + 0.5) * stretch - 0.5,
-    )
+    across, down = (max(1, round(extent * min(1.0, SIDE / side))) for extent in cut.shape[1::-1])
+    stretch = np.array([across, down]) / cut.shape[1::-1]
+    shrunk = np.asarray(Image.fromarray(cut).resize((across, down)))
+    grey = (shrunk.astype(np.uint16).sum(axis=2) // 3).astype(np.uint8)
+    moved = [(points - corner + 0.5) * stretch - 0.5 for points in (box.reshape(2, 2), landmarks)]
+    return LandmarkExample(grey, moved[0].ravel(), moved[1])

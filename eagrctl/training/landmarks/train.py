@@ -71,12 +71,9 @@ def fit(faces: list[LandmarkExample], options: PredictorOptions) -> Any:
     import dlib
 
     asked = dlib.shape_predictor_training_options()
-    asked.tree_depth, asked.cascade_depth, asked.num_trees_per_cascade_level = (
-        options.depth,
-        options.cascades,
-        options.trees,
-    )
-    asked.nu, asked.num_test_splits, asked.feature_pool_size = options.rate, options.tests, options.pixels
+    asked.tree_depth, asked.cascade_depth = options.depth, options.cascades
+    asked.num_trees_per_cascade_level, asked.nu = options.trees, options.rate
+    asked.num_test_splits, asked.feature_pool_size = options.tests, options.pixels
     asked.oversampling_amount, asked.num_threads = options.starts, options.threads
     asked.random_seed, asked.be_verbose = str(options.seed), True
     asked.feature_pool_region_padding, asked.lambda_param = PADDING, CLOSENESS
@@ -113,8 +110,7 @@ def train_predictor(
         context = get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         options = options or PredictorOptions()
-        arguments = (root, split, temporary, options, sender)
-        process = context.Process(target=_train_alone, args=arguments, daemon=True)
+        process = context.Process(target=_train_alone, args=(root, split, temporary, options, sender), daemon=True)
         process.start()
         sender.close()
         try:
