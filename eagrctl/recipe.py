@@ -82,16 +82,9 @@ class InputRecipe(Written):
 
 @dataclass(frozen=True)
 class AugmentRecipe(Written):
-    """Augmentation (paper, section 4.1): see `eagrctl.data.augment.Augmentation`.
+    """Augmentation (paper, section 4.1): `eagrctl.data.augment.Augmentation` says what each key means.
 
-    Attributes:
-        distribution: "uniform" (the paper's) or "normal" (the released code's) angles and factors.
-        rotation: degrees; uniform angles lie in (-rotation, rotation), normal ones have this deviation and are cut off
-            at twice as much.
-        rotated: share of the samples that turn at all; 1.0 in the paper.
-        scale: factors lie between these two; normal ones have half their difference as deviation.
-        mirror: mirror half of the samples, left and right labels swapped. Not in the paper.
-        colour: brightness, contrast and saturation change by factors in 1 - colour .. 1 + colour. Not in the paper.
+    In the paper every sample turns (`rotated` is 1), and there is neither `mirror` nor `colour`.
     """
 
     distribution: Literal["uniform", "normal"]

@@ -1,4 +1,4 @@
-"""One function over many tasks, in order, in processes of their own; and how many cores there are for them."""
+"""One function for many tasks, in order, in several processes; and how many cores there are for them."""
 
 import os
 import signal

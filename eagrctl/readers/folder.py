@@ -76,7 +76,7 @@ class _Classes(Written):
         for key, names in listed.items():
             for name in names:
                 if name not in self.classes:
-                    raise ValueError(f"'{key}' names {name!r}, which is no class{did_you_mean(name, self.classes)}")
+                    raise ValueError(f"'{key}' names {name!r}, which is not a class{did_you_mean(name, self.classes)}")
         if self.classes[BACKGROUND] in paired:
             raise ValueError("'mirrored' pairs 'background', which has no sides; leave it out")
         if twice := _twice(paired):

@@ -65,7 +65,7 @@ _COUNTERPARTS = {
 def _id(key: str) -> str:
     # Not 07, which would be 7 a second time.
     if not (key.isascii() and key.isdecimal() and len(key) <= 3 and key == str(int(key)) and int(key) <= IGNORE):
-        raise ValueError("is no id from 0 to 255")
+        raise ValueError("is not an id from 0 to 255")
     return key
 
 
@@ -152,7 +152,7 @@ def _class(key: str, name: str, labels: LabelSet, path: Path) -> int:
     if name not in labels.names:
         names = (*labels.names, IGNORED)
         raise SourceError(
-            f"{path}: id {key} is {name!r}, which is no class of the dataset{did_you_mean(name, names)}; "
+            f"{path}: id {key} is {name!r}, which is not a class of the dataset{did_you_mean(name, names)}; "
             f"there are {', '.join(names)}"
         )
     return labels.id(name)

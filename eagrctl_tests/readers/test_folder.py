@@ -119,7 +119,7 @@ def test_the_colours_of_a_face_lie_well_apart() -> None:
         ('mirrored = [["left eye"]]', r"'mirrored\[0\]' must be a list of 2 values, not \['left eye'\]"),
         (
             'mirrored = [["left eye", "rigth eye"]]',
-            r"names 'rigth eye', which is no class \(did you mean 'right eye'\?",
+            r"names 'rigth eye', which is not a class \(did you mean 'right eye'\?",
         ),
         ('mirrored = [["left eye", "left eye"]]', r"'mirrored\[0\]' names 'left eye' twice"),
         ('mirrored = [["left eye", "right eye"], ["nose", "left eye"]]', "pairs 'left eye', which stands in two pairs"),
@@ -128,7 +128,7 @@ def test_the_colours_of_a_face_lie_well_apart() -> None:
         ('[regions]\neyes = "left eye"', "'regions.eyes' must be a list, not 'left eye'"),
         (
             '[regions]\neyes = ["left ey"]',
-            r"'regions.eyes' names 'left ey', which is no class \(did you mean 'left eye'",
+            r"'regions.eyes' names 'left ey', which is not a class \(did you mean 'left eye'",
         ),
         ("[regions]\neyes = []", "'regions.eyes' is too short"),
         ('[regions]\neyes = ["nose", "nose"]', "'regions.eyes' names 'nose' twice"),

@@ -103,13 +103,13 @@ def test_a_map_is_read_from_toml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('[ids]\n1 = "skni"', r"id 1 is 'skni', which is no class of the dataset \(did you mean 'skin'\?\)"),
+        ('[ids]\n1 = "skni"', r"id 1 is 'skni', which is not a class of the dataset \(did you mean 'skin'\?\)"),
         ('[ids]\n1 = "ingore"', r"did you mean 'ignore'"),
         ("[ids]\n1 = 2", r"'ids\.1' must be a string, not 2"),
-        ('[ids]\n256 = "skin"', r"'ids\.256' is no id from 0 to 255"),
-        ('[ids]\n-1 = "skin"', r"'ids\.-1' is no id"),
-        ('[ids]\n07 = "skin"', r"'ids\.07' is no id"),
-        ('[ids]\nskin = "1"', r"'ids\.skin' is no id"),
+        ('[ids]\n256 = "skin"', r"'ids\.256' is not an id from 0 to 255"),
+        ('[ids]\n-1 = "skin"', r"'ids\.-1' is not an id"),
+        ('[ids]\n07 = "skin"', r"'ids\.07' is not an id"),
+        ('[ids]\nskin = "1"', r"'ids\.skin' is not an id"),
         ('[id]\n1 = "skin"', r"unknown key 'id' \(did you mean 'ids'\?\)"),
         ("", "missing key 'ids'; write .ids."),
         ("[ids]", "'ids' is too short"),
