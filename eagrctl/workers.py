@@ -6,8 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Any, Generic, Self, TypeVar
+
+from eagrctl.errors import EagrctlError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,15 +30,18 @@ class Workers(Generic[Task, Result]):
     Args:
         count: processes.
         function: can be pickled, as can its tasks and results.
+        remedy: what to do where a process died, which is an EagrctlError.
     """
 
-    def __init__(self, count: int, function: Callable[[Task], Result]) -> None:
-        self._count, self._function = count, function
+    def __init__(
+        self, count: int, function: Callable[[Task], Result], remedy: str = "try fewer with --workers"
+    ) -> None:
+        self._count, self._function, self._remedy = count, function, remedy
         # Spawned, not forked: the parent may run threads that draw its progress.
         self._pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (function,)) if count > 1 else None
 
     def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
-        """Each task with its result, in the order of the tasks; BrokenProcessPool where a process died.
+        """Each task with its result, in the order of the tasks.
 
         Only a few tasks are under way at a time, so that memory does not grow with their number.
         """
@@ -55,9 +61,11 @@ class Workers(Generic[Task, Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise EagrctlError(f"a worker process died, most likely out of memory: {self._remedy}") from None
 
 
 _function: Callable[[Any], Any]  # of this process, if it is a worker

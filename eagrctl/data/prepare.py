@@ -6,7 +6,6 @@ prepare every n-th shard, and `eagrctl.data.merge` joins the parts. The result i
 
 import errno
 import shutil
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from eagrctl.data.index import INDEX, Shard, ShardIndex, Skipped, Split
 from eagrctl.data.plan import PLAN, Piece, begin, cut, done, note, notes, plan_digest, plan_of
 from eagrctl.data.shards import ShardWriter
 from eagrctl.data.source import AlignedSample, Source
-from eagrctl.errors import DataError, NoFaceError, ShardError, SourceError
+from eagrctl.errors import NoFaceError, ShardError, SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.workers import Workers
 
@@ -52,7 +51,7 @@ def prepare(
     Raises:
         SourceError: a sample, or a whole split, cannot be used.
         ShardError: something else stands at `output`, an unfinished run had other options, or the disk is full.
-        DataError: a worker process died.
+        EagrctlError: a worker process died.
     """
     check_output(output, force)
     pieces = cut(source, part)
@@ -91,8 +90,6 @@ def prepare(
         move_into_place(unfinished, output)
     except OSError as error:
         raise ShardError(disk_message(error, output)) from error
-    except BrokenProcessPool:
-        raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
     finally:
         # Finished shards are worth keeping; everything else goes.
         if kept := len(notes(unfinished)):

@@ -1,7 +1,6 @@
 """Label maps that any tool predicted -> the report that a network's evaluation has, as far as they alone can tell."""
 
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from eagrctl.arrays import Pixels, shape_of
 from eagrctl.data.labels import IGNORE, in_words
-from eagrctl.errors import DataError, SourceError
+from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.readers.images import read_labels
 from eagrctl.readers.schemes import Scheme
@@ -86,7 +85,8 @@ class LabelMaps:
 
         Raises:
             SourceError: as `read`; or nothing there is called like a truth.
-            DataError: a truth cannot be read, or a worker process died.
+            DataError: a truth cannot be read.
+            EagrctlError: a worker process died.
         """
         present, names = set(label_maps(self.predictions)), self.truths.names
         places = [place for place, name in enumerate(names) if name in present]
@@ -98,17 +98,14 @@ class LabelMaps:
         resolutions: set[tuple[int, int]] = set()
         ignored, task = 0, "comparing label maps"
         listener(Progress(task, 0, len(places)))
-        try:
-            with Workers(workers, partial(_compare, self, boundaries)) as pool:
-                for done, (_, one) in enumerate(pool.map(places), start=1):
-                    counts += one.counts
-                    ignored += one.ignored
-                    resolutions.add(one.resolution)
-                    boundary.join(one.boundary)
-                    means.append(mean_f1_of(one.counts))
-                    listener(Progress(task, done, len(places)))
-        except BrokenProcessPool:
-            raise DataError("a worker process died, most likely out of memory: try fewer with --workers") from None
+        with Workers(workers, partial(_compare, self, boundaries)) as pool:
+            for done, (_, one) in enumerate(pool.map(places), start=1):
+                counts += one.counts
+                ignored += one.ignored
+                resolutions.add(one.resolution)
+                boundary.join(one.boundary)
+                means.append(mean_f1_of(one.counts))
+                listener(Progress(task, done, len(places)))
         left_out = _left_out(len(names) - len(places), len(names), ignored, int(counts.sum()))
         lacking = lacking_in_words(self.scheme)
         for text in (left_out and f"left out {left_out}", lacking and f"scheme {self.scheme.name} {lacking}"):

@@ -1,6 +1,5 @@
 """Evaluating a split in several processes, with the counts of one to the last pixel."""
 
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import current_process
@@ -11,7 +10,6 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.index import ShardIndex
-from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
@@ -67,19 +65,14 @@ def evaluate_in_processes(
     confusion = Confusion(len(index.labels))
     resolutions: set[tuple[int, int]] = set()
     listener(Progress(task, 0, total))
-    try:
-        with Workers(processes, share) as pool:
-            for start, (part, predictions) in pool.map(range(0, total, share.batch)):
-                confusion.counts += part.counts
-                resolutions.update(part.resolutions)
-                if each is not None:
-                    for place, prediction in enumerate(predictions, start):
-                        each(index.read(share.split, place), prediction)
-                listener(Progress(task, min(start + share.batch, total), total))
-    except BrokenProcessPool:
-        raise EagrctlError(
-            "a process that predicts died, most likely for want of memory: ask for fewer, or lower --batch"
-        ) from None
+    with Workers(processes, share, "ask for fewer, or lower --batch") as pool:
+        for start, (part, predictions) in pool.map(range(0, total, share.batch)):
+            confusion.counts += part.counts
+            resolutions.update(part.resolutions)
+            if each is not None:
+                for place, prediction in enumerate(predictions, start):
+                    each(index.read(share.split, place), prediction)
+            listener(Progress(task, min(start + share.batch, total), total))
     return Evaluation(share.split, total, tuple(sorted(resolutions)), confusion.counts, index.labels)
 
 

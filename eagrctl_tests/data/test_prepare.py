@@ -20,7 +20,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet, edge_mask
 from eagrctl.data.prepare import prepare
 from eagrctl.data.shards import ShardWriter
 from eagrctl.data.source import Provenance, Sample
-from eagrctl.errors import DataError, ShardError, SourceError
+from eagrctl.errors import EagrctlError, ShardError, SourceError
 from eagrctl.events import Notice, Progress
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl_tests.conftest import face
@@ -183,7 +183,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_written(merged: Path, tmp
 def test_a_worker_that_dies_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     provenance = Provenance("celebamask-hq", "deadly", "none")
     source = Deadly({"train": [str(number) for number in range(6)]}, provenance)
-    with pytest.raises(DataError, match="a worker process died"):
+    with pytest.raises(EagrctlError, match="a worker process died"):
         prepare(source, tmp_path / "data", Aligner(49), workers=2)
     assert not list(tmp_path.iterdir())
 
