@@ -14,7 +14,7 @@ from eagrctl.checkpoint import Checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
 from eagrctl.documents import check, json_in, plain
 from eagrctl.errors import CheckpointError
-from eagrctl.files import replacing
+from eagrctl.files import write_whole
 from eagrctl.tensorfile import TensorFile, read_tensors
 from eagrctl.weights.conversion import Conversion
 from eagrctl.weights.released import from_released, is_released
@@ -85,16 +85,12 @@ def save_backbone(weights: BackboneWeights, path: Path) -> None:
     """Write backbone weights as safetensors: `format`, `version` and the JSON object `backbone` stand in its metadata.
 
     Raises:
-        CheckpointError: it cannot be written.
+        EagrctlError: it cannot be written.
     """
     about = plain(replace(weights, tensors={}))
     del about["tensors"]
     metadata = {"format": FORMAT, "version": str(VERSION), "backbone": json.dumps(about)}
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(safetensors_bytes(dict(weights.tensors), metadata))
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
+    write_whole(safetensors_bytes(dict(weights.tensors), metadata), path)
 
 
 def _read_backbone(file: TensorFile, path: Path) -> BackboneWeights:

@@ -75,15 +75,16 @@ def _published(recipe: Recipe, listener: Listener) -> Path:
 
 
 def _fill_backbone(network: EAGRNet, recipe: Recipe, weights: BackboneWeights, path: Path) -> None:
-    model = recipe.model
-    own = {"model.backbone": model.backbone, "model.stem": model.stem, "model.stride": model.stride}
-    theirs = {"model.backbone": weights.backbone, "model.stem": weights.stem, "model.stride": weights.stride}
-    pixels = {"input.mean": (recipe.input.mean, weights.mean), "input.std": (recipe.input.std, weights.std)}
-    wrong = [f"--set {key}='{json.dumps(value)}'" for key, value in theirs.items() if own[key] != value]
-    wrong += [f"--set {key}='{json.dumps(value)}'" for key, (mine, value) in pixels.items() if mine != value]
-    if model.width != 1:
-        wrong.append("--set model.width=1.0")
-    if wrong:
+    model, pixels = recipe.model, recipe.input
+    pairs = {
+        "model.backbone": (model.backbone, weights.backbone),
+        "model.stem": (model.stem, weights.stem),
+        "model.stride": (model.stride, weights.stride),
+        "input.mean": (pixels.mean, weights.mean),
+        "input.std": (pixels.std, weights.std),
+        "model.width": (model.width, 1.0),
+    }
+    if wrong := [f"--set {key}='{json.dumps(theirs)}'" for key, (ours, theirs) in pairs.items() if ours != theirs]:
         raise CheckpointError(f"{path} does not fit the recipe: add {' '.join(wrong)}")
     try:
         network.backbone.load_state_dict(dict(weights.tensors))
