@@ -30,7 +30,7 @@ from safetensors.torch import save as safetensors_bytes
 
 from eagrctl.documents import Count, NumberOrNaN, Text, Versioned, check, json_in, plain
 from eagrctl.errors import CheckpointError, RecipeError
-from eagrctl.files import replacing
+from eagrctl.files import replacing, writing
 from eagrctl.network.backbone import Form
 from eagrctl.network.eagrnet import EAGRNet
 from eagrctl.recipe import Recipe
@@ -113,7 +113,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     network = dict(checkpoint.network)
     training = None if checkpoint.training is None else dict(checkpoint.training)
     try:
-        with replacing(path) as temporary:
+        with writing(path, CheckpointError), replacing(path) as temporary:
             if path.suffix == SAFETENSORS:
                 metadata = {"format": FORMAT, "version": str(VERSION), "checkpoint": json.dumps(about)}
                 tensors = {name: tensor.contiguous() for name, tensor in network.items()}
@@ -121,11 +121,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
             else:
                 contents = {"format": FORMAT, "version": VERSION, **about, "network": network, "training": training}
                 torch.save(contents, temporary)
-    except OSError as error:
-        raise CheckpointError(f"cannot write checkpoint {path}: {error.strerror or error}") from error
     except RuntimeError as error:
         # torch words a full disk, or a missing folder, as a RuntimeError about positions in its file.
-        raise CheckpointError(f"cannot write checkpoint {path}: make room on its disk") from error
+        raise CheckpointError(f"cannot write {path}: make room on its disk") from error
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:

@@ -22,13 +22,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(path: Path, error: type[EagrctlError] = EagrctlError) -> Iterator[None]:
+    """Turn the OSError of a block that writes a file or folder into one line."""
+    try:
+        yield
+    except OSError as failed:
+        raise error(f"cannot write {path}: {failed.strerror or failed}") from failed
+
+
 def write_whole(content: bytes, path: Path) -> None:
     """Write a file, whole or not at all; EagrctlError where it cannot be written."""
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise EagrctlError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path), replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(text: str, path: Path) -> None:

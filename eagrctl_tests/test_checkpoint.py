@@ -97,7 +97,7 @@ def test_weights_that_do_not_fit_their_recipe_are_refused(checkpoint: Checkpoint
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_nothing(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot write checkpoint"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*best\.pt"):
         save_checkpoint(checkpoint, tmp_path / "missing" / "best.pt")
     assert not list(tmp_path.iterdir())
 

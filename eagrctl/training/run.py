@@ -17,7 +17,7 @@ from eagrctl.checkpoint import Checkpoint, save_checkpoint
 from eagrctl.documents import Count, NumberOrNaN, Versioned, read_json, read_json_or_none, valid_lines
 from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
-from eagrctl.files import replacing
+from eagrctl.files import replacing, writing
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
 
 try:
@@ -120,13 +120,11 @@ class Run:
             TrainingError: the folder holds something already, or cannot be written.
         """
         self.require_free()
-        try:
+        with writing(self.folder, TrainingError):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.recipe.write_text(recipe_to_toml(recipe), encoding="utf-8")
             about = {"data": str(data.absolute()), "began": datetime.now().astimezone().isoformat(timespec="seconds")}
             self.about.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise TrainingError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
     def data(self) -> Path:
         """The dataset it trains on; TrainingError where the folder does not tell."""
@@ -146,11 +144,8 @@ class Run:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append to the metrics; TrainingError where the disk is full."""
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise TrainingError(f"cannot write {self.metrics}: {error.strerror or error}") from error
+        with writing(self.metrics, TrainingError), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def keep_last(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint to resume from, and keep the one before.
@@ -160,12 +155,10 @@ class Run:
         """
         fresh = self.folder / "next.pt"
         save_checkpoint(checkpoint, fresh)
-        try:
+        with writing(self.last, CheckpointError):
             if self.last.is_file():
                 self.last.replace(self.previous)
             fresh.replace(self.last)
-        except OSError as error:
-            raise CheckpointError(f"cannot write {self.last}: {error.strerror or error}") from error
 
     def discard_unless_saved(self) -> None:
         """Take the folder away again if it holds no checkpoint."""

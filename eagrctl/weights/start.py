@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 
 from eagrctl.checkpoint import Checkpoint
 from eagrctl.errors import CheckpointError, RecipeError
@@ -84,7 +85,7 @@ def _fill_backbone(network: EAGRNet, recipe: Recipe, weights: BackboneWeights, p
         "input.std": (pixels.std, weights.std),
         "model.width": (model.width, 1.0),
     }
-    if wrong := [f"--set {key}='{json.dumps(theirs)}'" for key, (ours, theirs) in pairs.items() if ours != theirs]:
+    if wrong := [f"--set {key}={quote(json.dumps(theirs))}" for key, (ours, theirs) in pairs.items() if ours != theirs]:
         raise CheckpointError(f"{path} does not fit the recipe: add {' '.join(wrong)}")
     try:
         network.backbone.load_state_dict(dict(weights.tensors))
