@@ -35,33 +35,27 @@ def table_of(ablation: Ablation, study: Study) -> pd.DataFrame:
     """A study's table: a row for each variant, with those figures that are there.
 
     Returns:
-        Columns `model`, `variant`, one for each of the paper's components ("x" where it is ticked, else ""), `run`,
-        and figures unrounded, in percent or percentage points: KEYS, and with the beginnings of KINDS the differences
-        to the first row and the paper's; NaN where there is none.
+        Columns `table`, `model`, `variant`, one for each of the paper's components ("x" where it is ticked, else ""),
+        `run`, `dataset`, `split`, and those of KINDS, unrounded, in percent or percentage points: figures and their
+        differences to the first row; NaN where there is none.
     """
-    rows = []
+    dataset, rows, ours, paper = ablation.index.provenance.dataset, [], [], []
     for variant in study.variants:
-        training, paper = ablation.plan.training(study, variant), variant.published
-        scores = ablation.scores(training)
-        ours = figures(scores, ablation.index.provenance.dataset) if scores else dict.fromkeys(KEYS, math.nan)
-        ticked = paper.components if paper else frozenset()
-        rows.append(
-            {
-                "model": variant.model,
-                "variant": variant.name,
-                **{name: "x" if name in ticked else "" for name in COMPONENTS},
-                "run": training.name,
-                **ours,
-                **{f"paper_{key}": getattr(paper, key) if paper else math.nan for key in METRICS},
-            }
-        )
-    table = pd.DataFrame(rows)
-    for less, whose in (("difference", "ours"), ("published_difference", "published")):
-        (begin, keys), (other, _) = KINDS[less], KINDS[whose]
-        for key in keys:
-            table[f"{begin}{key}"] = table[f"{other}{key}"] - table[f"{other}{key}"].iloc[0]
-            table.loc[0, f"{begin}{key}"] = math.nan
-    return table
+        training, row = ablation.plan.training(study, variant), variant.published
+        scores, ticked = ablation.scores(training), row.components if row else frozenset()
+        ticks = {name: "x" if name in ticked else "" for name in COMPONENTS}
+        named = {"table": study.name, "model": variant.model, "variant": variant.name}
+        rows.append(named | ticks | {"run": training.name, "dataset": dataset, "split": ablation.split})
+        ours.append(figures(scores, dataset) if scores else {})
+        paper.append(vars(row) if row else {})
+    blocks = [pd.DataFrame(rows)]
+    for (begin, keys), found in zip(KINDS.values(), (ours, ours, paper, paper), strict=True):
+        block = pd.DataFrame([{key: each.get(key) for key in keys} for each in found], dtype=float)
+        if begin.endswith("difference_"):
+            block -= block.iloc[0]
+            block.iloc[0] = math.nan
+        blocks.append(block.add_prefix(begin))
+    return pd.concat(blocks, axis="columns")
 
 
 def tables_of(ablation: Ablation) -> dict[str, pd.DataFrame]:
@@ -174,15 +168,10 @@ def markdown(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
     return "\n\n".join([*parts, *map(markdown_escaped, conditions(ablation, tables))]) + "\n"
 
 
-def as_csv(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
+def as_csv(tables: Mapping[str, pd.DataFrame]) -> str:
     """A line for each row of each table, unrounded; an empty cell where there is no figure."""
-    named = [
-        table.assign(table=name, dataset=csv_guarded(ablation.index.provenance.dataset), split=ablation.split)
-        for name, table in tables.items()
-    ]
-    columns = ["table", "model", "variant", *COMPONENTS, "run", "dataset", "split"]
-    columns += [f"{begin}{key}" for begin, keys in KINDS.values() for key in keys]
-    return str(pd.concat(named)[columns].to_csv(index=False, lineterminator="\n"))
+    frame = pd.concat(tables.values())
+    return str(frame.assign(dataset=frame["dataset"].map(csv_guarded)).to_csv(index=False, lineterminator="\n"))
 
 
 def as_json(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> str:
@@ -227,7 +216,7 @@ def write_tables(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> list
     Raises:
         EagrctlError: they cannot be written.
     """
-    texts = {".md": markdown(ablation, tables), ".csv": as_csv(ablation, tables), ".json": as_json(ablation, tables)}
+    texts = {".md": markdown(ablation, tables), ".csv": as_csv(tables), ".json": as_json(ablation, tables)}
     paths = [ablation.folder / f"table{ending}" for ending in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_text(text, path)

@@ -283,7 +283,7 @@ def test_a_narrow_terminal_gets_a_line_for_each_row(half_done: Ablation) -> None
 
 def test_csv_and_json_are_unrounded_and_leave_out_what_is_not_there(half_done: Ablation) -> None:
     tables = tables_of(half_done)
-    lines = list(csv.DictReader(io.StringIO(as_csv(half_done, tables))))
+    lines = list(csv.DictReader(io.StringIO(as_csv(tables))))
     assert [line["model"] for line in lines] == list("123456")
     assert float(lines[1]["f1"]) == 100 * (16 / 18)
     assert float(lines[1]["difference_f1"]) == pytest.approx(100 * (16 / 18 - 12 / 16))
