@@ -1,4 +1,4 @@
-"""Quantities over time, as charts and reports draw them."""
+"""Quantities over time, as charts and reports draw them; training hands them over without importing matplotlib."""
 
 import math
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ _INK, _PAPER = (31, 36, 48), (255, 255, 255)
 def overlay(photo: Pixels, labels: Pixels, label_set: LabelSet, boxes: Sequence[Box | None] = ()) -> Image.Image:
     """Draw a photo under the colours of its classes, over a legend of those that occur.
 
-    Several boxes are drawn, each with its number; a single one is not.
+    Boxes are drawn with their numbers where there are several; a single one is not drawn.
 
     Args:
         photo: (H, W, 3) uint8, RGB.

@@ -1,7 +1,7 @@
 """Boundary F1: how closely the borders of a class are drawn, which F1 over whole regions hardly shows.
 
 A boundary pixel of a class is a pixel of it that has one of another class among its four neighbours
-(`eagrctl.data.labels`, which is also the paper's rule for edges): the border of the image makes none, and neither do
+(`edge_mask`, which is also the paper's rule for edges): the border of the image makes none, and neither do
 pixels without a label. A boundary pixel is matched where the other map has a boundary pixel of the same class within
 the tolerance, as the crow flies. With precision the share of the predicted boundary that is matched by the labels', and
 recall the share of the labels' that is matched by the prediction's,
