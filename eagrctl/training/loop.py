@@ -14,6 +14,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.inference.predict import Segmenter
+from eagrctl.network.loss import Losses
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.examples import examples_sheet
 from eagrctl.training.batches import Batches, rate_at, read_batches, steps_of
@@ -182,12 +183,12 @@ class _Sitting:
                 raise TrainingError(self._broken(step))
         asked = torch.tensor([float(interrupted.is_set())], dtype=torch.float64)
         gathered = self.world.sum(torch.cat([own.double().sum(dim=0), asked])).cpu()
-        state.terms += gathered[:4]
+        state.terms += gathered[:-1]
         mean = float(state.terms[0]) / ((state.step - 1) % self.per_epoch + 1)
         best = f"  best F1 {100 * state.best:.1f}" if state.best >= 0 else ""
         epoch = (state.step - 1) // self.per_epoch + 1
         self.note = f"epoch {epoch}/{self.recipe.train.epochs}  loss {mean:.3f}{best}  {self.pace.told()}"
-        return bool(gathered[4] > 0)
+        return bool(gathered[-1] > 0)
 
     def _broken(self, step: int) -> str:
         """What to say of a step whose loss is not finite."""
@@ -208,9 +209,9 @@ class _Sitting:
         if scores is None:
             return self._stopped()
         epoch = state.step // self.per_epoch
-        total, parsing, edge, boundary = (state.terms / self.per_epoch).tolist()
         named = scores.as_dict()
         state.validated = epoch
+        loss = dict(zip(Losses._fields, (state.terms / self.per_epoch).tolist(), strict=True))
         state.terms.zero_()
         better = scores.mean_f1 > state.best
         if better:
@@ -220,7 +221,7 @@ class _Sitting:
                 "epoch": epoch,
                 "step": state.step,
                 "rate": self.stepper.optimiser.param_groups[0]["lr"],
-                "loss": {"total": total, "parsing": parsing, "edge": edge, "boundary": boundary},
+                "loss": loss,
                 "val": named,
                 "seconds": round(state.seconds, 3),
                 "waiting": round(state.waited, 3),
@@ -233,8 +234,9 @@ class _Sitting:
         self._save(named)
         self.listener(
             Notice(
-                f"epoch {epoch}/{self.recipe.train.epochs}: loss {total:.3f}, val mean F1 {100 * scores.mean_f1:.1f}, "
-                f"mIoU {100 * scores.miou:.1f}" + (" (best so far)" if better else "")
+                f"epoch {epoch}/{self.recipe.train.epochs}: loss {loss['total']:.3f}, "
+                f"val mean F1 {100 * scores.mean_f1:.1f}, mIoU {100 * scores.miou:.1f}"
+                + (" (best so far)" if better else "")
             )
         )
         return True

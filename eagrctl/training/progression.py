@@ -11,6 +11,7 @@ from eagrctl.checkpoint import Checkpoint, load_checkpoint
 from eagrctl.documents import Count, Number, Versioned, check
 from eagrctl.errors import CheckpointError
 from eagrctl.events import Listener, Notice, ignore
+from eagrctl.network.loss import Losses
 from eagrctl.recipe import Recipe
 from eagrctl.training.run import Run
 from eagrctl.training.step import Stepper
@@ -35,7 +36,7 @@ class Progression(Versioned):
         best: mean F1 of the best checkpoint on the validation split, or -1.
         seconds: spent training, validation left out, over all sittings.
         waited: those of them that went by waiting for data.
-        terms: sums of total, parsing, edge and boundary loss over the current epoch's steps, float64.
+        terms: sums of the terms of `Losses` over the current epoch's steps, float64.
     """
 
     step: Count = 0
@@ -43,7 +44,7 @@ class Progression(Versioned):
     best: Number = -1.0
     seconds: Number = 0.0
     waited: Number = 0.0
-    terms: torch.Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.float64))
+    terms: torch.Tensor = field(default_factory=lambda: torch.zeros(len(Losses._fields), dtype=torch.float64))
 
     def as_dict(self, stepper: Stepper) -> dict[str, Any]:
         """The `training` entry of a checkpoint: plain types and tensors."""

@@ -19,7 +19,7 @@ from eagrctl.data.dataset import normalise
 from eagrctl.data.labels import LabelSet, edge_mask
 from eagrctl.errors import TrainingError
 from eagrctl.network.eagrnet import EAGRNet, Logits
-from eagrctl.network.loss import Totals, losses, totals
+from eagrctl.network.loss import Losses, Totals, losses, totals
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import rate_at
 from eagrctl.training.world import World
@@ -114,7 +114,7 @@ class Stepper:
             epoch: of the run, from 0.
 
         Returns:
-            This process's share of total, parsing, edge and boundary loss, (4,), on its device.
+            This process's share of the terms of `Losses`, in their order, on its device.
 
         Raises:
             TrainingError: the device has too little memory.
@@ -127,7 +127,7 @@ class Stepper:
             group["lr"] = rate_at(step, self.steps, settings.rate, settings.power, settings.warm_up)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
-        terms = torch.zeros(4, device=device)
+        terms = torch.zeros(len(Losses._fields), device=device)
         bounds = np.linspace(0, len(images), self.pieces + 1).round().astype(int).tolist()
         pieces = [slice(start, end) for start, end in pairwise(bounds)]
         try:
