@@ -7,6 +7,8 @@ from pathlib import Path
 
 from eagrctl.errors import EagrctlError
 
+CHARTS = (".png", ".svg", ".pdf")  # endings that charts may have
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -56,13 +56,11 @@ def _command(name: str) -> Callable[..., None]:
         ] = None,
         split: ScoredSplit = None,
         faces: Annotated[
-            int,
-            option("--faces", "N", "Faces in the picture, always the same; 0 draws none.", min=0),
+            int, option("--faces", "N", "Faces in the picture, always the same; 0 draws none.", min=0)
         ] = 4,
         dry_run: Annotated[bool, flag("--dry-run", "Print the plan and its estimated time; write nothing.")] = False,
         timed_steps: Annotated[
-            int,
-            option("--timed-steps", "N", "Steps that --dry-run times for its estimate; 0 makes none.", min=0),
+            int, option("--timed-steps", "N", "Steps that --dry-run times for its estimate; 0 makes none.", min=0)
         ] = 3,
     ) -> None:
         from eagrctl.paper.ablate import check_ablation, train_and_score, write_results
@@ -112,16 +110,11 @@ def _planned(name: str, options: Options, output: Path | None, split: str | None
 
 def _show(ablation: "Ablation") -> None:
     """Print the tables of the studies asked for."""
-    from eagrctl.paper.ablation_tables import cells, conditions, headings, in_lines, tables_of
+    from eagrctl.paper.ablation_tables import cells, conditions, headings, tables_of
 
     tables, dataset = tables_of(ablation), ablation.index.provenance.dataset
     for study in ablation.plan.studies:
-        top, lines = headings(study, dataset), cells(study, tables[study.name])
-        if console.table_fits(top, lines):
-            console.table(top, lines, study.title)
-        else:
-            for line in (study.title, *in_lines(study, tables[study.name], dataset)):
-                console.result(line)
+        console.table(headings(study, dataset), cells(study, tables[study.name]), study.title)
         if study.note:
             console.result(study.note)
     for line in conditions(ablation, {study.name: tables[study.name] for study in ablation.plan.studies}):
@@ -143,13 +136,7 @@ def _show_plan(ablation: "Ablation", left: "list[Left]", how: str) -> None:
             row += [f"{each.flops / 1e9:,.4g}", in_words(each.seconds)]
         rows.append(row)
     title = f"{ablation.folder}: {len(rows)} trainings on {ablation.index.root}, scored on its split {ablation.split}"
-    if console.table_fits(headings, rows):
-        console.table(headings, rows, title)
-    else:
-        console.result(title)
-        for name, *facts in rows:
-            named = zip(headings[1:], facts, strict=True)
-            console.result(f"{name}: " + "; ".join(f"{heading} {fact}" for heading, fact in named))
+    console.table(headings, rows, title)
     if how:
         total = sum(each.seconds or 0.0 for each in left)
         console.result(f"Estimated: {in_words(total)} in all. {how[0].upper()}{how[1:]}.")

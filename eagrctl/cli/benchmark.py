@@ -6,25 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eagrctl.cli import console
-from eagrctl.cli.options import (
-    RUNS,
-    Batch,
-    Checkpoint,
-    Data,
-    Figures,
-    Gpus,
-    LandmarkPredictor,
-    ManyGpus,
-    Quiet,
-    Settings,
-    Split,
-    choose_device,
-    count_gpus,
-    flag,
-    option,
-)
-from eagrctl.files import require_writable
+from eagrctl.cli import console, options
+from eagrctl.cli.options import flag, option
 
 if TYPE_CHECKING:
     from eagrctl.benchmark.harness import Result
@@ -52,22 +35,20 @@ def train(
             "Recipe to train by. Default: celebamask-hq on GPUs, celebamask-hq-small on the CPU.",
         ),
     ] = None,
-    settings: Settings = None,
+    settings: options.Settings = None,
     data: Annotated[
-        Path | None,
-        option("--data", "DIR", "Prepared dataset. Default: faces painted for the purpose."),
+        Path | None, option("--data", "DIR", "Prepared dataset. Default: faces painted for the purpose.")
     ] = None,
     processes: Annotated[
-        int | None,
-        option("--processes", "N", "Processes at once on the CPU (2); GPUs have one each.", min=1),
+        int | None, option("--processes", "N", "Processes at once on the CPU (2); GPUs have one each.", min=1)
     ] = None,
     steps: Annotated[int, option("--steps", "N", "Steps that are timed, after those that warm up.", min=1)] = 20,
-    gpus: ManyGpus = None,
+    gpus: options.ManyGpus = None,
     not_compiled: Annotated[
         bool, flag("--no-compile", "On GPUs, leave out torch.compile, which takes minutes to begin with.")
     ] = False,
-    figures: Figures = None,
-    quiet: Quiet = False,
+    figures: options.Figures = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure the images per second of training.
 
@@ -81,10 +62,9 @@ def train(
     eagrctl benchmark train --data data/celebamask-hq --gpus 1 --no-compile
     ```
     """
-    on_gpus, number = count_gpus(gpus)
+    on_gpus, number = options.count_gpus(gpus)
     if on_gpus and processes is not None:
         raise typer.BadParameter(f"GPUs have one process each: drop it for --gpus {number}", param_hint="--processes")
-    _require_json(figures)
     from eagrctl.benchmark.harness import painted_faces
     from eagrctl.benchmark.training import benchmark_training
     from eagrctl.data.index import ShardIndex
@@ -111,14 +91,14 @@ def train(
 
 @app.command("evaluate")
 def evaluate(
-    checkpoint: Checkpoint = None,
-    data: Data = None,
-    split: Split = "val",
+    checkpoint: options.Checkpoint = None,
+    data: options.Data = None,
+    split: options.Split = "val",
     images: Annotated[int, option("--images", "N", "At most so many faces.", min=1)] = 64,
-    batch: Batch = 8,
-    gpus: Gpus = None,
-    figures: Figures = None,
-    quiet: Quiet = False,
+    batch: options.Batch = 8,
+    gpus: options.Gpus = None,
+    figures: options.Figures = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure an evaluation part by part, beside the plain way, on the same faces and logits.
 
@@ -130,20 +110,18 @@ def evaluate(
     eagrctl benchmark evaluate runs/NAME --images 300 --json speed.json
     ```
     """
-    _require_json(figures)
     from eagrctl.benchmark.evaluation import benchmark_evaluation
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
     from eagrctl.inference.predict import Segmenter
     from eagrctl.scoring.evaluate import check_classes
-    from eagrctl.training.run import Run
     from eagrctl.training.runs import find_checkpoint
 
-    path = find_checkpoint(checkpoint, RUNS)
+    path = find_checkpoint(checkpoint, options.RUNS)
     loaded = load_checkpoint(path)
-    index = ShardIndex.load(data or Run(path.parent).data())
+    index = ShardIndex.load(options.data_of(path, data))
     check_classes(loaded.classes, index, str(path))
-    segmenter = Segmenter.of(loaded, choose_device(gpus))
+    segmenter = Segmenter.of(loaded, options.choose_device(gpus))
     with console.progress(quiet) as listener:
         result = benchmark_evaluation(segmenter, index, split, images, batch, listener)
     _show(result, figures)
@@ -158,8 +136,7 @@ def parse(
         ),
     ] = None,
     photos: Annotated[
-        Path | None,
-        option("--photos", "DIR", "Photos to parse. Default: scikit-image's astronaut, eight times."),
+        Path | None, option("--photos", "DIR", "Photos to parse. Default: scikit-image's astronaut, eight times.")
     ] = None,
     full: Annotated[
         str,
@@ -169,14 +146,14 @@ def parse(
             "The large network to measure as well: of a recipe, with random weights, or of a file.",
         ),
     ] = "celebamask-hq",
-    predictor: LandmarkPredictor = None,
+    predictor: options.LandmarkPredictor = None,
     repeat: Annotated[int, option("--repeat", "N", "Rounds of each way; the median counts.", min=1)] = 5,
     compiled: Annotated[
         bool, flag("--compile", "Measure torch.compile, too, which takes minutes to begin with.")
     ] = False,
-    gpus: Gpus = None,
-    figures: Figures = None,
-    quiet: Quiet = False,
+    gpus: options.Gpus = None,
+    figures: options.Figures = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure how fast photos are parsed.
 
@@ -191,23 +168,18 @@ def parse(
     eagrctl benchmark parse runs/NAME --full none --repeat 20
     ```
     """
-    _require_json(figures)
     from eagrctl.benchmark.parsing import Subject, benchmark_parsing
     from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import SHIPPED
 
-    small = Subject.stored(str(checkpoint or SHIPPED), find_checkpoint(checkpoint or Path(SHIPPED), RUNS))
+    small = Subject.stored(str(checkpoint or SHIPPED), find_checkpoint(checkpoint or Path(SHIPPED), options.RUNS))
     large = None
     if full != "none":
         stored = Path(full).suffix in (".pt", ".safetensors") or (Path(full) / "best.pt").is_file()
-        large = Subject.stored(full, find_checkpoint(Path(full), RUNS)) if stored else Subject.of_recipe(full)
+        large = Subject.stored(full, find_checkpoint(Path(full), options.RUNS)) if stored else Subject.of_recipe(full)
     drawing = partial(console.progress, quiet)
-    _show(benchmark_parsing(small, large, photos, choose_device(gpus), predictor, repeat, compiled, drawing), figures)
-
-
-def _require_json(figures: Path | None) -> None:
-    if figures is not None:
-        require_writable(figures, ".json")
+    device = options.choose_device(gpus)
+    _show(benchmark_parsing(small, large, photos, device, predictor, repeat, compiled, drawing), figures)
 
 
 def _show(result: "Result", figures: Path | None) -> None:

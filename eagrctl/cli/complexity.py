@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from eagrctl.cli import console
 from eagrctl.cli.options import Figures, Gpus, Quiet, Settings, choose_device, option
-from eagrctl.files import require_writable, write_text
+from eagrctl.files import CHARTS, write_text
 
 if TYPE_CHECKING:
     from eagrctl.paper.complexity import Comparison
@@ -15,15 +15,11 @@ def complexity(
     recipe: Annotated[str, option("--recipe -r", "NAME|PATH", "Recipe whose network is measured.")] = "helen",
     settings: Settings = None,
     classes: Annotated[int, option("--classes", "N", "Classes, the background included.", min=2)] = 11,
-    runs: Annotated[
-        int,
-        option("--runs", "N", "Forward passes timed per model; 0 measures no latency.", min=0),
-    ] = 3,
+    runs: Annotated[int, option("--runs", "N", "Forward passes timed per model; 0 measures no latency.", min=0)] = 3,
     gpus: Gpus = None,
     figures: Figures = None,
     chart: Annotated[
-        Path | None,
-        option("--chart", "FILE", "Draw a bar chart like the paper's Figure 4: PNG, SVG or PDF."),
+        Path | None, option("--chart", "FILE", "Draw a bar chart like the paper's Figure 4: PNG, SVG or PDF.", CHARTS)
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -40,14 +36,9 @@ def complexity(
     ```
     """
     from eagrctl.drawing.chart import save_chart
-    from eagrctl.drawing.formats import CHARTS
     from eagrctl.paper.complexity import compare
     from eagrctl.recipe import find_recipe, load_recipe
 
-    if figures is not None:
-        require_writable(figures, ".json")
-    if chart is not None:
-        require_writable(chart, *CHARTS)
     chosen = load_recipe(find_recipe(recipe), settings or [])
     device = choose_device(gpus)
     with console.progress(quiet) as listener:

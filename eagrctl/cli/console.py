@@ -6,6 +6,7 @@ Results go to stdout; progress and messages go to stderr. Progress is drawn wher
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -90,29 +91,28 @@ def written(paths: Iterable[Path]) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Print a table on stdout; every column but the first is aligned to the right."""
+    """Print a table on stdout, every column but the first aligned to the right.
+
+    On a terminal too narrow for it, each row becomes a paragraph, empty cells left out.
+    """
     if title:
         # Not as the table's own title, which would be folded to the table's width.
         stdout.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
     rows = list(rows)
+    width = 1 + sum(3 + max(map(len, column)) for column in zip(headings, *rows, strict=True))
+    if stdout.is_terminal and width > stdout.width:
+        for row in rows:
+            (_, name), *cells = zip(headings, row, strict=True)
+            line = f"{name}: {', '.join(f'{heading} {cell}' for heading, cell in cells if cell)}"
+            result(fill(line, stdout.width, subsequent_indent="  "))
+        return
     drawn = Table()
     for number, heading in enumerate(headings):
         drawn.add_column(escape(heading), justify="left" if number == 0 else "right")
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
-    if not stdout.is_terminal:
-        stdout.width = max(stdout.width, _width_of(headings, rows))  # a pipe has no edge to fold at
+    stdout.width = max(stdout.width, width)  # a pipe has no edge to fold at
     stdout.print(drawn)
-
-
-def table_fits(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
-    """Whether a table is no wider than the terminal; a pipe is as wide as it takes."""
-    return not stdout.is_terminal or _width_of(headings, rows) <= stdout.width
-
-
-def _width_of(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
-    """Characters across a table, its borders included."""
-    return 1 + sum(3 + max(map(len, column)) for column in zip(headings, *rows, strict=True))
 
 
 def index(prepared: "ShardIndex") -> None:

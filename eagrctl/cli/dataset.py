@@ -7,7 +7,6 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.options import Force, Prepared, Quiet, newest_dataset, option
-from eagrctl.files import require_writable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,7 +72,7 @@ def verify(data: Prepared = None, quiet: Quiet = False) -> None:
 @app.command("browse")
 def browse(
     data: Prepared = None,
-    output: Annotated[Path, option("--output -o", "FILE.png", "Picture to write.")] = Path("samples.png"),
+    output: Annotated[Path, option("--output -o", "FILE.png", "Picture to write.", (".png",))] = Path("samples.png"),
     split: Annotated[str | None, option("--split", "NAME", "Split to look at. Default: the first.")] = None,
     count: Annotated[int, option("--count", "N", "Samples, spread over the split.", min=1, max=400)] = 24,
 ) -> None:
@@ -86,7 +85,6 @@ def browse(
     from eagrctl.data.index import ShardIndex
     from eagrctl.drawing.pictures import contact_sheet, save_picture
 
-    require_writable(output, ".png")
     index = ShardIndex.load(data or newest_dataset(), partial=True)
     name = split or next(iter(index.splits))
     total = index.split(name).count
@@ -98,7 +96,7 @@ def browse(
 
 @app.command("merge")
 def merge(
-    parts: Annotated[list[Path], typer.Argument(metavar="PART...", help="Folders that prepare --slice made.")],
+    parts: Annotated[list[Path], typer.Argument(metavar="PART", help="Folders that prepare --slice made.")],
     output: Annotated[Path, option("--output -o", "DIR", "Folder to write.")],
     force: Force = False,
     quiet: Quiet = False,

@@ -3,34 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from eagrctl.cli import console
-from eagrctl.cli.options import (
-    RUNS,
-    Batch,
-    Checkpoint,
-    CpuProcesses,
-    Data,
-    ManyGpus,
-    Quiet,
-    Reports,
-    Split,
-    count_gpus,
-    option,
-)
-from eagrctl.files import require_writable
+from eagrctl.cli import console, options
+from eagrctl.cli.options import option
 
 if TYPE_CHECKING:
     from eagrctl.scoring.scores import Scores
 
 
 def evaluate(
-    checkpoint: Checkpoint = None,
-    data: Data = None,
-    split: Split = "test",
-    report: Reports = None,
+    checkpoint: options.Checkpoint = None,
+    data: options.Data = None,
+    split: options.Split = "test",
+    report: options.Reports = None,
     picture: Annotated[
-        Path | None,
-        option("--picture", "FILE.png", "Draw photo, truth and prediction of some faces."),
+        Path | None, option("--picture", "FILE.png", "Draw photo, truth and prediction of some faces.", (".png",))
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -48,10 +34,10 @@ def evaluate(
             "Average the predictions of several views of each face: mirrored, scaled, or both. Not in the paper.",
         ),
     ] = None,
-    gpus: ManyGpus = None,
-    cpu_processes: CpuProcesses = None,
-    batch: Batch = 8,
-    quiet: Quiet = False,
+    gpus: options.ManyGpus = None,
+    cpu_processes: options.CpuProcesses = None,
+    batch: options.Batch = 8,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a checkpoint at each face's own resolution, and lay the scores beside the paper's.
 
@@ -70,25 +56,16 @@ def evaluate(
     from eagrctl.checkpoint import load_checkpoint
     from eagrctl.data.index import ShardIndex
     from eagrctl.inference.tta import TestTimeAugmentation
-    from eagrctl.scoring.report.build import (
-        WITH_BOUNDARIES,
-        WITH_EXAMPLES,
-        build_report,
-        require_formats,
-        write_reports,
-    )
+    from eagrctl.scoring.report.build import WITH_BOUNDARIES, WITH_EXAMPLES, build_report, write_reports
     from eagrctl.training.run import Run, plots_of
     from eagrctl.training.runs import find_checkpoint
 
     reports = report or []
-    require_formats(reports)
-    if picture is not None:
-        require_writable(picture, ".png")
     endings = {path.suffix for path in reports}
-    path = find_checkpoint(checkpoint, RUNS)
-    loaded, run = load_checkpoint(path), Run(path.parent)
-    index = ShardIndex.load(data or run.data())
-    on_gpus, processes = count_gpus(gpus, cpu_processes)
+    path = find_checkpoint(checkpoint, options.RUNS)
+    loaded = load_checkpoint(path)
+    index = ShardIndex.load(options.data_of(path, data))
+    on_gpus, processes = options.count_gpus(gpus, cpu_processes)
     with console.progress(quiet) as progress:
         found = build_report(
             path,
@@ -101,7 +78,7 @@ def evaluate(
             processes=processes,
             boundaries=bool(endings & WITH_BOUNDARIES),
             examples=bool(endings & WITH_EXAMPLES),
-            curves=plots_of(run.epochs()),
+            curves=plots_of(Run(path.parent).epochs()),
             picture=picture,
             predictions=predictions,
             listener=progress,

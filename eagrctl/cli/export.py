@@ -1,20 +1,12 @@
 """`eagrctl export`: a network as a file that runs without eagrctl."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Force, Quiet, flag, option, require_free, weights_file
-
-
-class Format(StrEnum):
-    """The kind of file to write."""
-
-    ONNX = "onnx"
-    TORCH = "torch"
+from eagrctl.cli.options import RUNS, Force, Quiet, flag, option, weights_file
 
 
 def export(
@@ -22,18 +14,17 @@ def export(
         Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the network that comes with eagrctl.")
     ] = None,
     kind: Annotated[
-        Format, flag("--format", "onnx for ONNX Runtime and others, torch for torch.export.load.")
-    ] = Format.ONNX,
+        Literal["onnx", "torch"],
+        flag("--format", "onnx for ONNX Runtime and others, torch for torch.export.load."),
+    ] = "onnx",
     output: Annotated[
         Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.onnx or .pt2.")
     ] = None,
     size: Annotated[
-        int | None,
-        option("--size", "PIXELS", "Side of the input. Default: what it was trained at.", min=33, max=4096),
+        int | None, option("--size", "PIXELS", "Side of the input. Default: what it was trained at.", min=33, max=4096)
     ] = None,
     opset: Annotated[
-        int | None,
-        option("--opset", "N", "Version of ONNX's operators, 18 to 23. Default: 18.", min=18, max=23),
+        int | None, option("--opset", "N", "Version of ONNX's operators, 18 to 23. Default: 18.", min=18, max=23)
     ] = None,
     photos: Annotated[
         list[Path] | None,
@@ -55,23 +46,18 @@ def export(
     ```
     """
     from eagrctl.export.network import ENDINGS, OPSET, export_checkpoint, require_onnx
-    from eagrctl.files import require_writable
     from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import meant
 
-    if kind is Format.ONNX:
+    if kind == "onnx":
         require_onnx()
     elif opset is not None:
         raise typer.BadParameter("opsets are ONNX's: drop it, or --format torch", param_hint="--opset")
     path = meant(None) if checkpoint is None else find_checkpoint(checkpoint, RUNS)
-    ending = ENDINGS[kind.value]
-    if output is not None:
-        require_writable(output, ending)
-    output = output or weights_file(path, ending)
-    require_free(output, force)
+    output = weights_file(output, path, force, ENDINGS[kind])
     with console.progress(quiet) as listener:
         differences = export_checkpoint(
-            path, output, kind.value, size=size, opset=opset or OPSET, photos=tuple(photos or ()), listener=listener
+            path, output, kind, size=size, opset=opset or OPSET, photos=tuple(photos or ()), listener=listener
         )
     console.table(
         ("compared on", "at once", "logits differ by", "labels equal"),

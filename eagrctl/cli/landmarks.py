@@ -7,7 +7,6 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.options import Quiet, flag, newest_dataset, option
-from eagrctl.files import require_writable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +32,7 @@ Prepared = Annotated[
 @app.command("train")
 def train(
     data: Prepared = None,
-    output: Annotated[Path, option("--output -o", "FILE.dat", "File to write.")] = Path("five-points.dat"),
+    output: Annotated[Path, option("--output -o", "FILE.dat", "File to write.", (".dat",))] = Path("five-points.dat"),
     split: Annotated[str, option("--split", "NAME", "Split to learn from.")] = "train",
     depth: Annotated[int, option("--depth", "N", "Of each tree; one more doubles the file.", min=1, max=8)] = 4,
     cascades: Annotated[int, option("--cascades", "N", "Corrections that follow each other.", min=1, max=50)] = 20,
@@ -63,7 +62,6 @@ def train(
     """
     from eagrctl.training.landmarks.train import PredictorOptions, train_predictor
 
-    require_writable(output, ".dat")
     options = PredictorOptions(
         depth=depth,
         cascades=cascades,

@@ -1,7 +1,7 @@
 """Options that mean the same in every command, the defaults that make commands chain, and what `--gpus` asks for."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from eagrctl.errors import EagrctlError, ShardError
+from eagrctl.files import require_writable
 
 if TYPE_CHECKING:
     import torch
@@ -20,16 +21,24 @@ RAW = Path("raw")
 WEIGHTS = Path("weights")
 
 
-def option(names: str, metavar: str, text: str, **limits: Any) -> Any:
+def option(names: str, metavar: str, text: str, writes: Sequence[str] = (), **limits: Any) -> Any:
     """An option with a value.
 
     Args:
         names: long, then short, with a space between them.
         metavar: what stands for the value in the help.
         text: of the help.
+        writes: of a file that is written at the end, the endings of names that are accepted; what could not be
+            written is refused before any work is done.
         limits: min and max of a number.
     """
-    return typer.Option(*names.split(), metavar=metavar, help=text, **limits)
+
+    def writable(path: Path | None) -> Path | None:
+        if path is not None:
+            require_writable(path, *writes)
+        return path
+
+    return typer.Option(*names.split(), metavar=metavar, help=text, callback=writable if writes else None, **limits)
 
 
 def flag(names: str, text: str) -> Any:
@@ -39,7 +48,11 @@ def flag(names: str, text: str) -> Any:
 
 Data = Annotated[
     Path | None,
-    option("--data", "DIR", "Prepared dataset. Default: data/NAME of the recipe or run, else the newest in data/."),
+    option(
+        "--data",
+        "DIR",
+        "Prepared dataset. Default: that of the run; to train, data/NAME of the recipe, else the newest.",
+    ),
 ]
 Prepared = Annotated[
     Path | None, typer.Argument(metavar="DATA", help="Prepared dataset. Default: the newest in data/.")
@@ -48,31 +61,21 @@ Checkpoint = Annotated[
     Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
 ]
 Recipe = Annotated[
-    str | None,
-    option("--recipe -r", "NAME|PATH", "Recipe to follow. Default: the one named as the data."),
+    str | None, option("--recipe -r", "NAME|PATH", "Recipe to follow. Default: the one named as the data.")
 ]
 Settings = Annotated[
-    list[str] | None,
-    option("--set", "KEY=VALUE", "Override a key of the recipe, as TOML. May be repeated."),
+    list[str] | None, option("--set", "KEY=VALUE", "Override a key of the recipe, as TOML. May be repeated.")
 ]
 Split = Annotated[str, option("--split", "NAME", "Split of the dataset: train, val or test.")]
 ScoredSplit = Annotated[
-    str | None,
-    option("--split", "NAME", "Split to score. Default: test, or val where there is none."),
+    str | None, option("--split", "NAME", "Split to score. Default: test, or val where there is none.")
 ]
 Batch = Annotated[int, option("--batch", "N", "Faces that the network sees at once.", min=1)]
 Workers = Annotated[int | None, option("--workers", "N", "Processes that read samples. Default: all cores.", min=0)]
-Gpus = Annotated[
-    int | None,
-    option("--gpus", "N", "GPUs to use; 0 is the CPU. Default: one if there is one.", min=0),
-]
-ManyGpus = Annotated[
-    str | None,
-    option("--gpus", "N|all", "GPUs to use; 0 is the CPU. Default: one if there is one."),
-]
+Gpus = Annotated[int | None, option("--gpus", "N", "GPUs to use; 0 is the CPU. Default: one if there is one.", min=0)]
+ManyGpus = Annotated[str | None, option("--gpus", "N|all", "GPUs to use; 0 is the CPU. Default: one if there is one.")]
 CpuProcesses = Annotated[
-    int | None,
-    option("--cpu-processes", "N", "Use the CPU, in N processes. Default with --gpus 0: 1.", min=1),
+    int | None, option("--cpu-processes", "N", "Use the CPU, in N processes. Default with --gpus 0: 1.", min=1)
 ]
 LandmarkPredictor = Annotated[
     Path | None,
@@ -83,18 +86,28 @@ LandmarkPredictor = Annotated[
         "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
     ),
 ]
-Reports = Annotated[
-    list[Path] | None,
-    option(
-        "--report",
-        "FILE",
-        "Write the paper's table with a row for the scores, as .md, .csv or .tex; or everything, as .json or .html. "
-        "May be given several times.",
-    ),
-]
-Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.")]
+Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.", (".json",))]
 Force = Annotated[bool, flag("--force", "Replace what is there.")]
 Quiet = Annotated[bool, flag("--quiet -q", "Show results, warnings and errors only.")]
+
+
+def _require_formats(reports: list[Path] | None) -> list[Path] | None:
+    from eagrctl.scoring.report import require_formats
+
+    require_formats(reports or ())
+    return reports
+
+
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write the paper's table with a row for the scores, as .md, .csv or .tex; or everything, as .json or "
+        ".html. May be given several times.",
+        callback=_require_formats,
+    ),
+]
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -135,23 +148,46 @@ def newest_dataset() -> Path:
     """
     indexes = sorted(DATA.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
     if not indexes:
-        raise ShardError(f"no prepared dataset in {DATA}/: run eagrctl prepare first, or name one with --data")
+        raise ShardError(f"no prepared dataset in {DATA}/: run eagrctl prepare first, or name a dataset's folder")
     return indexes[-1].parent
 
 
-def weights_file(source: Path, ending: str) -> Path:
-    """Where a checkpoint's network goes that is written as another file: weights/, under the name of its run."""
-    return WEIGHTS / f"{source.parent.name if source.stem in ('best', 'last') else source.stem}{ending}"
-
-
-def require_free(path: Path, force: bool) -> None:
-    """Refuse to replace a file unless asked to.
+def data_of(checkpoint: Path, given: Path | None) -> Path:
+    """The dataset to score a checkpoint on: the one given, else that of its run.
 
     Raises:
-        EagrctlError: it is there.
+        EagrctlError: there is neither.
     """
+    from eagrctl.training.run import Run
+
+    run = Run(checkpoint.parent)
+    if given is None and not run.about.is_file():
+        raise ShardError(f"{checkpoint} does not lie in a run, which would name its dataset: give --data DIR")
+    return given or run.data()
+
+
+def weights_file(given: Path | None, source: Path, force: bool, *endings: str) -> Path:
+    """Where weights go that are written as another file: weights/, under the name of their run or file, unless given.
+
+    Args:
+        given: that file, or None.
+        source: where they come from.
+        force: whether a file that is there may be replaced.
+        endings: that its name may have; the first is the default.
+
+    Raises:
+        EagrctlError: it could not be written, or is there.
+    """
+    # A run's folder tells more than the names of its checkpoints.
+    run = source.absolute().parent.name if source.name in ("best.pt", "last.pt") else ""
+    path = given or WEIGHTS / f"{run or source.name.split('.')[0]}{endings[0]}"
+    if given is not None:
+        if given.parent == WEIGHTS:
+            WEIGHTS.mkdir(exist_ok=True)
+        require_writable(given, *endings)
     if path.exists() and not force:
         raise EagrctlError(f"{path} exists: name another file with --output, or replace it with --force")
+    return path
 
 
 def count_gpus(gpus: str | None, cpu_processes: int | None = None, starts: bool = True) -> tuple[bool, int]:
@@ -190,12 +226,10 @@ def choose_device(gpus: int | None) -> "torch.device":
     """
     import torch
 
-    if gpus is None:
-        return torch.device("cuda" if _present() else "cpu")
-    _require_gpus(gpus)
-    if gpus > 1:
+    on_gpus, number = count_gpus(None if gpus is None else str(gpus))
+    if number > 1:
         raise EagrctlError(f"--gpus {gpus}: this command uses one; use --gpus 1")
-    return torch.device("cuda" if gpus else "cpu")
+    return torch.device("cuda" if on_gpus else "cpu")
 
 
 def _present() -> int:

@@ -41,14 +41,12 @@ def parse(
     no_overlay: Annotated[bool, flag("--no-overlay", "Write no NAME.overlay.jpg.")] = False,
     every: Annotated[int, option("--every", "N", "Of a video, parse every N-th frame.", min=1)] = 1,
     weights: Annotated[
-        Path | None,
-        option("--weights", "RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl."),
+        Path | None, option("--weights", "RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl.")
     ] = None,
     predictor: LandmarkPredictor = None,
     batch: Batch = 8,
     workers: Annotated[
-        int | None,
-        option("--workers", "N", "Threads that read and find faces. Default: all cores.", min=1),
+        int | None, option("--workers", "N", "Threads that read and find faces. Default: all cores.", min=1)
     ] = None,
     gpus: Gpus = None,
     force: Annotated[bool, flag("--force", "Parse again what is done, and replace results of other photos.")] = False,
@@ -88,12 +86,7 @@ def parse(
     path = find_checkpoint(weights or Path(SHIPPED), RUNS)
     chosen = None if no_detect else find_predictor(predictor, shipped_first=True)
     parser = FaceParser(
-        path,
-        device=choose_device(gpus),
-        predictor=chosen,
-        finding=finding,
-        probabilities=probabilities,
-        batch=batch,
+        path, device=choose_device(gpus), predictor=chosen, finding=finding, probabilities=probabilities, batch=batch
     )
     folder = ResultFolder(
         output,
@@ -121,18 +114,26 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
         folder: of the results.
         photos: those that were asked for.
     """
-    done = sum(tally.total - len(tally.failed) - tally.skipped for tally in tallies.values())
     skipped = sum(tally.skipped for tally in tallies.values())
-    files: list[Path] = []
-    alone = len(photos) == 1 and len(tallies) == 1 and done + skipped > 0
-    if len(photos) == 1 and done + skipped and (record := folder.read(photos[0])) is not None:
+    done = sum(tally.total - len(tally.failed) for tally in tallies.values()) - skipped
+    alone = len(photos) == 1 and len(tallies) == 1  # of a single photo, all is said
+    record = folder.read(photos[0]) if alone and done + skipped else None
+    if record is not None:
         _show_photo(record)
-        files = [*(folder.path / name for name in record.names), folder.place(photos[0], ".json")]
-    # Of a single photo, all is said.
-    if not alone:
+    elif not alone:
         console.table(
             ("", "files", "faces", "without a face", "failed", "skipped", "seconds", "faces a second"),
-            [(f"{kind}s", *_figures(tally)) for kind, tally in tallies.items()],
+            [
+                (
+                    f"{kind}s",
+                    *map(
+                        "{:,}".format, (tally.total, tally.faces, len(tally.without), len(tally.failed), tally.skipped)
+                    ),
+                    f"{tally.seconds:,.1f}",
+                    f"{tally.faces / tally.seconds:,.1f}" if tally.faces and tally.seconds else "",
+                )
+                for kind, tally in tallies.items()
+            ],
         )
     for kind, tally in tallies.items():
         _name_faceless(kind, tally, folder.settings.finding)
@@ -141,18 +142,12 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
             console.error(reason)
     if skipped:
         console.message(
-            f"Skipped {skipped:,} that {_verb(skipped)} done already, in {folder.path}; --force repeats them"
+            f"Skipped {skipped:,} that {_were(skipped)} done already, in {folder.path}; --force repeats them"
         )
-    if done and alone:
-        console.written(files)
+    if done and record is not None:
+        console.written([*(folder.path / name for name in record.names), folder.place(photos[0], ".json")])
     elif done:
         console.message(f"Wrote the results of {counted(done, 'file')} to {folder.path}/")
-
-
-def _figures(tally: "Tally") -> tuple[str, ...]:
-    rate = f"{tally.faces / tally.seconds:,.1f}" if tally.faces and tally.seconds else ""
-    counts = (tally.total, tally.faces, len(tally.without), len(tally.failed), tally.skipped)
-    return (*(f"{count:,}" for count in counts), f"{tally.seconds:,.1f}", rate)
 
 
 def _show_photo(record: "Recorded") -> None:
@@ -168,7 +163,15 @@ def _show_photo(record: "Recorded") -> None:
         return
     console.table(
         ("face", "left", "top", "right", "bottom", "confidence", "placed by"),
-        [(str(number), *_box(face.box), _number(face.confidence), face.placed) for number, face in enumerate(faces, 1)],
+        [
+            (
+                str(number),
+                *(("",) * 4 if face.box is None else map("{:.0f}".format, face.box)),
+                "" if face.confidence is None else f"{face.confidence:.2f}",
+                face.placed,
+            )
+            for number, face in enumerate(faces, 1)
+        ],
         title,
     )
     console.table(
@@ -179,14 +182,6 @@ def _show_photo(record: "Recorded") -> None:
             if shares.get(name)
         ],
     )
-
-
-def _box(box: Sequence[float] | None) -> tuple[str, ...]:
-    return ("",) * 4 if box is None else tuple(f"{edge:.0f}" for edge in box)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
 
 
 def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
@@ -200,7 +195,7 @@ def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
         console.message(f"No face was found in {frames} of {tally.pictures:,}")
         return
     remedy = (
-        f"which {_verb(len(tally.without))} parsed as a whole"
+        f"which {_were(len(tally.without))} parsed as a whole"
         if finding == "whole"
         else "which --whole-image parses as a whole, and --no-detect as a cropped face"
     )
@@ -216,5 +211,5 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _verb(number: int) -> str:
+def _were(number: int) -> str:
     return "was" if number == 1 else "were"

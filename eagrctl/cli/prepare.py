@@ -1,9 +1,8 @@
 """`eagrctl prepare`: a raw dataset -> shards."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,20 +32,6 @@ eagrctl prepare synthetic --train 400
 )
 
 
-class Fallback(StrEnum):
-    """What becomes of a face without landmarks."""
-
-    CENTRE = "centre"
-    SKIP = "skip"
-
-
-class PaintOrder(StrEnum):
-    """Which of CelebAMask-HQ's parts cover which."""
-
-    OFFICIAL = "official"
-    ACCESSORIES_LAST = "accessories-last"
-
-
 @dataclass(frozen=True)
 class Options:
     """What every dataset is prepared with."""
@@ -64,10 +49,11 @@ class Options:
         ),
     ] = None
     predictor: LandmarkPredictor = None
-    fallback: Annotated[Fallback, flag("--fallback", "What becomes of a face without landmarks.")] = Fallback.CENTRE
+    fallback: Annotated[Literal["centre", "skip"], flag("--fallback", "What becomes of a face without landmarks.")] = (
+        "centre"
+    )
     part: Annotated[
-        str | None,
-        option("--slice", "K/N", "Prepare the K-th of N parts; eagrctl dataset merge joins them."),
+        str | None, option("--slice", "K/N", "Prepare the K-th of N parts; eagrctl dataset merge joins them.")
     ] = None
     workers: Workers = None
     force: Force = False
@@ -76,8 +62,7 @@ class Options:
 
 ALIGNED, AS_THEY_ARE = Options(align=True), Options()
 Partial = Annotated[
-    bool,
-    flag("--partial", "Accept fewer faces than the official split, and list those that are unusable."),
+    bool, flag("--partial", "Accept fewer faces than the official split, and list those that are unusable.")
 ]
 
 
@@ -135,8 +120,9 @@ def celebamask_hq(
         Path, typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.")
     ] = RAW / "celebamask-hq",
     paint_order: Annotated[
-        PaintOrder, flag("--paint-order", "Which parts cover which, where masks overlap.")
-    ] = PaintOrder.OFFICIAL,
+        Literal["official", "accessories-last"],
+        flag("--paint-order", "Which parts cover which, where masks overlap."),
+    ] = "official",
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
@@ -155,7 +141,7 @@ def celebamask_hq(
     """
     from eagrctl.readers.celebamask_hq import open_celebamask_hq
 
-    opened = open_celebamask_hq(source, partial, paint_order.value)
+    opened = open_celebamask_hq(source, partial, paint_order)
     _non_commercial("CelebAMask-HQ")
     _prepare(opened, options, partial, landmarks=DLIB)
 
@@ -165,8 +151,7 @@ def celebamask_hq(
 def folder(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder with images/ and labels/.")],
     classes: Annotated[
-        Path | None,
-        option("--classes", "FILE", "Class names, as TOML. Default: SOURCE/classes.toml."),
+        Path | None, option("--classes", "FILE", "Class names, as TOML. Default: SOURCE/classes.toml.")
     ] = None,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
@@ -220,7 +205,7 @@ def _prepare(source: "Source", options: Options, partial: bool = False, landmark
     if not options.align and (options.landmarks or options.predictor):
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
     found = landmark_source(options.landmarks or landmarks, options.predictor) if options.align else None
-    aligner = Aligner(options.size, found, options.fallback.value)
+    aligner = Aligner(options.size, found, options.fallback)
     part = _part(options.part)
     name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")
     folder = options.output or DATA / name

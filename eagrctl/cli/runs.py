@@ -9,7 +9,7 @@ import typer
 from eagrctl.cli import console
 from eagrctl.cli.options import DATA, RUNS, option
 from eagrctl.errors import EagrctlError, TrainingError
-from eagrctl.files import require_writable
+from eagrctl.files import CHARTS
 
 if TYPE_CHECKING:
     from eagrctl.training.run import History
@@ -34,8 +34,7 @@ eagrctl runs show NAME
 
 @app.callback()
 def runs(
-    context: typer.Context,
-    folder: Annotated[Path, option("--folder", "DIR", "Folder of the runs.")] = RUNS,
+    context: typer.Context, folder: Annotated[Path, option("--folder", "DIR", "Folder of the runs.")] = RUNS
 ) -> None:
     """List the runs in a folder, unless a command of the group follows; its help text is the app's."""
     context.obj = folder
@@ -48,26 +47,22 @@ def runs(
     if not histories:
         console.message(f"No run in {folder}/: train one with eagrctl train, or name another folder with --folder")
         return
-    rows = [
-        (
-            history.run.folder.name,
-            _dataset(history),
-            _recipe(history),
-            _epoch(history),
-            f"{history.epochs[-1].step:,}" if history.epochs else "-",
-            f"{_percent(history.best.mean_f1)} ({history.best.epoch})" if history.best else "-",
-            history.state,
-            f"{history.began:%Y-%m-%d %H:%M}" if history.began else "-",
-        )
-        for history in histories
-    ]
-    headings = ("run", "dataset", "recipe", "epoch", "step", "best F1", "state", "began")
-    if console.table_fits(headings, rows):
-        console.table(headings, rows)
-        return
-    for name, dataset, recipe, epoch, step, best, state, began in rows:
-        console.result(f"{name}\n  {state}, epoch {epoch}, step {step}, best F1 {best}, began {began}")
-        console.result(f"  {recipe}, on {dataset}")
+    console.table(
+        ("run", "dataset", "recipe", "epoch", "step", "best F1", "state", "began"),
+        [
+            (
+                history.run.folder.name,
+                _dataset(history),
+                _recipe(history),
+                _epoch(history),
+                f"{history.epochs[-1].step:,}" if history.epochs else "-",
+                f"{_percent(history.best.mean_f1)} ({history.best.epoch})" if history.best else "-",
+                history.state,
+                f"{history.began:%Y-%m-%d %H:%M}" if history.began else "-",
+            )
+            for history in histories
+        ],
+    )
 
 
 @app.command("show")
@@ -78,8 +73,7 @@ def show(
         typer.Argument(metavar="RUN", help="Folder of a run, or its name in runs/. Default: the one that wrote last."),
     ] = None,
     picture: Annotated[
-        Path | None,
-        option("--picture", "FILE", "PNG, SVG or PDF to write. Default: RUN/curves.png."),
+        Path | None, option("--picture", "FILE", "PNG, SVG or PDF to write. Default: RUN/curves.png.", CHARTS)
     ] = None,
 ) -> None:
     """Print a run's last epochs and its best one, and draw its loss and its scores on the validation split.
@@ -90,18 +84,13 @@ def show(
     ```
     """
     from eagrctl.drawing.chart import curves_chart, save_chart
-    from eagrctl.drawing.formats import CHARTS
     from eagrctl.training.run import plots_of, read_history
     from eagrctl.training.runs import find_run
 
-    if picture is not None:
-        require_writable(picture, *CHARTS)
     history = read_history(find_run(run, context.obj))
     folder = history.run.folder
     if not history.epochs:
-        raise TrainingError(
-            f"{folder} ({history.state}) has no curves yet: they begin when its first epoch is validated"
-        )
+        raise TrainingError(f"{folder} ({history.state}) has no curves yet: they begin with its first validation")
     state = f"{history.state}, epoch {_epoch(history)}, {_recipe(history)} on "
     best = f"; best mean F1 {_percent(history.best.mean_f1)} after epoch {history.best.epoch}" if history.best else ""
     console.result(f"{folder}: {state}{_dataset(history)}{best}")

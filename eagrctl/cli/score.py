@@ -39,8 +39,7 @@ def score(
         ),
     ] = "official",
     split: Annotated[
-        str | None,
-        option("--split", "NAME", "Split of a prepared TRUTH. Default: test, or val without one."),
+        str | None, option("--split", "NAME", "Split of a prepared TRUTH. Default: test, or val without one.")
     ] = None,
     report: Reports = None,
     name: Annotated[str | None, option("--name", "NAME", "Name of that row. Default: the folder's.")] = None,
@@ -67,11 +66,10 @@ def score(
     """
     from eagrctl.readers.schemes import find_scheme
     from eagrctl.scoring.label_maps import LabelMaps
-    from eagrctl.scoring.report.build import WITH_BOUNDARIES, WITH_EXAMPLES, require_formats, write_reports
+    from eagrctl.scoring.report.build import WITH_BOUNDARIES, WITH_EXAMPLES, write_reports
     from eagrctl.scoring.truths import open_truths
 
     reports = report or []
-    require_formats(reports)
     endings = {path.suffix for path in reports}
     truths = open_truths(truth, dataset, split)
     maps = LabelMaps(predictions, truths, find_scheme(scheme, truths.labels))

@@ -10,22 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eagrctl.cli import console
-from eagrctl.cli.options import (
-    DATA,
-    RUNS,
-    CpuProcesses,
-    Data,
-    ManyGpus,
-    Quiet,
-    Recipe,
-    Settings,
-    count_gpus,
-    flag,
-    newest_dataset,
-    option,
-    spread,
-)
+from eagrctl.cli import console, options
+from eagrctl.cli.options import flag, option, spread
 from eagrctl.errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
@@ -38,12 +24,12 @@ if TYPE_CHECKING:
 class Options:
     """What is trained on what, and in which processes."""
 
-    recipe: Recipe = None
-    data: Data = None
-    settings: Settings = None
+    recipe: options.Recipe = None
+    data: options.Data = None
+    settings: options.Settings = None
     seed: Annotated[int | None, option("--seed", "N", "Short for --set train.seed=N.", min=0)] = None
-    gpus: ManyGpus = None
-    cpu_processes: CpuProcesses = None
+    gpus: options.ManyGpus = None
+    cpu_processes: options.CpuProcesses = None
     micro_batch: Annotated[
         int | None,
         option(
@@ -62,7 +48,7 @@ class Options:
             min=0,
         ),
     ] = None
-    quiet: Quiet = False
+    quiet: options.Quiet = False
 
     @property
     def overrides(self) -> list[str]:
@@ -80,7 +66,7 @@ class Options:
 
 @spread
 def train(
-    options: Options,
+    given: Options,
     output: Annotated[Path | None, option("--output -o", "DIR", "The run's folder. Default: runs/RECIPE-TIME.")] = None,
     pretrained: Annotated[
         Path | None,
@@ -95,12 +81,10 @@ def train(
     ] = False,
     nodes: Annotated[int, option("--nodes", "N", "Machines; start the same command on each.", min=1)] = 1,
     rendezvous: Annotated[
-        str | None,
-        option("--rendezvous", "HOST:PORT", "Where machines find each other: one of them."),
+        str | None, option("--rendezvous", "HOST:PORT", "Where machines find each other: one of them.")
     ] = None,
     max_restarts: Annotated[
-        int,
-        option("--max-restarts", "N", "Restart from the last checkpoint if a process dies, N times.", min=0),
+        int, option("--max-restarts", "N", "Restart from the last checkpoint if a process dies, N times.", min=0)
     ] = 0,
     tensorboard: Annotated[
         bool,
@@ -133,15 +117,15 @@ def train(
     from eagrctl.training.world import world_in_environment
 
     joins = world_in_environment()
-    on_gpus, processes = count_gpus(options.gpus, options.cpu_processes, starts=not joins)
+    on_gpus, processes = options.count_gpus(given.gpus, given.cpu_processes, starts=not joins)
     world = int(os.environ["WORLD_SIZE"]) if joins else processes * nodes
     if resume:
-        recipe, data, run = _continued(options, pretrained, output)
+        recipe, data, run = _continued(given, pretrained, output)
     else:
-        recipe, data, run, resume = _begun(options, pretrained, output)
+        recipe, data, run, resume = _begun(given, pretrained, output)
     if tensorboard:
         require_tensorboard()
-    work = Work(recipe, data, run.folder, resume=resume, tensorboard=tensorboard, **options.work(on_gpus, processes))
+    work = Work(recipe, data, run.folder, resume=resume, tensorboard=tensorboard, **given.work(on_gpus, processes))
     work.check(world)
     first = not joins or os.environ["RANK"] == "0"
     if first:
@@ -152,12 +136,12 @@ def train(
     console.written(path for path in (run.best, run.last, run.metrics) if path.is_file())
     if not finished:
         # Without --output, --resume finds the newest run in runs/.
-        where = "" if run.folder.parent == RUNS else f" --output {run.folder}"
+        where = "" if run.folder.parent == options.RUNS else f" --output {run.folder}"
         console.message(f"Interrupted. Continue with: eagrctl train --resume{where}")
         raise typer.Exit(130)
 
 
-def chosen_recipe(options: Options, overrides: list[str]) -> tuple[str, "recipes.Recipe", "ShardIndex"]:
+def chosen_recipe(given: Options, overrides: list[str]) -> tuple[str, "recipes.Recipe", "ShardIndex"]:
     """The recipe that is asked for, by name or path and as it is, and the data; each is the other's default.
 
     Without a recipe, it is the one named as the data; without data either, the data is the newest.
@@ -169,10 +153,10 @@ def chosen_recipe(options: Options, overrides: list[str]) -> tuple[str, "recipes
     from eagrctl.data.index import ShardIndex
     from eagrctl.recipe import find_recipe, load_recipe, recipe_names
 
-    if options.recipe is not None:
-        chosen = load_recipe(find_recipe(options.recipe), overrides)
-        return options.recipe, chosen, ShardIndex.load(options.data or DATA / chosen.dataset)
-    index = ShardIndex.load(options.data or newest_dataset())
+    if given.recipe is not None:
+        chosen = load_recipe(find_recipe(given.recipe), overrides)
+        return given.recipe, chosen, ShardIndex.load(given.data or options.DATA / chosen.dataset)
+    index = ShardIndex.load(given.data or options.newest_dataset())
     name = index.provenance.dataset
     if name not in recipe_names():
         raise RecipeError(
@@ -182,32 +166,30 @@ def chosen_recipe(options: Options, overrides: list[str]) -> tuple[str, "recipes
     return name, load_recipe(find_recipe(name), overrides), index
 
 
-def _begun(
-    options: Options, pretrained: Path | None, output: Path | None
-) -> tuple["recipes.Recipe", Path, "Run", bool]:
+def _begun(given: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run", bool]:
     """Recipe, data and run; and whether the run is an unfinished one of the same recipe and data, to be continued."""
     from eagrctl.training.run import Run
     from eagrctl.training.runs import same_unfinished
 
     weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
-    named, chosen, index = chosen_recipe(options, options.overrides + weights)
+    named, chosen, index = chosen_recipe(given, given.overrides + weights)
     name = Path(named).stem
-    if unfinished := same_unfinished(chosen, index.root, output, RUNS, name):
+    if unfinished := same_unfinished(chosen, index.root, output, options.RUNS, name):
         console.message(
             f"{unfinished.folder} is an unfinished run of this very recipe and dataset: going on with it"
             + ("" if output else " (--output names another run)")
         )
         return chosen, index.root, unfinished, True
-    return chosen, index.root, Run(output or RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
+    return chosen, index.root, Run(output or options.RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
 
 
-def _continued(options: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run"]:
+def _continued(given: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run"]:
     from eagrctl.recipe import load_recipe
     from eagrctl.training.runs import unfinished_run
 
-    if options.recipe or options.overrides or pretrained:
+    if given.recipe or given.overrides or pretrained:
         raise TrainingError(
             "--resume continues with the run's own recipe: drop --recipe, --set, --pretrained and --seed"
         )
-    run = unfinished_run(output, RUNS)
-    return load_recipe(run.recipe), options.data or run.data(), run
+    run = unfinished_run(output, options.RUNS)
+    return load_recipe(run.recipe), given.data or run.data(), run

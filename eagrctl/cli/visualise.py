@@ -1,34 +1,21 @@
 """`eagrctl visualise`: photos -> edge maps and the response maps of Fig. 5."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device, flag, option
-from eagrctl.files import require_writable
-
-
-class Module(StrEnum):
-    """The EAGR modules, by the features that they stand on."""
-
-    HIGH = "high"
-    LOW = "low"
-    BOTH = "both"
+from eagrctl.files import CHARTS
 
 
 def visualise(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos, a face in each.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Photos, a face in each.")],
     checkpoint: Annotated[
-        Path | None,
-        option("--checkpoint", "RUN|CHECKPOINT", "Default: the best checkpoint of the newest run."),
+        Path | None, option("--checkpoint", "RUN|CHECKPOINT", "Default: the best checkpoint of the newest run.")
     ] = None,
-    output: Annotated[
-        Path,
-        option("--output -o", "FILE", "Picture to write: PNG, SVG or PDF."),
-    ] = Path("visualise.png"),
+    output: Annotated[Path, option("--output -o", "FILE", "PNG, SVG or PDF to write.", CHARTS)] = Path("visualise.png"),
     vertices: Annotated[
         str | None,
         option(
@@ -36,7 +23,7 @@ def visualise(
         ),
     ] = None,
     module: Annotated[
-        Module | None,
+        Literal["high", "low", "both"] | None,
         flag("--module", "EAGR module to look into. Default: high, or both where it is the only one."),
     ] = None,
     align: Annotated[bool, flag("--align", "Find each face with dlib, and put it where prepare --align does.")] = False,
@@ -58,19 +45,17 @@ def visualise(
     from eagrctl.data.aligner import Aligner, detected
     from eagrctl.drawing.chart import save_chart
     from eagrctl.drawing.figures import SIDE
-    from eagrctl.drawing.formats import CHARTS
     from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
     from eagrctl.inference.predict import Segmenter
     from eagrctl.paper.responses import choose_vertices, find_module, read_face, respond
     from eagrctl.training.runs import find_checkpoint
 
-    require_writable(output, *CHARTS)
     if predictor and not align:
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--predictor")
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     network = Segmenter.of(loaded, choose_device(gpus))
-    name, found = find_module(network.network, module and module.value, str(path))
+    name, found = find_module(network.network, module, str(path))
     chosen = choose_vertices(vertices, found.project.pooling)
     # A network of small input sees a photo that is shrunk again: the figure need not be as coarse.
     side = max(loaded.recipe.input.size, SIDE)

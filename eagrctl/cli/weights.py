@@ -1,14 +1,13 @@
 """`eagrctl weights`: other people's weights in, ours out, and what a file of them holds."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, WEIGHTS, Checkpoint, Force, Quiet, flag, option, require_free, weights_file
+from eagrctl.cli.options import RUNS, Checkpoint, Force, Quiet, flag, option, weights_file
 from eagrctl.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -29,13 +28,6 @@ eagrctl weights export runs/NAME --format safetensors
 ```""",
     short_help="Import, inspect and export weights.",
 )
-
-
-class Format(StrEnum):
-    """The kind of file to write."""
-
-    SAFETENSORS = "safetensors"
-    PT = "pt"
 
 
 @app.command("import")
@@ -73,9 +65,9 @@ def import_(
     found = recognise(file, dataset)
     if found.conversion is None:
         raise CheckpointError(f"{file} is {found.kind} already: use it as it is")
-    ending = ".safetensors" if isinstance(found.weights, BackboneWeights) else ".pt"
-    output = output or WEIGHTS / f"{file.name.split('.')[0]}{ending}"
-    _require_free(output, force, ending, ".safetensors")
+    endings = (".safetensors",) if isinstance(found.weights, BackboneWeights) else (".pt", ".safetensors")
+    output = weights_file(output, file, force, *endings)
+    output.parent.mkdir(exist_ok=True)
     if isinstance(found.weights, BackboneWeights):
         save_backbone(found.weights, output)
     else:
@@ -122,15 +114,14 @@ def info(
 def export(
     checkpoint: Checkpoint = None,
     kind: Annotated[
-        Format, flag("--format", "Kind of file; both leave out what only resuming needs.")
-    ] = Format.SAFETENSORS,
+        Literal["safetensors", "pt"], flag("--format", "Kind of file; both leave out what only resuming needs.")
+    ] = "safetensors",
     output: Annotated[
         Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.safetensors.")
     ] = None,
     half: Annotated[bool, flag("--half", "Store numbers in half precision: half the size, three decimals.")] = False,
     card: Annotated[
-        Path | None,
-        option("--card", "FILE.md", "Text for users of the weights, licence included, to put in."),
+        Path | None, option("--card", "FILE.md", "Text for users of the weights, licence included, to put in.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -153,8 +144,8 @@ def export(
     about = _text(card) if card else None
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
-    output = output or weights_file(path, f".{kind}")
-    _require_free(output, force, f".{kind}")
+    output = weights_file(output, path, force, f".{kind}")
+    output.parent.mkdir(exist_ok=True)
     handed = replace(loaded, training=None, card=loaded.card if about is None else about)
     save_checkpoint(halved(handed) if half else handed, output)
     console.result(f"{len(loaded.network)} tensors, {output.stat().st_size / 1e6:.1f} MB")
@@ -166,15 +157,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"--card {path} cannot be read as text ({error}): name another file") from None
-
-
-def _require_free(output: Path, force: bool, *suffixes: str) -> None:
-    from eagrctl.files import require_writable
-
-    if output.parent == WEIGHTS:
-        WEIGHTS.mkdir(exist_ok=True)
-    require_writable(output, output.suffix if output.suffix in suffixes else suffixes[0])
-    require_free(output, force)
 
 
 def _show_conversion(conversion: "Conversion") -> None:

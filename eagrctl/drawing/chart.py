@@ -79,7 +79,7 @@ def bar_chart(title: str, note: str, names: Sequence[str], quantities: Mapping[s
 
 @styled
 def save_chart(figure: Chart, path: Path) -> None:
-    """Write a chart as `CHARTS` of `eagrctl.drawing.formats` allows, whole or not at all; EagrctlError."""
+    """Write a chart as `eagrctl.files.CHARTS` allows, whole or not at all; EagrctlError."""
     content = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # its place is taken by a box

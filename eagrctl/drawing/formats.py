@@ -12,9 +12,6 @@ from PIL.PngImagePlugin import PngInfo
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
 
-# Endings of charts.
-CHARTS = (".png", ".svg", ".pdf")
-
 # Who wrote a label map, in its metadata.
 SOFTWARE = "eagrctl parse"
 

@@ -111,17 +111,6 @@ def cells(study: Study, table: pd.DataFrame) -> list[list[str]]:
     ]
 
 
-def in_lines(study: Study, table: pd.DataFrame, dataset: str) -> list[str]:
-    """A table for narrow terminals: a line for each row."""
-    lines = []
-    for row in cells(study, table):
-        (_, model), *shown = zip(headings(study, dataset), row, strict=True)
-        ticked = ", ".join(name for name, tick in shown[: len(study.components)] if tick)
-        said = ", ".join(f"{heading} {figure}" for heading, figure in shown[len(study.components) :])
-        lines.append(f"{model}{f' ({ticked})' if ticked else ''}: {said}")
-    return lines
-
-
 def conditions(ablation: Ablation, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """What a reader has to know before comparing anything, a sentence or two each."""
     index, base, split = ablation.index, ablation.plan.base, ablation.split

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.cli import console
 from eagrctl.recipe import Recipe
 from eagrctl.training.run import Run, read_history
 from eagrctl_tests.cli.conftest import Invoke, one_line
@@ -66,18 +65,6 @@ def test_the_list_survives_damage(eagrctl: Invoke, make: Make) -> None:
     result = eagrctl("runs")
     (row,) = [cells(row) for row in result.stdout.splitlines() if row.startswith("│")]
     assert row == ["damaged", "-", "unreadable recipe", "1/?", "10", "50.0 (1)", "interrupted", "-"]
-
-
-def test_a_terminal_too_narrow_for_the_table_shows_all_of_it(
-    eagrctl: Invoke, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make("celebamask-hq-small-20261124-113000", 0.5)
-    monkeypatch.setattr(console, "table_fits", lambda headings, rows: False)
-    lines = eagrctl("runs").stdout.splitlines()
-    assert lines[0] == "celebamask-hq-small-20261124-113000"
-    assert lines[1].startswith("  interrupted, epoch 1/2, step 10, best F1 50.0 (1), began 20")
-    assert lines[2] == "  resnet18, width 0.125, 49 px, on celebamask-hq"
-    assert max(map(len, lines)) < 80
 
 
 def test_another_folder_can_be_listed(eagrctl: Invoke, make: Make) -> None:

@@ -26,7 +26,6 @@ from eagrctl.paper.ablation_tables import (
     conditions,
     f1_score_is,
     headings,
-    in_lines,
     markdown,
     table_of,
     tables_of,
@@ -272,13 +271,6 @@ def test_where_val_is_scored_it_is_said_that_it_chose_the_checkpoints(half_done:
     on_val = dataclasses.replace(half_done, split="val")
     (line,) = [line for line in conditions(on_val, {}) if "chose it" in line]
     assert "split val, 4 images" in line
-
-
-def test_a_narrow_terminal_gets_a_line_for_each_row(half_done: Ablation) -> None:
-    study = STUDIES["components"]
-    lines = in_lines(study, table_of(half_done, study), "helen")
-    assert lines[1].startswith("2 (Baseline, Edge): mIoU 78.3 (+7.7), paper 77.5 (+1.0), F1-score 88.9 (+13.9)")
-    assert len(lines) == 6
 
 
 def test_csv_and_json_are_unrounded_and_leave_out_what_is_not_there(half_done: Ablation) -> None:
