@@ -1,18 +1,39 @@
-"""Exported networks, run: by ONNX Runtime, which is an extra, or by torch."""
+"""Exported networks, run by ONNX Runtime, which is an extra, or by torch; and compared with what they were made from.
+
+They are asked on random pixels, which excite all of a network, and on real faces, of which labels mean something; one
+at a time and in a batch. The network is the plain one, and its labels come from the code that `evaluate` uses.
+"""
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skimage.data import astronaut
 
 from eagrctl.arrays import Pixels
+from eagrctl.data.align import align_matrix, resize_matrix, warp_image
+from eagrctl.errors import EagrctlError
+from eagrctl.events import Listener, ignore, tracked
+from eagrctl.faces.photo import read_any_photo
+from eagrctl.inference.predict import Segmenter
 
 # (B, S, S, 3) uint8 RGB -> labels, (B, S, S) uint8, and logits, (B, N, h, w) float32.
 Exported = Callable[[Pixels], tuple[Pixels, NDArray[np.float32]]]
+
+# More would be another computation, not another order of the same; the share leaves room for pixels on the border
+# between two classes, which the last bit decides.
+LARGEST_ERROR = 1e-4
+LEAST_EQUAL = 0.999
+
+RANDOM = 2  # images
+
+# Eye centres in scikit-image's photo of Eileen Collins, read off it.
+_EYES = np.array([[203.5, 102], [246, 104.5], [np.nan] * 2, [np.nan] * 2, [np.nan] * 2])
 
 
 class OnnxNetwork:
@@ -70,3 +91,92 @@ class TorchNetwork:
         """See `Exported`."""
         labels, logits = self._module(torch.from_numpy(images))
         return labels.numpy(), logits.numpy()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How an exported network differs from the network on one batch.
+
+    Attributes:
+        images: what it was asked on.
+        batch: how many at once.
+        error: largest difference of a logit, relative to the largest logit.
+        equal: share of pixels with equal labels, 0..1.
+    """
+
+    images: str
+    batch: int
+    error: float
+    equal: float
+
+    @property
+    def small(self) -> bool:
+        """Whether it is one that rounding makes; no number is not."""
+        return self.error <= LARGEST_ERROR and self.equal >= LEAST_EQUAL
+
+
+def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
+    """Faces to compare on, (size, size, 3) uint8 each: whole photos, stretched; without any, a face that is at hand.
+
+    Raises:
+        SourceError: a photo that cannot be read.
+    """
+    if not photos:
+        # In the public domain, and in the package of scikit-image itself.
+        return [warp_image(astronaut(), align_matrix(_EYES, size), size)]
+    read = (read_any_photo(path) for path in photos)
+    return [warp_image(photo, resize_matrix(photo.shape[:2], size), size) for photo in read]
+
+
+def compare(
+    exported: Exported, segmenter: Segmenter, faces: Sequence[Pixels], listener: Listener = ignore
+) -> list[Difference]:
+    """Compare an exported network with the network on random pixels and on faces.
+
+    Args:
+        exported: what is to be judged.
+        segmenter: the network.
+        faces: (S, S, 3) uint8 each; their mirror images make a batch of one that is alone.
+        listener: hears how many batches are done.
+
+    Returns:
+        A difference for one image and for several, of each kind.
+    """
+    size = segmenter.recipe.size
+    noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
+    several = list(faces) if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
+    kinds = {"random pixels": noise, "real faces": np.stack(several)}
+    batches = [(kind, images[:count]) for kind, images in kinds.items() for count in (1, len(images))]
+    return [_difference(exported, segmenter, *batch) for batch in tracked(batches, "comparing", listener)]
+
+
+def require_equal(differences: Sequence[Difference]) -> None:
+    """Refuse what differs by more than rounding.
+
+    Raises:
+        EagrctlError: it does; names the worst batch.
+    """
+    wrong = [difference for difference in differences if not difference.small]
+    if wrong:
+        # No number at all is worse than any number.
+        worst = max(wrong, key=lambda difference: np.nan_to_num(difference.error, nan=np.inf))
+        raise EagrctlError(
+            f"the exported network is not the network: on {worst.images}, {worst.batch} at once, logits differ by "
+            f"{worst.error:.1e} (at most {LARGEST_ERROR:.0e}) and {worst.equal:.2%} of labels are equal (at least "
+            f"{LEAST_EQUAL:.1%}); nothing was written: try the other --format, or another version of torch"
+        )
+
+
+def _difference(exported: Exported, segmenter: Segmenter, kind: str, images: Pixels) -> Difference:
+    labels, logits = exported(images)
+    count, size = len(images), segmenter.recipe.size
+    scores = segmenter.logits(list(images))
+    expected = scores.numpy()
+    wanted = segmenter.to_source(scores, list(images), [np.eye(2, 3)] * count, [(size, size)] * count)
+    if labels.shape != (count, size, size) or logits.shape != expected.shape:
+        raise EagrctlError(
+            f"the exported network gives labels {labels.shape} and logits {logits.shape} for {count} at once; "
+            "nothing was written: try the other --format, or another version of torch"
+        )
+    error = float(np.abs(logits - expected).max() / np.abs(expected).max())
+    return Difference(kind, count, error, float((labels == np.stack(wanted)).mean()))

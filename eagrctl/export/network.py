@@ -29,8 +29,15 @@ from eagrctl.data.dataset import normalise
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice, ignore
 from eagrctl.export.about import METADATA_FILE, about_export
-from eagrctl.export.check import Difference, compare, real_faces, require_equal
-from eagrctl.export.exported import Exported, OnnxNetwork, TorchNetwork
+from eagrctl.export.exported import (
+    Difference,
+    Exported,
+    OnnxNetwork,
+    TorchNetwork,
+    compare,
+    real_faces,
+    require_equal,
+)
 from eagrctl.files import replacing
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.rewrite.blocks import pooling
@@ -98,9 +105,9 @@ def export_checkpoint(
     faces = real_faces(photos, recipe.size)
     network = restore_network(checkpoint)
     about = about_export(checkpoint, source, recipe)
-    onnx = kind == "onnx"
-    contents = onnx_bytes(network, recipe, about, opset) if onnx else torch_bytes(network, recipe, about)
-    exported: Exported = OnnxNetwork(contents) if onnx else TorchNetwork(contents)
+    to_onnx = kind == "onnx"
+    contents = onnx_bytes(network, recipe, about, opset) if to_onnx else torch_bytes(network, recipe, about)
+    exported: Exported = OnnxNetwork(contents) if to_onnx else TorchNetwork(contents)
     differences = compare(exported, Segmenter(network, recipe, torch.device("cpu")), faces, listener)
     require_equal(differences)
     try:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
 from eagrctl.errors import SourceError
-from eagrctl.events import Listener, Progress, ignore
+from eagrctl.events import Listener, Progress, ignore, tracked
 from eagrctl.parsing.files import WRITERS, ResultFolder
 from eagrctl.parsing.parsed import Failed, Tally
 from eagrctl.parsing.parser import FaceParser
@@ -37,7 +37,7 @@ def parse_files(
         folder: of the results.
         every: every how many frames of a video one is parsed.
         force: parse again what is done, and replace results of other files.
-        workers: threads that read photos and find faces; see `FaceParser.parse_many`.
+        workers: as for `FaceParser.parse_many`.
         listener: hears of progress.
 
     Returns:
@@ -85,8 +85,7 @@ def parse_photos(
 
     # Leaving the pool waits for what is being written, whatever the reason: no result is left half written.
     with ThreadPoolExecutor(WRITERS, "write") as pool:
-        results = parser.parse_many((photo.path for photo, _ in pending), workers=workers)
-        with closing(results):
+        with closing(parser.parse_many((photo.path for photo, _ in pending), workers=workers)) as results:
             listener(Progress(task, done, len(photos)))
             for (photo, stamp), parsed in zip(pending, results, strict=True):
                 if isinstance(parsed, Failed):
@@ -105,11 +104,8 @@ def _pending(
     photos: Sequence[Photo], folder: ResultFolder, force: bool, tally: Tally, listener: Listener
 ) -> list[tuple[Photo, Stamp]]:
     """The photos that are not done, as they are now; the others are counted."""
-    task = "looking for results"
     pending = []
-    for place, photo in enumerate(photos):
-        if place % 100 == 0:
-            listener(Progress(task, place, len(photos)))
+    for photo in tracked(photos, "looking for results", listener):
         if not force and folder.is_done(photo):
             tally.skipped += 1
             continue
@@ -120,5 +116,4 @@ def _pending(
         else:
             # One that is missing fails when it is read.
             pending.append((photo, Stamp.of(photo.path) or Stamp(0, 0)))
-    listener(Progress(task, len(photos), len(photos)))
     return pending

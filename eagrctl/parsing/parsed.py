@@ -45,11 +45,6 @@ class ParsedFace:
     landmarks: Landmarks | None = None
     probabilities: NDArray[np.float32] | None = None
 
-    @property
-    def aligned(self) -> bool:
-        """Whether the face stands where the network expects it, by landmarks or by the detector's box."""
-        return self.placed in ("landmarks", "box")
-
     def in_photo(self, size: tuple[int, ...]) -> Pixels:
         """This face's labels in the whole photo of (height, width), uint8; background outside the window."""
         labels = np.zeros(size, np.uint8)

@@ -9,15 +9,6 @@ def test_a_face_lies_in_the_photo_where_its_window_is() -> None:
     assert face.in_photo((4, 5)).tolist() == expected
 
 
-def test_only_landmarks_and_boxes_align_a_face() -> None:
-    labels = np.zeros((1, 1), np.uint8)
-    aligned = {
-        placed: ParsedFace(np.eye(2, 3), (0, 0, 1, 1), labels, placed).aligned
-        for placed in ("landmarks", "box", "crop", "whole")
-    }
-    assert aligned == {"landmarks": True, "box": True, "crop": False, "whole": False}
-
-
 def test_shares_are_counted_over_the_whole_photo() -> None:
     labels = np.array([[0, 0, 1], [2, 1, 0], [0, 0, 0]], np.uint8)
     photo = ParsedPhoto(np.zeros((3, 3, 3), np.uint8), labels, ("background", "skin", "nose", "hair"))

@@ -1,12 +1,13 @@
 """Frames out of videos, and into one; the only module that imports PyAV, which is an extra (eagrctl[video])."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +41,14 @@ class Frame:
     pixels: Pixels
 
 
-@dataclass
 class VideoReader:
     """A video, frame by frame.
 
-    Attributes:
+    Args:
         path: the file.
         every: every how many frames one is read, from the first on.
+
+    Attributes:
         rate: frames a second, as the file says.
         expected: how many frames will be read, about; 0 where the file does not tell.
         duration: seconds, as the file says; None where it does not.
@@ -55,28 +57,22 @@ class VideoReader:
         SourceError: missing, unreadable, or no video; or PyAV is not installed.
     """
 
-    path: Path
-    every: int = 1
-    rate: Fraction = field(init=False)
-    expected: int = field(init=False)
-    duration: float | None = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, path: Path, every: int = 1) -> None:
+        self.path, self.every = path, every
         with self._open() as container:
             stream = container.streams.video[0]
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-            self.duration = None
+            self.duration: float | None = None
             if stream.duration is not None and stream.time_base is not None:
                 self.duration = float(stream.duration * stream.time_base)
             elif container.duration is not None:
                 self.duration = container.duration / 1_000_000
             frames = stream.frames or (round(self.duration * self.rate) if self.duration else 0)
-            self.expected = -(-frames // self.every)
+            self.expected: int = -(-frames // every)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in order; SourceError where the video is damaged."""
         av = _av()
-        number = 0
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
@@ -94,10 +90,8 @@ class VideoReader:
                     yield Frame(number, seconds - start, _upright(frame))
                 except av.error.FFmpegError as error:
                     after = f" after frame {number - 1}" if number > 1 else ""
-                    raise SourceError(
-                        f"{printable(self.path)} is truncated or damaged{after} ({_reason(error)}): "
-                        "copy or fetch it again"
-                    ) from None
+                    said = f"{printable(self.path)} is truncated or damaged{after} ({_reason(error)})"
+                    raise SourceError(f"{said}: copy or fetch it again") from None
 
     def _open(self) -> Any:
         av = _av()
@@ -115,59 +109,48 @@ class VideoReader:
         return container
 
 
-class VideoWriter:
-    """Writes a silent MP4, as a context manager: H.264 where FFmpeg has it, else MPEG-4.
+@contextmanager
+def video_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[Callable[[Pixels, float], None]]:
+    """Write a silent MP4: H.264 where FFmpeg has it, else MPEG-4.
 
     Args:
         path: of the file, whatever its ending.
         rate: frames a second, for those who ask the file.
         size: height and width of the frames. Where one is odd, the last row or column is left out, which encoders want.
 
+    Yields:
+        What appends a frame, (H, W, 3) uint8, that is shown from so many seconds on, later than the one before.
+
     Raises:
         EagrctlError: PyAV has no encoder.
-        OSError: it cannot be written; so does `write`.
+        OSError: it cannot be written.
     """
-
-    def __init__(self, path: Path, rate: Fraction, size: tuple[int, int]) -> None:
-        av = _av()
-        self._av = av
-        self._size = max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
-        self._last = -1
-        self._container = av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream(_encoder(av), rate=rate)
-        self._stream.height, self._stream.width = self._size
-        self._stream.pix_fmt = "yuv420p"
-        context = self._stream.codec_context
-        context.time_base = Fraction(1, TICKS)
-        context.colorspace = _BT601
+    av = _av()
+    height, width = (max(2, side // 2 * 2) for side in size)
+    with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream(_encoder(av), rate=rate)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        context = stream.codec_context
+        context.time_base, context.colorspace = Fraction(1, TICKS), _BT601
         if context.name == "libx264":
             context.options = {"crf": "20", "preset": "veryfast"}
         else:
             # About what the former takes at that quality.
-            context.bit_rate = max(500_000, round(0.1 * self._size[0] * self._size[1] * rate))
+            context.bit_rate = max(500_000, round(0.1 * height * width * rate))
+        last = -1
 
-    def write(self, pixels: Pixels, seconds: float) -> None:
-        """Append a frame, (H, W, 3) uint8, that is shown from `seconds` on, later than the one before."""
-        height, width = self._size
-        shown = np.ascontiguousarray(pixels[:height, :width])
-        if shown.shape[:2] != self._size:
-            shown = np.pad(shown, [(0, height - shown.shape[0]), (0, width - shown.shape[1]), (0, 0)])
-        frame = self._av.VideoFrame.from_ndarray(shown, format="rgb24")
-        self._last = frame.pts = max(self._last + 1, round(seconds * TICKS))
-        frame.time_base = Fraction(1, TICKS)
-        self._container.mux(self._stream.encode(frame))
+        def write(pixels: Pixels, seconds: float) -> None:
+            nonlocal last
+            shown = np.ascontiguousarray(pixels[:height, :width])
+            if shown.shape[:2] != (height, width):
+                shown = np.pad(shown, [(0, height - shown.shape[0]), (0, width - shown.shape[1]), (0, 0)])
+            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
+            last = frame.pts = max(last + 1, round(seconds * TICKS))
+            frame.time_base = Fraction(1, TICKS)
+            container.mux(stream.encode(frame))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if error is None:
-                self._container.mux(self._stream.encode())
-        finally:
-            self._container.close()
+        yield write
+        container.mux(stream.encode())
 
 
 def _av() -> ModuleType:

@@ -14,7 +14,7 @@ is begun again.
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
@@ -32,7 +32,7 @@ from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import Record, Stamp, found_in, head_of, write_record
-from eagrctl.parsing.video.frames import Frame, VideoReader, VideoWriter
+from eagrctl.parsing.video.frames import Frame, VideoReader, video_writer
 
 # A video that ends so many seconds before its file says is reported.
 MISSING = 0.5
@@ -122,9 +122,9 @@ def _write(
         if first is None:
             raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
         height, width = first[1].labels.shape
-        encoder = VideoWriter(parts["overlay"], reader.rate / reader.every, (height, width)) if shown else None
-        if encoder is not None:
-            stack.enter_context(encoder)
+        write: Callable[[Pixels, float], None] | None = None
+        if shown:
+            write = stack.enter_context(video_writer(parts["overlay"], reader.rate / reader.every, (height, width)))
         pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
         drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
 
@@ -136,8 +136,8 @@ def _write(
             while len(drawing) > until:
                 frame, drawn = drawing.popleft()
                 pixels = drawn.result()
-                if encoder is not None and pixels is not None:
-                    encoder.write(pixels, frame.seconds)
+                if write is not None and pixels is not None:
+                    write(pixels, frame.seconds)
 
         def records() -> Iterator[Record]:
             for frame, photo in chain([first], parsed):

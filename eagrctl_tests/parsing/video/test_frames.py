@@ -8,7 +8,7 @@ import pytest
 
 import eagrctl.parsing.video.frames as video_file
 from eagrctl.errors import SourceError
-from eagrctl.parsing.video.frames import VideoReader, VideoWriter
+from eagrctl.parsing.video.frames import VideoReader, video_writer
 from eagrctl_tests.parsing.video.videos import LEFT, RIGHT, ROTATIONS, picture, rotated, write_video
 
 
@@ -85,9 +85,9 @@ def test_a_video_that_is_written_has_the_frames_the_rate_and_the_colours(
     rate = Fraction(24000, 1001)
     halves = np.empty((*size, 3), np.uint8)
     halves[:, :32], halves[:, 32:] = LEFT, RIGHT
-    with VideoWriter(tmp_path / "clip.mp4.part", rate, size) as writer:
+    with video_writer(tmp_path / "clip.mp4.part", rate, size) as write:
         for place in range(9):
-            writer.write(halves, place / float(rate))
+            write(halves, place / float(rate))
     reader = VideoReader(tmp_path / "clip.mp4.part")
     frames = list(reader)
     assert float(reader.rate) == pytest.approx(float(rate), rel=1e-4)
@@ -98,9 +98,9 @@ def test_a_video_that_is_written_has_the_frames_the_rate_and_the_colours(
 
 
 def test_frames_of_another_size_and_of_one_time_do_not_stop_it(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "clip.mp4", Fraction(25), (48, 64)) as writer:
+    with video_writer(tmp_path / "clip.mp4", Fraction(25), (48, 64)) as write:
         for size in ((48, 64), (30, 80), (60, 20)):
-            writer.write(np.full((*size, 3), 200, np.uint8), 0.0)
+            write(np.full((*size, 3), 200, np.uint8), 0.0)
     assert [frame.pixels.shape for frame in VideoReader(tmp_path / "clip.mp4")] == [(48, 64, 3)] * 3
 
 
