@@ -24,11 +24,12 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from eagrctl import __version__
-from eagrctl.checkpoint import load_checkpoint, restore_network
+from eagrctl.checkpoint import Checkpoint, load_checkpoint, restore_network
+from eagrctl.data.align import TEMPLATE, WEIGHTS
 from eagrctl.data.dataset import normalise
+from eagrctl.data.labels import label_set_of
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice, ignore
-from eagrctl.export.about import METADATA_FILE, about_export
 from eagrctl.export.exported import (
     Difference,
     Exported,
@@ -38,7 +39,7 @@ from eagrctl.export.exported import (
     real_faces,
     require_equal,
 )
-from eagrctl.files import replacing
+from eagrctl.files import replacing, sha256_of
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.rewrite.blocks import pooling
 from eagrctl.network.norm import resize
@@ -53,9 +54,20 @@ OPSET = OPSETS[0]
 
 _LARGEST = 2**31 - 1  # bytes in one file of ONNX
 
+# Where a program of torch's keeps it.
+METADATA_FILE = "metadata.json"
+
+LANDMARKS = (
+    "centre of the eye on the viewer's left",
+    "centre of the eye on the viewer's right",
+    "tip of the nose",
+    "corner of the mouth on the viewer's left",
+    "corner of the mouth on the viewer's right",
+)
+
 
 def missing_for_onnx() -> list[str]:
-    """What exports to ONNX, and what runs it, and is not installed."""
+    """What exports to ONNX, or runs it, and is not installed."""
     return [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
 
 
@@ -90,7 +102,7 @@ def export_checkpoint(
         listener: hears how far the comparison is.
 
     Returns:
-        How the file differs from the network, on random pixels and on real faces.
+        How the file differs from the network.
 
     Raises:
         CheckpointError: no checkpoint, or a damaged one.
@@ -117,6 +129,51 @@ def export_checkpoint(
     except OSError as error:
         raise EagrctlError(f"cannot write {output}: {error.strerror or error}") from error
     return differences
+
+
+def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> dict[str, Any]:
+    """The metadata of a network that comes from the file `source` and is exported for the input `recipe`, as JSON."""
+    size, grid = recipe.size, -(-recipe.size // 4)
+    about = {
+        "description": "Face parsing: EAGRNet (Te et al., ECCV 2020), exported by eagrctl",
+        "eagrctl": __version__,
+        "checkpoint": source.name,
+        "checkpoint_sha256": sha256_of(source),
+        "dataset": checkpoint.dataset,
+        "classes": list(checkpoint.classes),
+        "colours": [list(colour) for colour in label_set_of(checkpoint.dataset, checkpoint.classes).colours],
+        "input": {
+            "name": "image",
+            "shape": ["batch", size, size, 3],
+            "type": "uint8",
+            "channels": "RGB",
+            "range": [0, 255],
+            "resize": "stretch the face's square to the input with every pixel weighed in where it shrinks, as "
+            "Pillow's Image.resize does (bicubic)",
+            "inside": {"scale": 1 / 255, "mean": list(recipe.mean), "std": list(recipe.std)},
+            "trained_size": checkpoint.recipe.input.size,
+        },
+        "outputs": {
+            "labels": {"shape": ["batch", size, size], "type": "uint8", "values": "ids, positions in classes"},
+            "logits": {
+                "shape": ["batch", len(checkpoint.classes), grid, grid],
+                "type": "float32",
+                "resize": "bilinear, corners aligned with the image's; then the largest of a pixel is its class",
+            },
+        },
+        "alignment": {
+            "landmarks": list(LANDMARKS),
+            "template": TEMPLATE.tolist(),
+            "weights": WEIGHTS.tolist(),
+            "how": "where the landmarks are to lie, as x and y in fractions of the input's side; a similarity (turn, "
+            "scale, shift) takes a face there, by least squares with these weights; frames begin at the corner of "
+            "their first pixel; without landmarks, show a face framed as in CelebAMask-HQ",
+        },
+        "scores_on_validation": dict(checkpoint.scores),
+        "origin": checkpoint.origin,
+        "card": checkpoint.card,
+    }
+    return {key: value for key, value in about.items() if value not in ("", {})}
 
 
 class PixelsToLabels(nn.Module):
@@ -176,10 +233,9 @@ def onnx_bytes(
         raise EagrctlError("the network has more than the 2 GB that a file of ONNX holds: export with --format torch")
     import onnx
 
-    program = traced(network, recipe)
     with _quiet():
         converted = torch.onnx.export(
-            program,
+            traced(network, recipe),
             dynamo=True,
             opset_version=opset,
             input_names=["image"],

@@ -17,6 +17,7 @@ from eagrctl.arrays import Landmarks, Pixels
 Box = NDArray[np.float64]
 Boxes = NDArray[np.float64]
 Confidences = NDArray[np.float64]
+
 # Where one face is meant, the detector looks at a copy no longer than this, in pixels: its time grows with the area,
 # and at this size it still finds faces of an eighth of the side, upsampled a sixteenth.
 LONGEST = 640
@@ -146,17 +147,10 @@ def choose_face(
 
 
 def distinct_faces(boxes: Boxes, confidences: Confidences) -> list[int]:
-    """Which boxes are faces, each face once.
+    """Which rows of `boxes` are faces, each face once, the largest first.
 
     Where several boxes show one face, the most certain of them stands for it. Boxes below `CERTAIN` are left out; if
     all are, the most certain one is kept: a lone face in bad light is likelier than a false one.
-
-    Args:
-        boxes: (N, 4).
-        confidences: (N,).
-
-    Returns:
-        Rows of `boxes`, the largest box first.
     """
     order = [int(row) for row in np.argsort(-confidences, kind="stable")]
     kept: list[int] = []
@@ -167,8 +161,7 @@ def distinct_faces(boxes: Boxes, confidences: Confidences) -> list[int]:
 
 
 def _same(one: Box, other: Box) -> bool:
-    common = np.concatenate([np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])])
-    shared = _area(common) if (common[2:] > common[:2]).all() else 0.0
+    shared = float(np.prod(np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None)))
     # A small box in the middle of a larger one is a part of that face.
     small, large = sorted((one, other), key=_area)
     middle = 0.5 * (small[:2] + small[2:])

@@ -40,9 +40,7 @@ class FoundFace:
     """A face that was found in a photo.
 
     Attributes:
-        box: (4,) float64: left, top, right and bottom of the detector's square, which reaches from the brows to the
-            chin, in pixels of the photo; beyond its borders where it cuts the face.
-        confidence: the detector's; 0 is its bar, and a clear face has 1 to 3.
+        box, confidence: the detector's; see `eagrctl.faces.detector`.
         landmarks: (5, 2) float64, in pixels of the photo; NaN where the predictor does not know one.
     """
 

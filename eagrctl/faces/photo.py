@@ -102,11 +102,7 @@ def printable(path: Path | str) -> str:
 
 
 def _open(path: Path) -> Image.Image:
-    """Open a photo without decoding it.
-
-    Raises:
-        SourceError: no file, no photo, or too large a one.
-    """
+    """Open a photo without decoding it; SourceError where there is none, or too large a one."""
     name = printable(path)
     try:
         with _patient():

@@ -85,12 +85,7 @@ class ResultFolder:
     def is_done(self, photo: Photo, every: int = 1) -> bool:
         """Whether all that is wanted of this very photo or video is there, made with the same settings.
 
-        A file is the same if its size in bytes and its time of modification are. Faces that were found are the same
-        whether or not photos without any are parsed whole.
-
-        Args:
-            photo: to look for.
-            every: every how many frames of a video one is parsed.
+        A file is the same if its size in bytes and its time of modification are. `every` is that of a video's frames.
         """
         record, stamp = self.read(photo), Stamp.of(photo.path)
         if record is None or stamp is None or not stamp.is_of(record) or not self.settings.hold_for(record):
@@ -106,11 +101,7 @@ class ResultFolder:
         )
 
     def claim(self, photo: Photo, force: bool = False) -> None:
-        """Make sure that the results of a photo or a video replace nothing but its own.
-
-        Args:
-            photo: that is to be parsed.
-            force: whether results of another file may be replaced.
+        """Make sure that the results of a photo or a video replace nothing but its own, or by `force` another's.
 
         Raises:
             SourceError: a file in its place was written by something else, or for another photo.
@@ -137,15 +128,10 @@ class ResultFolder:
         return [record, frames, *(self.place(photo, ending) for ending in (".overlay.mp4", ".legend.png"))]
 
     def write(self, photo: Photo, parsed: ParsedPhoto, stamp: Stamp) -> None:
-        """Write all files of a photo; where one cannot be written, the others are taken away again.
-
-        Args:
-            photo: whose results they are.
-            parsed: what was found.
-            stamp: of the photo, from before it was read.
+        """Write all files of a photo, whose stamp is from before it was read.
 
         Raises:
-            EagrctlError: a file cannot be written.
+            EagrctlError: a file cannot be written; the others are taken away again.
         """
         path, before = self.place(photo, ".json"), self.read(photo)
         files: dict[str, str | list[str]] = {}
@@ -228,8 +214,7 @@ def write_probabilities(faces: Sequence[ParsedFace], classes: Sequence[str], siz
     A pixel (x, y) of the photo falls on u, v = matrices[f] @ (x, y, 1) in the network's input, which is between the
     points at row v (h - 1) / (S - 1) and column u (w - 1) / (S - 1).
 
-    Raises:
-        OSError: it cannot be written.
+    OSError where it cannot be written, ValueError where the photo was parsed without probabilities.
     """
     found = [face.probabilities for face in faces]
     if any(each is None for each in found):

@@ -56,10 +56,9 @@ def label_face(
     """The face whose square, of size x size pixels, has these logits, (N, h, w)."""
     top, left, bottom, right = square.window
     rows = max(1, BAND // max(1, right - left))
-    bands = [(start, left, min(start + rows, bottom), right) for start in range(top, bottom, rows)]
     maps = [
-        labels_in_source(logits, shifted(square.matrix, band), size, (band[2] - band[0], right - left))
-        for band in bands
+        labels_in_source(logits, shifted(square.matrix, start, left), size, (min(rows, bottom - start), right - left))
+        for start in range(top, bottom, rows)
     ]
     labels = maps[0] if len(maps) == 1 else np.concatenate(maps)
     placed = square.placed, square.box, square.confidence, square.landmarks
@@ -67,17 +66,9 @@ def label_face(
 
 
 def merge_faces(faces: Sequence[ParsedFace], photo_size: tuple[int, ...], size: int) -> Pixels:
-    """One label map of all faces.
+    """One label map, uint8, of all faces in a photo of (height, width); `size` is the side of the network's input.
 
     Beyond the map itself, time and memory depend on the faces' windows, not on the photo.
-
-    Args:
-        faces: in any order.
-        photo_size: height and width of the photo.
-        size: side of the network's input.
-
-    Returns:
-        (height, width) uint8 labels.
     """
     labels = np.zeros(photo_size, np.uint8)
     if len(faces) == 1:

@@ -78,11 +78,7 @@ class ParsedPhoto:
 
 @dataclass(frozen=True)
 class Failed:
-    """A photo that could not be parsed.
-
-    Attributes:
-        error: what was wrong with it, and what to do, in one line.
-    """
+    """A photo that could not be parsed; `error` says in one line what was wrong with it, and what to do."""
 
     error: EagrctlError
 
@@ -112,7 +108,6 @@ class Tally:
     def add(self, photo: Photo, parsed: ParsedPhoto) -> None:
         """Count a photo or a frame that was parsed."""
         self.pictures += 1
-        found = len(parsed.faces)
-        self.faces += found
-        if not found or parsed.faces[0].placed == "whole":
+        self.faces += len(parsed.faces)
+        if not parsed.faces or parsed.faces[0].placed == "whole":
             self.without.append(photo)

@@ -84,9 +84,6 @@ class FaceParser:
         Args:
             image: a file; a picture of Pillow's; or an array, (H, W, 3) uint8 RGB, or (H, W) grey.
 
-        Returns:
-            Labels in the photo's own pixels, and its faces; none where none is found.
-
         Raises:
             SourceError: a photo that cannot be read.
             ValueError: an array of another shape or type.

@@ -138,11 +138,11 @@ def _is_photo_or_video(path: str) -> bool:
 def _in_folder(folder: Path, pattern: Sequence[str], left_out: Collection[str], listener: Listener) -> list[_Found]:
     """The files of a folder and its subfolders that fit the parts of a pattern, in natural order, none of them opened.
 
-    Links are followed last, so that a file goes by its own name where it has one here. No folder is entered twice.
+    Links to folders are followed last. No folder is entered twice.
     """
     suffix = Path(pattern[-1]).suffix
     named = suffix and not glob.has_magic(suffix)  # then it counts, whatever it is
-    plain, links = list[_Found](), list[_Found]()
+    files: dict[str, _Found] = {}
     root = os.path.realpath(folder)
     seen = set(left_out) - {root}
     waiting, linked = deque([(str(folder), "", root)]), deque[tuple[str, str, str]]()
@@ -172,10 +172,9 @@ def _in_folder(folder: Path, pattern: Sequence[str], left_out: Collection[str], 
             elif (_is_photo_or_video(wanted) or (named and wanted.endswith(suffix))) and _fits(
                 wanted.split("/"), pattern
             ):
-                (links if link else plain).append(_Found(entry.path, wanted, target))
-    files: dict[str, _Found] = {}
-    for file in plain + links:
-        files.setdefault(file.real, file)
+                # A file goes by its own name where it has one here.
+                file = _Found(entry.path, wanted, target)
+                files[target] = files.get(target, file) if link else file
     return sorted(files.values(), key=lambda file: natural(file.wanted))
 
 
@@ -228,9 +227,9 @@ def natural(path: str) -> tuple[list[list[str | int]], str]:
 def unique_names(photos: Sequence[tuple[str, str]]) -> list[str]:
     """A name for each photo: relative, posix, never leaving its folder, unique even where case is ignored.
 
-    Of each photo given are the path by which it is opened, and the last part of that, which is wanted: posix, without
-    `..`. Its name is the path that is wanted, without the suffix. Photos that would share one keep their suffixes where
-    that tells them apart; otherwise as many of their folders as it takes stand in front; the rest is numbered.
+    Of each photo given are the path by which it is opened, and the last part of that, which is its name without the
+    suffix: posix, without `..`. Photos that would share a name keep their suffixes where that tells them apart;
+    otherwise as many of their folders as it takes stand in front; the rest is numbered.
     """
     names = [_without_suffix(wanted) for _, wanted in photos]
     for group in _alike(names):

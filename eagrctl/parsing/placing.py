@@ -113,23 +113,22 @@ def window_of(matrix: Matrix, size: int, frame: tuple[int, ...]) -> Window:
     return top, left, max(top, bottom), max(left, right)
 
 
-def shifted(matrix: Matrix, window: Window) -> Matrix:
-    """A matrix for points counted from a window's corner, from one for points of the whole photo."""
+def shifted(matrix: Matrix, top: int, left: int) -> Matrix:
+    """A matrix for points counted from a corner in the photo, from one for points of the whole photo."""
     moved = matrix.copy()
-    moved[:, 2] = matrix @ [window[1], window[0], 1]
+    moved[:, 2] = matrix @ [left, top, 1]
     return moved
 
 
 def cut_out(photo: Pixels, matrix: Matrix, size: int) -> Pixels:
     """`warp_image`, at a cost that depends on the part of the photo that is seen, not on the photo."""
     frame, window = photo.shape, window_of(matrix, size, photo.shape)
-    scale = min(1.0, float(np.hypot(*matrix[:, :2]).min()))
-    margin = ceil(_MARGIN / scale)
+    margin = ceil(_MARGIN / min(1.0, float(np.hypot(*matrix[:, :2]).min())))
     top, left = max(0, window[0] - margin), max(0, window[1] - margin)
-    bottom, right = min(frame[0], window[2] + margin), min(frame[1], window[3] + margin)
-    if 2 * (bottom - top) * (right - left) >= frame[0] * frame[1]:
+    part = photo[top : window[2] + margin, left : window[3] + margin]
+    if 2 * part.shape[0] * part.shape[1] >= frame[0] * frame[1]:
         return warp_image(photo, matrix, size)
-    return warp_image(photo[top:bottom, left:right], shifted(matrix, (top, left, bottom, right)), size)
+    return warp_image(part, shifted(matrix, top, left), size)
 
 
 def _cut(photo: Pixels, matrix: Matrix, size: int, placed: Placement, face: FoundFace | None = None) -> Square:

@@ -49,7 +49,7 @@ class ParserSettings(Versioned):
     @classmethod
     def of(cls, weights: Path, predictor: Path | None, finding: str) -> "ParserSettings":
         """The settings of a parser that is made of these files."""
-        named, digest = (None, None) if predictor is None else (str(predictor), sha256_of(predictor))
+        named, digest = (str(predictor), sha256_of(predictor)) if predictor else (None, None)
         return cls(str(weights), sha256_of(weights), named, digest, finding)
 
     def hold_for(self, result: "Recorded") -> bool:
@@ -66,12 +66,7 @@ class ParserSettings(Versioned):
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells a file from what it was before.
-
-    Attributes:
-        bytes: its size.
-        modified: when, in nanoseconds.
-    """
+    """What tells a file from what it was before: its size, and when it was modified, in nanoseconds."""
 
     bytes: int
     modified: int
@@ -134,10 +129,7 @@ class Recorded(Versioned):
 def head_of(
     photo: Photo, stamp: Stamp, parsed: ParsedPhoto, settings: ParserSettings, size: int, files: Mapping[str, Any]
 ) -> Record:
-    """What the JSON of a photo or a video says first; arguments as for `eagrctl.parsing.files.ResultFolder`.
-
-    Of a video, `parsed` is the first frame.
-    """
+    """What the JSON of a photo, or of a video of which `parsed` is the first frame, says first; `size` is `input`."""
     height, width = parsed.labels.shape
     return {
         "format": FORMATS[photo.kind],
@@ -162,13 +154,11 @@ def face_record(face: ParsedFace, classes: tuple[str, ...], pixels: int) -> Reco
     """What a JSON says of one face of a photo of so many pixels; what is unknown is null."""
     counts = np.bincount(face.labels.ravel(), minlength=len(classes))
     counts[0] += pixels - face.labels.size
-    landmarks = None
-    if face.landmarks is not None:
-        landmarks = [[round(x, 2), round(y, 2)] if math.isfinite(x + y) else None for x, y in face.landmarks.tolist()]
+    points = None if face.landmarks is None else face.landmarks.tolist()
     return {
-        "box": None if face.box is None else [round(float(edge), 2) for edge in face.box],
+        "box": face.box and [round(float(edge), 2) for edge in face.box],
         "confidence": None if face.confidence is None else round(face.confidence, 4),
-        "landmarks": landmarks,
+        "landmarks": points and [[round(x, 2), round(y, 2)] if math.isfinite(x + y) else None for x, y in points],
         "placed": face.placed,
         "matrix": face.matrix.tolist(),
         "window": [int(edge) for edge in face.window],
@@ -183,12 +173,7 @@ def write_record(
 
     A line for each item of its list reads better than one for each number.
 
-    Args:
-        path: of the JSON.
-        head: the keys before the list's.
-        key: the list's.
-        items: written as they come.
-        tail: the keys behind the list's, looked at when it has ended.
+    `tail`, what stands behind the list, is looked at when the list has ended.
     """
     with path.open("w", encoding="utf-8") as file:
         file.write("{\n" + "".join(f"  {json.dumps(each)}: {compact(value)},\n" for each, value in head.items()))
@@ -200,18 +185,16 @@ def write_record(
 
 
 def read_record(path: Path, kind: str = "photo") -> Recorded | None:
-    """What a record says; None where there is none of that kind and version.
+    """What a record says; None where there is none of that kind, "photo" or "video", and version.
 
-    Args:
-        path: of the JSON.
-        kind: "photo", or "video", of which `frames`, which may be long, and the keys behind them are left out.
+    A video's `frames`, which may be long, and the keys behind them are left out.
     """
     result = read_json_or_none(path, Recorded, until="frames" if kind == "video" else None)
     return result if result and result.format == FORMATS[kind] else None
 
 
 def path_of(photo: Photo) -> str:
-    """A photo's place as its record has it: absolute, links followed."""
+    """A photo's place as its record has it."""
     return str(photo.path.resolve())
 
 

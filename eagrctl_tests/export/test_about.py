@@ -10,8 +10,8 @@ from eagrctl import __version__
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.align import align_matrix
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.export.about import about_export
 from eagrctl.export.exported import TorchNetwork
+from eagrctl.export.network import about_export
 from eagrctl_tests.export.exports import noise, plainly
 
 

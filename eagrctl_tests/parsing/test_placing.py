@@ -82,7 +82,7 @@ def test_a_window_holds_all_that_the_square_shows(
 
 def test_a_shifted_matrix_counts_from_the_windows_corner() -> None:
     matrix = similarity(1.5, 0.4, 3, -2)
-    moved = shifted(matrix, (10, 20, 30, 40))
+    moved = shifted(matrix, 10, 20)
     assert moved @ [5, 7, 1] == pytest.approx(matrix @ [25, 17, 1])
 
 

@@ -106,12 +106,7 @@ def _parsed(
 def _write(
     video: Photo, folder: ResultFolder, reader: VideoReader, parsed: Iterator[tuple[Frame, ParsedPhoto]]
 ) -> None:
-    """Write what was found, frame by frame.
-
-    Raises:
-        SourceError: there are no frames.
-        EagrctlError: a file cannot be written; none is left then.
-    """
+    """Write what was found, frame by frame: all files or none; SourceError where there are no frames."""
     stamp = Stamp.of(video.path) or Stamp(0, 0)
     shown = folder.wanted.overlay
     endings = {kind: _ENDINGS[kind] for kind in (("frames", "overlay", "legend") if shown else ("frames",))}

@@ -94,14 +94,7 @@ def fit(faces: list[LandmarkExample], options: PredictorOptions) -> Any:
 def train_predictor(
     root: Path, split: str, output: Path, options: PredictorOptions | None = None, listener: Listener = ignore
 ) -> Path:
-    """Train a predictor on a prepared dataset, and write it; the file is there whole or not at all.
-
-    Args:
-        root: the dataset's folder; its faces are not aligned.
-        split: whose faces.
-        output: the file to write.
-        options: how.
-        listener: hears of progress.
+    """Train a predictor on the faces of a prepared dataset's split, and write it; whole or not at all.
 
     Raises:
         DataError: the dataset is unfit, has no face that shows all landmarks, or the process that trained was killed.
