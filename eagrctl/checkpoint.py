@@ -96,7 +96,9 @@ def restore_network(checkpoint: Checkpoint) -> EAGRNet:
     try:
         network.load_state_dict(dict(checkpoint.network))
     except RuntimeError as error:
-        raise CheckpointError(f"the weights do not fit the checkpoint's own recipe: {_flat(error)}") from None
+        raise CheckpointError(
+            f"the weights do not fit the checkpoint's own recipe: {' '.join(str(error).split())}"
+        ) from None
     return network.eval()
 
 
@@ -166,8 +168,3 @@ def checkpoint_in(file: TensorFile, path: Path) -> Checkpoint:
             "eagrctl weights import"
         )
     return check(contents, Checkpoint, str(path), CheckpointError, remedy)
-
-
-def _flat(error: Exception) -> str:
-    """An error's text on one line."""
-    return " ".join(str(error).split())

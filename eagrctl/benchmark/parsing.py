@@ -125,10 +125,7 @@ def benchmark_parsing(
 
 
 def _photo_table(title: str, whole: PhotoSpeed) -> Table:
-    parts = whole.seconds | {
-        "together": sum(whole.seconds.values()),
-        "side by side, as eagrctl parse": whole.together,
-    }
+    parts = whole.seconds | {"together": sum(whole.seconds.values()), "side by side, as eagrctl parse": whole.together}
     rows = [
         (name, f"{1000 * seconds / whole.photos:.1f}", f"{1000 * seconds / max(whole.faces, 1):.1f}")
         for name, seconds in parts.items()

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-import torch
-
 from eagrctl.data.index import ShardIndex
 from eagrctl.documents import read_json
 from eagrctl.errors import TrainingError
@@ -21,7 +19,7 @@ from eagrctl.training.interrupts import interrupts, until
 from eagrctl.training.launch import Places, launch
 from eagrctl.training.start import Work
 from eagrctl.training.timing import Timing, time_steps
-from eagrctl.training.world import World, joined
+from eagrctl.training.world import World, joined, placed
 
 
 @dataclass(frozen=True)
@@ -113,23 +111,19 @@ def _timed(work: Work, steps: int, together: bool, task: str, listener: Listener
     if together:
         with joined(work.gpus) as world:
             return timed(work.recipe, world=world, meet=world.wait)
-    rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    if work.gpus:
-        torch.cuda.set_device(local)
-    world = World(torch.device("cuda", local) if work.gpus else torch.device("cpu"))
-    batch = len(replace(world, rank=rank, size=size).share(range(work.recipe.train.batch)))
-    recipe = changed(work.recipe, train={"batch": batch})
-    return timed(recipe, world=world, meet=partial(_meet, work.folder, rank, size, listener))
+    world = placed(work.gpus)
+    recipe = changed(work.recipe, train={"batch": len(world.share(range(work.recipe.train.batch)))})
+    return timed(recipe, world=World(world.device), meet=partial(_meet, work.folder, world, listener))
 
 
 def _result(folder: Path, rank: int) -> Path:
     return folder / f"{rank}.json"
 
 
-def _meet(folder: Path, rank: int, size: int, listener: Listener) -> None:
+def _meet(folder: Path, world: World, listener: Listener) -> None:
     """Wait for processes that share nothing but a folder."""
-    (folder / f"{rank}.warm").touch()
-    while (here := sum(1 for _ in folder.glob("*.warm"))) < size:
-        listener(Progress("waiting for the others", here, size))
+    (folder / f"{world.rank}.warm").touch()
+    while (here := sum(1 for _ in folder.glob("*.warm"))) < world.size:
+        listener(Progress("waiting for the others", here, world.size))
         time.sleep(0.002)
-    listener(Progress("waiting for the others", size, size))
+    listener(Progress("waiting for the others", world.size, world.size))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from eagrctl.errors import CheckpointError, RecipeError, TrainingError
-from eagrctl.recipe import Recipe, load_recipe
-from eagrctl.training.run import Run
+from eagrctl.errors import CheckpointError, TrainingError
+from eagrctl.recipe import Recipe
+from eagrctl.training.run import Run, read_history
 from eagrctl.weights import SHIPPED, meant
 
 
@@ -65,17 +65,10 @@ def same_unfinished(recipe: Recipe, data: Path, given: Path | None, runs: Path, 
         name: of the recipe.
     """
     candidates = [Run(given)] if given else [run for run in runs_in(runs) if run.folder.name.startswith(f"{name}-2")]
-    for run in candidates:
-        try:
-            if (
-                run.last.is_file()
-                and load_recipe(run.recipe) == recipe
-                and run.data() == data.absolute()
-                and run.state == "interrupted"
-            ):
-                return run
-        except (RecipeError, TrainingError):
-            continue
+    wanted = recipe, data.absolute(), "interrupted"
+    for found in (read_history(run) for run in candidates if run.last.is_file()):
+        if (found.recipe, found.data, found.state) == wanted:
+            return found.run
     return None
 
 

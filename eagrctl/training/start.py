@@ -70,9 +70,9 @@ class Work:
             processes: on all machines.
         """
         model, size = self.recipe.model, self.recipe.input.size
-        kind = "GPU" if self.gpus else "CPU"
-        alone = f"the {kind}"
-        where = alone if processes == 1 else f"{processes} GPUs" if self.gpus else f"the CPU in {processes} processes"
+        where = "the GPU" if self.gpus else "the CPU"
+        if processes > 1:
+            where = f"{processes} GPUs" if self.gpus else f"{where} in {processes} processes"
         verb = "Going on with" if self.resume else "Training"
         network = f"EAGRNet ({model.backbone}, width {model.width:g}, {size} x {size})"
         with self.drawing() as listener:

@@ -80,21 +80,26 @@ def world_in_environment() -> bool:
     return True
 
 
-@contextmanager
-def joined(gpus: bool) -> Iterator[World]:
-    """Join the world that the environment names, for as long as the block runs.
+def placed(gpus: bool) -> World:
+    """The world that the environment names, not yet joined.
 
     Args:
-        gpus: train on GPUs, one for each process of a machine; else on the CPU.
+        gpus: compute on GPUs, one for each process of a machine; else on the CPU.
     """
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    device = torch.device("cuda", local) if gpus else torch.device("cpu")
     if gpus:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(local)
+    return World(torch.device("cuda", local) if gpus else torch.device("cpu"), rank, size, local)
+
+
+@contextmanager
+def joined(gpus: bool) -> Iterator[World]:
+    """Join the world that the environment names, for as long as the block runs."""
+    world = placed(gpus)
     with nullcontext() if gpus else _undisturbed():
-        dist.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT, device_id=device if gpus else None)
+        dist.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT, device_id=world.device if gpus else None)
         try:
-            yield World(device, rank, size, local)
+            yield world
             # Together: gloo's threads end badly where the other side of their connections still speaks to them.
             dist.barrier()
             gc.collect()  # what torch's wrapper of a network holds of the group

@@ -102,11 +102,10 @@ def _fill_all(network: EAGRNet, recipe: Recipe, weights: Checkpoint, path: Path,
             )
     tensors = dict(weights.network)
     classes = network.decoder.classify.out_channels
+    replaced = [key for key in tensors if key.startswith(CLASSIFIER) and len(weights.classes) != classes]
+    tensors.update({key: network.state_dict()[key] for key in replaced})
     note = f"Started from {path}: all {len(tensors)} tensors"
-    if len(weights.classes) != classes:
-        own = network.state_dict()
-        replaced = [key for key in tensors if key.startswith(CLASSIFIER)]
-        tensors.update({key: own[key] for key in replaced})
+    if replaced:
         note = (
             f"Started from {path}, which has {len(weights.classes)} classes and not {classes}: "
             f"{len(tensors) - len(replaced)} tensors taken, {' and '.join(replaced)} start afresh"
@@ -117,7 +116,7 @@ def _fill_all(network: EAGRNet, recipe: Recipe, weights: Checkpoint, path: Path,
         raise CheckpointError(
             f"{path} holds another network than the recipe: compare [model] with eagrctl weights info {path}"
         ) from None
-    listener(Notice(note, warning="afresh" in note))
+    listener(Notice(note, warning=bool(replaced)))
 
 
 def _said(path: Path, found: Found) -> str:
