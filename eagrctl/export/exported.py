@@ -37,11 +37,7 @@ _EYES = np.array([[203.5, 102], [246, 104.5], [np.nan] * 2, [np.nan] * 2, [np.na
 
 
 class OnnxNetwork:
-    """A session of ONNX Runtime on the CPU.
-
-    Args:
-        model: a file, or its contents.
-        threads: how many compute; as many as torch uses by default.
+    """A session of ONNX Runtime on the CPU, for a file or its contents, in as many threads as torch uses by default.
 
     Attributes:
         about: the file's metadata.
@@ -74,11 +70,7 @@ class OnnxNetwork:
 
 
 class TorchNetwork:
-    """A program of torch's own, on the CPU.
-
-    Args:
-        program: a file, or its contents.
-    """
+    """A program of torch's own on the CPU, from a file or its contents."""
 
     def __init__(self, program: Path | bytes) -> None:
         with warnings.catch_warnings():
@@ -95,19 +87,12 @@ class TorchNetwork:
 
 @dataclass(frozen=True)
 class Difference:
-    """How an exported network differs from the network on one batch.
+    """How an exported network differs from the network on one batch."""
 
-    Attributes:
-        images: what it was asked on.
-        batch: how many at once.
-        error: largest difference of a logit, relative to the largest logit.
-        equal: share of pixels with equal labels, 0..1.
-    """
-
-    images: str
-    batch: int
-    error: float
-    equal: float
+    images: str  # what it was asked on
+    batch: int  # how many at once
+    error: float  # largest difference of a logit, relative to the largest logit
+    equal: float  # share of pixels with equal labels, 0..1
 
     @property
     def small(self) -> bool:
@@ -116,11 +101,7 @@ class Difference:
 
 
 def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
-    """Faces to compare on, (size, size, 3) uint8 each: whole photos, stretched; without any, a face that is at hand.
-
-    Raises:
-        SourceError: a photo that cannot be read.
-    """
+    """Faces to compare on, (size, size, 3) uint8 each: whole photos, stretched; without any, a face that is at hand."""
     if not photos:
         # In the public domain, and in the package of scikit-image itself.
         return [warp_image(astronaut(), align_matrix(_EYES, size), size)]
@@ -131,16 +112,9 @@ def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
 def compare(
     exported: Exported, segmenter: Segmenter, faces: Sequence[Pixels], listener: Listener = ignore
 ) -> list[Difference]:
-    """Compare an exported network with the network on random pixels and on faces.
+    """Compare an exported network with the network, `segmenter`, on random pixels and on faces, (S, S, 3) uint8 each.
 
-    Args:
-        exported: what is to be judged.
-        segmenter: the network.
-        faces: (S, S, 3) uint8 each; their mirror images make a batch of one that is alone.
-        listener: hears how many batches are done.
-
-    Returns:
-        A difference for one image and for several, of each kind.
+    Of each kind, one image makes a batch, and several do; a face that is alone goes with its mirror image.
     """
     size = segmenter.recipe.size
     noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
@@ -151,11 +125,7 @@ def compare(
 
 
 def require_equal(differences: Sequence[Difference]) -> None:
-    """Refuse what differs by more than rounding.
-
-    Raises:
-        EagrctlError: it does; names the worst batch.
-    """
+    """Refuse what differs by more than rounding, with an EagrctlError that names the worst batch."""
     wrong = [difference for difference in differences if not difference.small]
     if wrong:
         # No number at all is worse than any number.

@@ -30,15 +30,7 @@ from eagrctl.data.dataset import normalise
 from eagrctl.data.labels import label_set_of
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice, ignore
-from eagrctl.export.exported import (
-    Difference,
-    Exported,
-    OnnxNetwork,
-    TorchNetwork,
-    compare,
-    real_faces,
-    require_equal,
-)
+from eagrctl.export.exported import Difference, Exported, OnnxNetwork, TorchNetwork, compare, real_faces, require_equal
 from eagrctl.files import replacing, sha256_of
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.rewrite.blocks import pooling

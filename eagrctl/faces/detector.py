@@ -53,11 +53,9 @@ class FaceDetector:
     """dlib's detector of upright faces, with the choice of what it looks at."""
 
     def find(self, image: Pixels, near: Landmarks | None = None) -> Box | None:
-        """The box of the one face that is meant; None where there is none.
+        """The box of the face that is meant in an image, (H, W, 3) uint8 RGB; None where there is none.
 
-        Args:
-            image: (H, W, 3) uint8, RGB.
-            near: as for `choose_face`.
+        `near` is that of `choose_face`.
         """
         height, width = image.shape[:2]
         shrink = min(1.0, LONGEST / max(height, width))
@@ -70,14 +68,11 @@ class FaceDetector:
         return None
 
     def find_all(self, image: Pixels) -> list[tuple[Box, float]]:
-        """The boxes of all faces with their confidences, the largest first.
+        """The boxes of all faces in an image, (H, W, 3) uint8 RGB, with their confidences, the largest first.
 
         One look is enough for a portrait: at a copy of at most `LONGEST_OF_MANY` pixels, where a face must have 80. If
         it shows no face, a margin is added, for faces that the border cuts. If there is still none, or the largest is
         so small that others may be smaller (`FAR`), the detector looks again at twice the size.
-
-        Args:
-            image: (H, W, 3) uint8, RGB, of any size.
         """
         longest = max(image.shape[:2])
         scale = min(1.0, LONGEST_OF_MANY / longest)
@@ -92,8 +87,7 @@ class FaceDetector:
     def _look(self, image: Pixels, scale: float, margin: float = 0.0, upsampled: int = 0) -> NDArray[np.float64]:
         """What the detector sees in a copy that is `scale` times as large and has a margin.
 
-        Returns:
-            (N, 5) float64: a box in the photo's frame, and its confidence.
+        (N, 5) float64: each row is a box in the photo's frame, and its confidence.
         """
         height, width = image.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -37,16 +37,11 @@ SHIFTS = ((0.0, 0.0), (0.04, 0.0), (-0.04, 0.0), (0.0, 0.04), (0.0, -0.04))
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face that was found in a photo.
-
-    Attributes:
-        box, confidence: the detector's; see `eagrctl.faces.detector`.
-        landmarks: (5, 2) float64, in pixels of the photo; NaN where the predictor does not know one.
-    """
+    """A face that was found in a photo; box and confidence are the detector's, see `eagrctl.faces.detector`."""
 
     box: Box
     confidence: float
-    landmarks: Landmarks
+    landmarks: Landmarks  # (5, 2) float64, in pixels of the photo; NaN where the predictor does not know one
 
 
 @dataclass(frozen=True)
@@ -150,15 +145,10 @@ class DlibLandmarks:
         return f"dlib, {self._layout.name}, {self.path.name}"
 
     def find(self, image: Pixels, near: Landmarks | None = None) -> Landmarks | None:
-        """The landmarks of the one face that is meant.
+        """The landmarks of the face that is meant in an image, (H, W, 3) uint8 RGB; None where no face is found.
 
-        Args:
-            image: (H, W, 3) uint8, RGB.
-            near: as for `eagrctl.faces.detector.choose_face`.
-
-        Returns:
-            (5, 2) float64 in the image's frame. dlib's own 5 points give the eyes alone, and leave the rest NaN. None
-            where no face is found.
+        They are (5, 2) float64 in the image's frame; dlib's own 5 points give the eyes alone, and leave the rest NaN.
+        `near` is that of `eagrctl.faces.detector.choose_face`.
         """
         image = np.ascontiguousarray(image)
         box = self._detector.find(image, near)

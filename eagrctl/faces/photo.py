@@ -197,10 +197,10 @@ def _orientation(picture: Image.Image) -> int:
     """The EXIF orientation, 1..8; 1 where there is none, or none that can be read."""
     try:
         with _patient():
-            value = picture.getexif().get(ORIENTATION, 1)
+            value = picture.getexif().get(ORIENTATION)
     except Exception:  # damaged metadata is not a reason to refuse a sound photo
         return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    return value if value in TURNS else 1
 
 
 def _damaged(name: str, error: Exception) -> SourceError:

@@ -67,7 +67,7 @@ class ResultFolder:
         wanted: which files are written.
 
     Raises:
-        EagrctlError: it is a file, or cannot be written to.
+        EagrctlError: the path is a file, or cannot be written to.
     """
 
     def __init__(self, path: Path, labels: LabelSet, settings: ParserSettings, size: int, wanted: Wanted) -> None:
@@ -174,11 +174,9 @@ class ResultFolder:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in one line why a file cannot be written.
+    """Say in one line why a file cannot be written, with an EagrctlError.
 
-    Raises:
-        SourceError: its name is too long for the disk, which concerns this photo alone.
-        EagrctlError: it cannot be written, nor can others, most likely.
+    It is a SourceError where the name is too long for the disk, which concerns this photo alone.
     """
     try:
         yield

@@ -37,12 +37,9 @@ Item = TypeVar("Item", np.uint8, np.bool_)
 
 @torch.inference_mode()
 def label_faces(segmenter: Segmenter, squares: Sequence[Square], probabilities: bool = False) -> list[ParsedFace]:
-    """Label the faces of one or several photos, each in the window of its photo.
+    """Label faces of one or several photos, which go through the network together, each in the window of its photo.
 
-    Args:
-        segmenter: the network, through which they go together.
-        squares: one for each face.
-        probabilities: whether faces carry the probabilities of all classes.
+    With `probabilities`, faces carry those of all classes.
     """
     logits = segmenter.logits([square.pixels for square in squares])
     given = logits.float().softmax(dim=1).cpu().numpy() if probabilities else [None] * len(squares)
@@ -70,9 +67,8 @@ def merge_faces(faces: Sequence[ParsedFace], photo_size: tuple[int, ...], size: 
 
     Beyond the map itself, time and memory depend on the faces' windows, not on the photo.
     """
-    labels = np.zeros(photo_size, np.uint8)
     if len(faces) == 1:
-        return _painted(labels, faces[0].window, faces[0].labels)
+        return faces[0].in_photo(photo_size)
     shown = [face.labels != BACKGROUND for face in faces]
     for (one, its_own), (other, the_others) in combinations(zip(faces, shown, strict=True), 2):
         both = _common(one.window, other.window)
@@ -87,14 +83,10 @@ def merge_faces(faces: Sequence[ParsedFace], photo_size: tuple[int, ...], size: 
         first = (apart < 0) | ((apart == 0) & np.less(*classes))
         here[rows[~first], columns[~first]] = False
         there[rows[first], columns[first]] = False
+    labels = np.zeros(photo_size, np.uint8)
     for face, mask in zip(faces, shown, strict=True):
-        _painted(labels, face.window, face.labels, mask)
-    return labels
-
-
-def _painted(labels: Pixels, window: Window, patch: Pixels, where: NDArray[np.bool_] | bool = True) -> Pixels:
-    top, left, bottom, right = window
-    np.copyto(labels[top:bottom, left:right], patch, where=where)
+        top, left, bottom, right = face.window
+        np.copyto(labels[top:bottom, left:right], face.labels, where=mask)
     return labels
 
 

@@ -85,25 +85,15 @@ class Failed:
 
 @dataclass
 class Tally:
-    """How it went.
+    """How it went."""
 
-    Attributes:
-        total: photos or videos to parse.
-        pictures: photos, or frames of videos, that were parsed now.
-        faces: that were parsed in them.
-        without: those in which no face was found, a video once for each such frame.
-        failed: those that could not be parsed, and why.
-        skipped: how many were done already.
-        seconds: how long it took.
-    """
-
-    total: int = 0
-    pictures: int = 0
-    faces: int = 0
-    without: list[Photo] = field(default_factory=list)
-    failed: list[tuple[Photo, str]] = field(default_factory=list)
-    skipped: int = 0
-    seconds: float = 0.0
+    total: int = 0  # photos or videos to parse
+    pictures: int = 0  # photos, or frames of videos, that were parsed now
+    faces: int = 0  # that were parsed in them
+    without: list[Photo] = field(default_factory=list)  # any face, a video once for each such frame
+    failed: list[tuple[Photo, str]] = field(default_factory=list)  # and why
+    skipped: int = 0  # done already
+    seconds: float = 0.0  # that it took
 
     def add(self, photo: Photo, parsed: ParsedPhoto) -> None:
         """Count a photo or a frame that was parsed."""

@@ -119,19 +119,11 @@ class FaceParser:
         self, images: Iterator[AnyImage], workers: int | None
     ) -> Generator[ParsedPhoto | Failed, None, None]:
         first = list(islice(images, 2))
-        if len(first) < 2:
-            # Threads gain nothing for a single photo, and one that is not in a thread has all cores.
-            yield from map(self._parse_or_tell, first)
-            return
+        # More threads gain nothing for a single photo, and one alone has all cores.
+        workers = 1 if len(first) < 2 else workers
         pipeline = Pipeline(self._place_or_tell, self._label, self._batch, self._segmenter.device, workers)
         for placed, faces in pipeline.run(chain(first, images)):
             yield placed if isinstance(placed, Failed) else self._merge(placed.photo, faces)
-
-    def _parse_or_tell(self, image: AnyImage) -> ParsedPhoto | Failed:
-        try:
-            return self.parse(image)
-        except EagrctlError as error:
-            return Failed(error)
 
     def _place_or_tell(self, image: AnyImage) -> PlacedPhoto | Failed:
         try:

@@ -77,31 +77,30 @@ def find_photos(
                 found.setdefault(file.real, file)
         except SourceError as error:
             raise SourceError(f"{where}{error}") from None
+    if not found and listed:
+        raise SourceError(f"{printable(listed)} lists no photo: write one path a line")
     if not found:
-        raise SourceError(
-            f"{printable(listed)} lists no photo: write one path a line"
-            if listed
-            else "no photo is named: give photos, folders, or patterns such as 'photos/*.jpg'"
-        )
+        raise SourceError("no photo is named: give photos, folders, or patterns such as 'photos/*.jpg'")
     names = unique_names([(file.path, file.wanted) for file in found.values()])
     return [Photo(Path(file.path), name) for file, name in zip(found.values(), names, strict=True)]
 
 
 def _lines(listed: Path) -> Iterator[tuple[str, str]]:
     """The lines of a list that name something, each behind its place in the file, for messages."""
+    name = printable(listed)
     try:
         data = sys.stdin.buffer.read() if str(listed) == "-" else listed.read_bytes()
     except FileNotFoundError:
-        raise SourceError(f"the list {printable(listed)} is missing{_remedy(listed)}") from None
+        raise SourceError(f"the list {name} is missing{_remedy(listed)}") from None
     except OSError as error:
         raise SourceError(
-            f"cannot read the list {printable(listed)} ({error.strerror}): give a text file of one path a line"
+            f"cannot read the list {name} ({error.strerror}): give a text file of one path a line"
         ) from None
     folder = listed.parent if listed.is_file() else Path()
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         text = os.fsdecode(line).strip()
         if text and not text.startswith("#"):
-            yield f"{printable(listed)}, line {number}: ", str(folder / text)
+            yield f"{name}, line {number}: ", str(folder / text)
 
 
 def _meant(

@@ -48,10 +48,7 @@ class Placer:
     Args:
         size: S, the side of the network's input.
         finding: as in `FaceParser`.
-        predictor: dlib's landmark predictor; None looks for one. Not read where no face is looked for.
-
-    Raises:
-        AlignmentError: there is no such predictor.
+        predictor: as in `FaceParser`; not read where no face is looked for.
     """
 
     def __init__(self, size: int, finding: Finding, predictor: Path | None = None) -> None:

@@ -32,19 +32,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class ParserSettings(Versioned):
-    """What decides a result.
-
-    Attributes:
-        weights, weights_sha256: the network's file.
-        predictor, predictor_sha256: the landmark predictor's; None where no face is looked for.
-        finding: as for `eagrctl.parsing.parser.FaceParser`.
-    """
+    """What decides a result: the files of the network and of the landmark predictor, and what faces are looked for."""
 
     weights: str
     weights_sha256: str
-    predictor: str | None
+    predictor: str | None  # where no face is looked for
     predictor_sha256: str | None
-    finding: str
+    finding: str  # as for `FaceParser`
 
     @classmethod
     def of(cls, weights: Path, predictor: Path | None, finding: str) -> "ParserSettings":

@@ -28,25 +28,15 @@ _BT601 = 5
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A frame of a video.
+    """A frame of a video."""
 
-    Attributes:
-        number: counted from 1.
-        seconds: from the beginning.
-        pixels: (H, W, 3) uint8, RGB, upright.
-    """
-
-    number: int
-    seconds: float
-    pixels: Pixels
+    number: int  # counted from 1
+    seconds: float  # from the beginning
+    pixels: Pixels  # (H, W, 3) uint8, RGB, upright
 
 
 class VideoReader:
-    """A video, frame by frame.
-
-    Args:
-        path: the file.
-        every: every how many frames one is read, from the first on.
+    """A video, of which the first frame is read, and then one of `every`.
 
     Attributes:
         rate: frames a second, as the file says.

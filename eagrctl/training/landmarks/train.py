@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -37,33 +38,19 @@ CLOSENESS = 0.05
 
 @dataclass(frozen=True)
 class PredictorOptions:
-    """How a predictor is trained; dlib's own words are in brackets.
+    """How a predictor is trained; dlib's own words are in brackets."""
 
-    Attributes:
-        depth: of each tree: twice as many leaves, twice the size of the file (tree_depth).
-        cascades: corrections that follow each other, each a forest (cascade_depth).
-        trees: in each forest (num_trees_per_cascade_level).
-        rate: how much of its error a tree corrects (nu).
-        tests: splits that are tried for each node of a tree (num_test_splits).
-        pixels: from which a forest picks the pairs that it compares (feature_pool_size).
-        starts: shapes that each face is approached from (oversampling_amount).
-        copies: of each face, in another light and another box.
-        mirror: whether each face and its copies are also shown mirrored.
-        threads: of dlib.
-        seed: of all that is random.
-    """
-
-    depth: int = 4
-    cascades: int = 20
-    trees: int = 200
-    rate: float = 0.1
-    tests: int = 60
-    pixels: int = 800
-    starts: int = 3
-    copies: int = 1
-    mirror: bool = True
-    threads: int = 1
-    seed: int = 0
+    depth: int = 4  # of each tree: twice as many leaves, twice the size of the file (tree_depth)
+    cascades: int = 20  # corrections that follow each other, each a forest (cascade_depth)
+    trees: int = 200  # in each forest (num_trees_per_cascade_level)
+    rate: float = 0.1  # how much of its error a tree corrects (nu)
+    tests: int = 60  # splits that are tried for each node of a tree (num_test_splits)
+    pixels: int = 800  # from which a forest picks the pairs that it compares (feature_pool_size)
+    starts: int = 3  # shapes that each face is approached from (oversampling_amount)
+    copies: int = 1  # of each face, in another light and another box
+    mirror: bool = True  # whether each face and its copies are also shown mirrored
+    threads: int = 1  # of dlib
+    seed: int = 0  # of all that is random
 
 
 def fit(faces: list[LandmarkExample], options: PredictorOptions) -> Any:
@@ -117,9 +104,11 @@ def train_predictor(
                 f"the process that trained ended early (exit code {process.exitcode}{last and f': {last}'}): "
                 "if memory ran short, ask for fewer --starts"
             )
-        if process.exitcode == _UNWRITTEN or not _whole(temporary):
-            raise DataError(f"{output} could not be written whole: is the disk full?")
-    return output
+        with suppress(AlignmentError):  # of a file that was cut short
+            if process.exitcode == 0:
+                DlibLandmarks(temporary)
+                return output
+        raise DataError(f"{output} could not be written whole: is the disk full?")
 
 
 # What the process that trains sends last, before dlib's own lines take the pipe over.
@@ -148,14 +137,6 @@ def _train_alone(root: Path, split: str, path: Path, options: PredictorOptions, 
         predictor.save(str(path))
     except RuntimeError:
         sys.exit(_UNWRITTEN)
-
-
-def _whole(path: Path) -> bool:
-    try:
-        DlibLandmarks(path)
-    except AlignmentError:
-        return False
-    return True
 
 
 def _listen(receiver: Connection, listener: Listener, trees: int) -> str:
