@@ -85,7 +85,7 @@ def installation(folder: Path) -> Iterator[Finding]:
     yield Finding("eagrctl", True, f"{eagrctl.__version__}, {Path(eagrctl.__file__).parent}")
     yield _torch()
     for module, distribution, purpose in PACKAGES:
-        if reason := why_not(partial(importlib.import_module, module)):
+        if reason := why_not(module):
             detail = f"cannot be imported ({reason})" + (f"; {purpose} needs it" if purpose else "")
             yield Finding(distribution, False, detail, f"pip install --force-reinstall {distribution}", not purpose)
         else:
@@ -96,7 +96,7 @@ def installation(folder: Path) -> Iterator[Finding]:
 
 def machine(folder: Path) -> Iterator[Finding]:
     """Look at the machine, and at the disk of `folder`."""
-    if reason := why_not(partial(importlib.import_module, "torch")):
+    if reason := why_not("torch"):
         yield Finding("GPUs", None, f"cannot be told without torch ({reason})", "mend torch first")
     else:
         yield from _gpus()
@@ -143,10 +143,10 @@ def extras() -> Iterator[Finding]:
             yield Finding(name, None, f"not installed; it adds {adds}", f"pip install 'eagrctl[{extra}]'")
 
 
-def why_not(work: Callable[[], object]) -> str | None:
-    """Do what a sound installation can do, and tell in one line why it failed; None where it did not."""
+def why_not(work: Callable[[], object] | str) -> str | None:
+    """Do what a sound installation can do, or import a module; one line that tells why it failed, or None."""
     try:
-        work()
+        importlib.import_module(work) if isinstance(work, str) else work()
     except Exception as error:  # a broken package raises whatever it likes
         return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
     return None
@@ -170,7 +170,7 @@ def gigabytes(count: float) -> str:
 def _torch() -> Finding:
     needed = ".".join(map(str, TORCH))
     remedy = f"pip install 'torch>={needed}'"
-    if reason := why_not(partial(importlib.import_module, "torch")):
+    if reason := why_not("torch"):
         return Finding("torch", False, f"cannot be imported ({reason})", remedy, needed=True)
     import torch
 
@@ -178,7 +178,7 @@ def _torch() -> Finding:
     if reason := why_not(partial(learns, "cpu")):
         return Finding("torch", False, f"{version}, but a convolution fails ({reason})", remedy, needed=True)
     numbers = re.match(r"(\d+)\.(\d+)", version)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < TORCH:
+    if numbers is None or tuple(map(int, numbers.groups())) < TORCH:
         return Finding("torch", None, f"{version} works, but eagrctl is made for {needed} or later", remedy)
     return Finding("torch", True, f"{version}; a convolution learns", needed=True)
 
@@ -237,26 +237,22 @@ def _processes() -> Finding:
     import torch
     import torch.distributed as dist
 
-    there = dist.is_available()
-    backends = {"gloo (CPU)": there and dist.is_gloo_available(), "nccl (GPUs)": there and dist.is_nccl_available()}
-    found = ", ".join(name for name, present in backends.items() if present)
-    if torch.cuda.device_count() > 1 and not backends["nccl (GPUs)"]:
-        return Finding("several processes", None, found or "none", "train on one GPU, or get a torch that has nccl")
-    return Finding("several processes", bool(found) or None, found or "none", "" if found else "train in one process")
+    backends = {"gloo (CPU)": dist.is_gloo_available, "nccl (GPUs)": dist.is_nccl_available}
+    found = [name for name, present in backends.items() if dist.is_available() and present()]
+    remedy = "" if found else "train in one process"
+    if torch.cuda.device_count() > 1 and "nccl (GPUs)" not in found:
+        remedy = "train on one GPU, or get a torch that has nccl"
+    return Finding("several processes", not remedy or None, ", ".join(found) or "none", remedy)
 
 
 def _memory() -> Finding:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    detail = gigabytes(total)
-    for file in CGROUPS:
-        # A container's limit; without one there stands "max", or more than there is.
-        if file.is_file() and (limit := file.read_text().strip()).isdigit() and int(limit) < total:
-            detail = f"{gigabytes(int(limit))} of the machine's {detail}"
-            break
-    if MEMORY.is_file():
-        kilobytes = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines() if ":" in line)
-        if available := kilobytes.get("MemAvailable", "").split():
-            detail += f", {gigabytes(1024 * int(available[0]))} free"
+    # A container's limit; without one there stands "max", or more than there is.
+    limits = [text for file in CGROUPS if file.is_file() and (text := file.read_text().strip()).isdigit()]
+    limit = min([total, *map(int, limits)])
+    detail = gigabytes(total) if limit == total else f"{gigabytes(limit)} of the machine's {gigabytes(total)}"
+    if MEMORY.is_file() and (free := re.search(r"MemAvailable:\s+(\d+)", MEMORY.read_text())):
+        detail += f", {gigabytes(1024 * int(free[1]))} free"
     return Finding("memory", True, detail)
 
 

@@ -1,100 +1,76 @@
 """`eagrctl ablate`: the paper's ablations -> trained variants, scored, in the tables of its section 4.3."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, ScoredSplit, count_gpus, flag, option, spread
+from eagrctl.cli.options import RUNS, ScoredSplit, argument, count_gpus, flag, option, spread
 from eagrctl.cli.train import Options, chosen_recipe
 
 if TYPE_CHECKING:
     from eagrctl.paper.ablation import Ablation
     from eagrctl.paper.estimate import Left
 
-ABOUT = {
-    "components": "Table 1 and Figure 3: what edges, graph, reasoning and BA loss add to the baseline.",
-    "deployment": "Table 2, first half: no EAGR module, one, two or three.",
-    "pooling": "Table 2, second half: pooling sizes of 4 x 4, 6 x 6 and 8 x 8.",
-    "complexity": "The models of Figure 4 (Baseline, Without sampling, Without graph, EAGRNet), and what they score.",
-    "all": "All of these ablations; variants that they have in common are trained once.",
-}
-
-HELP = """{about}
-
-Trains each variant as train would, from the same seed and the same pretrained weights, and scores its best checkpoint.
-What was interrupted or failed goes on when the same command is given again, and what is finished is not trained again.
-Variants that are the same network are trained once, by other ablations into the same folder too.
-
-```text
-eagrctl ablate {name} --gpus 4
-eagrctl ablate {name} --recipe celebamask-hq-small --gpus 0
-eagrctl ablate {name} --set train.epochs=20 --dry-run
-```"""
-
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Train and score the variants of the paper's ablations, and write its tables with our figures.
-
-```text
-eagrctl ablate components --gpus 4
-eagrctl ablate all --recipe celebamask-hq-small --dry-run
-```""",
-    short_help="Train and score the variants of the paper's ablations.",
-)
+Studied = Literal["components", "deployment", "pooling", "complexity", "all"]
 
 
-def _command(name: str) -> Callable[..., None]:
-    """The command of one study, or of all."""
+@spread
+def ablate(
+    study: Annotated[Studied, argument("STUDY", "Which of the ablations, or all.")],
+    options: Options,
+    output: Annotated[
+        Path | None, option("--output -o", "DIR", "Folder of runs and tables. Default: runs/ablation-RECIPE.")
+    ] = None,
+    split: ScoredSplit = None,
+    faces: Annotated[int, option("--faces", "N", "Faces in the picture, always the same; 0 for none.", min=0)] = 4,
+    dry_run: Annotated[bool, flag("--dry-run", "Print the plan and its estimated time; write nothing.")] = False,
+    timed_steps: Annotated[
+        int, option("--timed-steps", "N", "Steps that --dry-run times for its estimate; 0 makes none.", min=0)
+    ] = 3,
+) -> None:
+    """Train and score the variants of the paper's ablations, and write its tables with our figures.
 
-    def command(
-        options: Options,
-        output: Annotated[
-            Path | None, option("--output -o", "DIR", "Folder of runs and tables. Default: runs/ablation-RECIPE.")
-        ] = None,
-        split: ScoredSplit = None,
-        faces: Annotated[
-            int, option("--faces", "N", "Faces in the picture, always the same; 0 draws none.", min=0)
-        ] = 4,
-        dry_run: Annotated[bool, flag("--dry-run", "Print the plan and its estimated time; write nothing.")] = False,
-        timed_steps: Annotated[
-            int, option("--timed-steps", "N", "Steps that --dry-run times for its estimate; 0 makes none.", min=0)
-        ] = 3,
-    ) -> None:
-        from eagrctl.paper.ablate import check_ablation, train_and_score, write_results
-        from eagrctl.paper.estimate import what_is_left
-        from eagrctl.training.launch import Places
-        from eagrctl.training.start import Work
+    *components* is Table 1 and Figure 3: what edges, graph, reasoning and BA loss add to the baseline. *deployment* is
+    the first half of Table 2: no EAGR module, one, two or three. *pooling* is its second half: pooling sizes of 4 x 4,
+    6 x 6 and 8 x 8. *complexity* scores the models of Figure 4: Baseline, Without sampling, Without graph and EAGRNet.
 
-        on_gpus, processes = count_gpus(options.gpus, options.cpu_processes)
-        ablation, places = _planned(name, options, output, split), Places(processes)
-        work = Work(ablation.plan.base, ablation.index.root, ablation.folder, **options.work(on_gpus, processes))
-        check_ablation(ablation, work, places)
-        if dry_run:
-            _show_plan(ablation, *what_is_left(ablation, work, places, timed_steps))
-            return
-        try:
-            failed = train_and_score(ablation, work, places)
-        except KeyboardInterrupt:
-            console.message("Interrupted. The same command goes on from here.")
-            raise typer.Exit(130) from None
-        written = write_results(ablation, work, faces)
-        _show(ablation)
-        console.written(written)
-        for training, reason in failed.items():
-            console.error(f"{training}: {reason}")
-        if failed:
-            console.message("The same command tries these again, and leaves the others as they are.")
-            raise typer.Exit(1)
+    Trains each variant as train would, from the same seed and the same pretrained weights, and scores its best
+    checkpoint. What was interrupted or failed goes on when the same command is given again, and what is finished is not
+    trained again. Variants that are the same network are trained once, by other studies into the same folder too.
 
-    command.__doc__ = HELP.format(name=name, about=ABOUT[name])
-    return spread(command)
+    ```text
+    eagrctl ablate components --gpus 4
+    eagrctl ablate pooling --recipe celebamask-hq-small --gpus 0
+    eagrctl ablate all --set train.epochs=20 --dry-run
+    ```
+    """
+    from eagrctl.paper.ablate import check_ablation, train_and_score, write_results
+    from eagrctl.paper.estimate import what_is_left
+    from eagrctl.training.launch import Places
+    from eagrctl.training.start import Work
 
-
-for _name in ABOUT:
-    app.command(_name)(_command(_name))
+    on_gpus, processes = count_gpus(options.gpus, options.cpu_processes)
+    ablation, places = _planned(study, options, output, split), Places(processes)
+    work = Work(ablation.plan.base, ablation.index.root, ablation.folder, **options.work(on_gpus, processes))
+    check_ablation(ablation, work, places)
+    if dry_run:
+        _show_plan(ablation, *what_is_left(ablation, work, places, timed_steps))
+        return
+    try:
+        failed = train_and_score(ablation, work, places)
+    except KeyboardInterrupt:
+        console.message("Interrupted. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    written = write_results(ablation, work, faces)
+    _show(ablation)
+    console.written(written)
+    for training, reason in failed.items():
+        console.error(f"{training}: {reason}")
+    if failed:
+        console.message("The same command tries these again, and leaves the others as they are.")
+        raise typer.Exit(1)
 
 
 def _planned(name: str, options: Options, output: Path | None, split: str | None) -> "Ablation":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console, options
-from eagrctl.cli.options import flag, option
+from eagrctl.cli.options import argument, flag, option
 
 if TYPE_CHECKING:
     from eagrctl.benchmark.harness import Result
@@ -29,16 +29,10 @@ eagrctl benchmark parse
 def train(
     recipe: Annotated[
         str | None,
-        option(
-            "--recipe -r",
-            "NAME|PATH",
-            "Recipe to train by. Default: celebamask-hq on GPUs, celebamask-hq-small on the CPU.",
-        ),
+        option("--recipe -r", "NAME|PATH", "Default: celebamask-hq on GPUs, celebamask-hq-small on the CPU."),
     ] = None,
     settings: options.Settings = None,
-    data: Annotated[
-        Path | None, option("--data", "DIR", "Prepared dataset. Default: faces painted for the purpose.")
-    ] = None,
+    data: Annotated[Path | None, option("--data", "DIR", "Prepared dataset. Default: newly painted faces.")] = None,
     processes: Annotated[
         int | None, option("--processes", "N", "Processes at once on the CPU (2); GPUs have one each.", min=1)
     ] = None,
@@ -130,10 +124,7 @@ def evaluate(
 @app.command("parse")
 def parse(
     checkpoint: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="RUN|CHECKPOINT", help="Network to parse with. Default: the one that comes with eagrctl."
-        ),
+        Path | None, argument("RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl.")
     ] = None,
     photos: Annotated[
         Path | None, option("--photos", "DIR", "Photos to parse. Default: scikit-image's astronaut, eight times.")
@@ -148,9 +139,7 @@ def parse(
     ] = "celebamask-hq",
     predictor: options.LandmarkPredictor = None,
     repeat: Annotated[int, option("--repeat", "N", "Rounds of each way; the median counts.", min=1)] = 5,
-    compiled: Annotated[
-        bool, flag("--compile", "Measure torch.compile, too, which takes minutes to begin with.")
-    ] = False,
+    compiled: Annotated[bool, flag("--compile", "Measure torch.compile, too, which takes minutes to start.")] = False,
     gpus: options.Gpus = None,
     figures: options.Figures = None,
     quiet: options.Quiet = False,

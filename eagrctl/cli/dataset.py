@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Force, Prepared, Quiet, newest_dataset, option
+from eagrctl.cli.options import Force, Prepared, Quiet, argument, newest_dataset, option
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,7 +96,7 @@ def browse(
 
 @app.command("merge")
 def merge(
-    parts: Annotated[list[Path], typer.Argument(metavar="PART", help="Folders that prepare --slice made.")],
+    parts: Annotated[list[Path], argument("PART", "Folders that prepare --slice made.")],
     output: Annotated[Path, option("--output -o", "DIR", "Folder to write.")],
     force: Force = False,
     quiet: Quiet = False,

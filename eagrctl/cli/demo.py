@@ -7,7 +7,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
-from eagrctl.cli.options import Gpus, Quiet, choose_device, option
+from eagrctl.cli.options import Gpus, Quiet, argument, choose_device, option
 from eagrctl.workers import cores
 
 TRAIN, VAL, TEST = 950, 40, 100  # painted faces
@@ -15,8 +15,7 @@ TRAIN, VAL, TEST = 950, 40, 100  # painted faces
 
 def demo(
     directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="DIRECTORY", help="Folder to write, with no demo in it. Default: eagrctl-demo."),
+        Path | None, argument("DIRECTORY", "Folder to write, with no demo in it. Default: eagrctl-demo.")
     ] = None,
     output: Annotated[Path | None, option("--output -o", "DIR", "The same folder, as other commands name it.")] = None,
     gpus: Gpus = None,

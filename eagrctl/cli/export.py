@@ -6,20 +6,17 @@ from typing import Annotated, Literal
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Force, Quiet, flag, option, weights_file
+from eagrctl.cli.options import RUNS, Force, Quiet, argument, flag, option, weights_file
 
 
 def export(
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the network that comes with eagrctl.")
+        Path | None, argument("RUN|CHECKPOINT", "Default: the network that comes with eagrctl.")
     ] = None,
     kind: Annotated[
-        Literal["onnx", "torch"],
-        flag("--format", "onnx for ONNX Runtime and others, torch for torch.export.load."),
+        Literal["onnx", "torch"], flag("--format", "onnx for ONNX Runtime and others, torch for torch.export.load.")
     ] = "onnx",
-    output: Annotated[
-        Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.onnx or .pt2.")
-    ] = None,
+    output: Annotated[Path | None, option("--output -o", "FILE", "Default: weights/NAME.onnx or .pt2.")] = None,
     size: Annotated[
         int | None, option("--size", "PIXELS", "Side of the input. Default: what it was trained at.", min=33, max=4096)
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Quiet, flag, newest_dataset, option
+from eagrctl.cli.options import Quiet, argument, flag, newest_dataset, option
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,12 +21,7 @@ eagrctl landmarks evaluate data/celebamask-hq --predictor five-points.dat
     short_help="Train and compare predictors of eyes, nose and mouth.",
 )
 
-Prepared = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="DATA", help="Prepared dataset of faces that are not aligned. Default: the newest in data/."
-    ),
-]
+Prepared = Annotated[Path | None, argument("DATA", "Prepared dataset, not aligned. Default: the newest in data/.")]
 
 
 @app.command("train")
@@ -39,9 +34,7 @@ def train(
     trees: Annotated[int, option("--trees", "N", "In each correction.", min=1, max=5000)] = 200,
     starts: Annotated[
         int,
-        option(
-            "--starts", "N", "Shapes that each face is approached from; time and memory grow with them.", min=1, max=500
-        ),
+        option("--starts", "N", "Shapes that each face is approached from; they cost time and memory.", min=1, max=500),
     ] = 3,
     copies: Annotated[int, option("--copies", "N", "Of each face, in another light and box.", min=0, max=50)] = 1,
     mirror: Annotated[bool, flag("--mirror/--no-mirror", "Show each face mirrored, too.")] = True,

@@ -41,6 +41,11 @@ def option(names: str, metavar: str, text: str, writes: Sequence[str] = (), **li
     return typer.Option(*names.split(), metavar=metavar, help=text, callback=writable if writes else None, **limits)
 
 
+def argument(metavar: str, text: str) -> Any:
+    """An argument, and what stands for it in the help."""
+    return typer.Argument(metavar=metavar, help=text)
+
+
 def flag(names: str, text: str) -> Any:
     """An option without a value, or one of a few words."""
     return typer.Option(*names.split(), help=text)
@@ -49,27 +54,17 @@ def flag(names: str, text: str) -> Any:
 Data = Annotated[
     Path | None,
     option(
-        "--data",
-        "DIR",
-        "Prepared dataset. Default: that of the run; to train, data/NAME of the recipe, else the newest.",
+        "--data", "DIR", "Prepared dataset. Default: the run's; to train, data/NAME of the recipe, else the newest."
     ),
 ]
-Prepared = Annotated[
-    Path | None, typer.Argument(metavar="DATA", help="Prepared dataset. Default: the newest in data/.")
-]
-Checkpoint = Annotated[
-    Path | None, typer.Argument(metavar="RUN|CHECKPOINT", help="Default: the best checkpoint of the newest run.")
-]
-Recipe = Annotated[
-    str | None, option("--recipe -r", "NAME|PATH", "Recipe to follow. Default: the one named as the data.")
-]
+Prepared = Annotated[Path | None, argument("DATA", "Prepared dataset. Default: the newest in data/.")]
+Checkpoint = Annotated[Path | None, argument("RUN|CHECKPOINT", "Default: the best checkpoint of the newest run.")]
+Recipe = Annotated[str | None, option("--recipe -r", "NAME|PATH", "Recipe. Default: the one named as the data.")]
 Settings = Annotated[
     list[str] | None, option("--set", "KEY=VALUE", "Override a key of the recipe, as TOML. May be repeated.")
 ]
 Split = Annotated[str, option("--split", "NAME", "Split of the dataset: train, val or test.")]
-ScoredSplit = Annotated[
-    str | None, option("--split", "NAME", "Split to score. Default: test, or val where there is none.")
-]
+ScoredSplit = Annotated[str | None, option("--split", "NAME", "Split to score. Default: test, or val without one.")]
 Batch = Annotated[int, option("--batch", "N", "Faces that the network sees at once.", min=1)]
 Workers = Annotated[int | None, option("--workers", "N", "Processes that read samples. Default: all cores.", min=0)]
 Gpus = Annotated[int | None, option("--gpus", "N", "GPUs to use; 0 is the CPU. Default: one if there is one.", min=0)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Batch, Gpus, LandmarkPredictor, Quiet, choose_device, flag, option
+from eagrctl.cli.options import RUNS, Batch, Gpus, LandmarkPredictor, Quiet, argument, choose_device, flag, option
 from eagrctl.errors import EagrctlError
 
 if TYPE_CHECKING:
@@ -21,23 +21,13 @@ NAMED = 50  # photos without a face, at most
 
 
 def parse(
-    paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH", help="Photos, folders, patterns such as 'a/*.jpg', videos.")
-    ] = None,
-    listed: Annotated[
-        Path | None, option("--list", "FILE", "File of more paths, one a line; - is standard input.")
-    ] = None,
+    paths: Annotated[list[str] | None, argument("PATH", "Photos, folders, patterns such as 'a/*.jpg', videos.")] = None,
+    listed: Annotated[Path | None, option("--list", "FILE", "File of paths, one a line; - is standard input.")] = None,
     output: Annotated[Path, option("--output -o", "DIR", "Folder for the results.")] = Path("parsed"),
-    no_detect: Annotated[
-        bool, flag("--no-detect", "Each photo is one cropped face, as in CelebAMask-HQ: look for none.")
-    ] = False,
+    no_detect: Annotated[bool, flag("--no-detect", "Each photo is one cropped face, as in CelebAMask-HQ.")] = False,
     whole_image: Annotated[bool, flag("--whole-image", "Parse a photo in which no face is found as a whole.")] = False,
-    per_face: Annotated[
-        bool, flag("--per-face", "Also write a label map of each face: NAME.face-1.png and so on.")
-    ] = False,
-    probabilities: Annotated[
-        bool, flag("--probabilities", "Also write the probabilities of all classes: NAME.npz.")
-    ] = False,
+    per_face: Annotated[bool, flag("--per-face", "Also write a label map of each face, NAME.face-1.png etc.")] = False,
+    probabilities: Annotated[bool, flag("--probabilities", "Also write each class's probabilities: NAME.npz.")] = False,
     no_overlay: Annotated[bool, flag("--no-overlay", "Write no NAME.overlay.jpg.")] = False,
     every: Annotated[int, option("--every", "N", "Of a video, parse every N-th frame.", min=1)] = 1,
     weights: Annotated[
@@ -74,9 +64,7 @@ def parse(
     from eagrctl.weights import SHIPPED
 
     if no_detect and whole_image:
-        raise typer.BadParameter(
-            "no face is looked for with --no-detect: drop one of the two", param_hint="--whole-image"
-        )
+        raise typer.BadParameter("--no-detect looks for no face: drop one of the two", param_hint="--whole-image")
     # Results among photos would be found as photos themselves next time.
     if output.resolve() in [Path(path).resolve() for path in paths or () if Path(path).is_dir()]:
         raise EagrctlError(f"--output {output} is the folder of the photos: name another for the results")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import DATA, RAW, Force, LandmarkPredictor, Quiet, Workers, flag, option, spread
+from eagrctl.cli.options import DATA, RAW, Force, LandmarkPredictor, Quiet, Workers, argument, flag, option, spread
 from eagrctl.workers import cores
 
 if TYPE_CHECKING:
@@ -52,25 +52,20 @@ class Options:
     fallback: Annotated[Literal["centre", "skip"], flag("--fallback", "What becomes of a face without landmarks.")] = (
         "centre"
     )
-    part: Annotated[
-        str | None, option("--slice", "K/N", "Prepare the K-th of N parts; eagrctl dataset merge joins them.")
-    ] = None
+    part: Annotated[str | None, option("--slice", "K/N", "Prepare part K of N; dataset merge joins them.")] = None
     workers: Workers = None
     force: Force = False
     quiet: Quiet = False
 
 
 ALIGNED, AS_THEY_ARE = Options(align=True), Options()
-Partial = Annotated[
-    bool, flag("--partial", "Accept fewer faces than the official split, and list those that are unusable.")
-]
+Partial = Annotated[bool, flag("--partial", "Accept fewer faces than the official split, and list unusable ones.")]
 
 
 @app.command("helen")
 @spread
 def helen(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download, of either distribution.")] = RAW
-    / "helen",
+    source: Annotated[Path, argument("SOURCE", "The download, of either distribution.")] = RAW / "helen",
     partial: Partial = False,
     options: Options = ALIGNED,
 ) -> None:
@@ -92,8 +87,7 @@ def helen(
 @app.command("lapa")
 @spread
 def lapa(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The download: train/, val/ and test/.")] = RAW
-    / "lapa",
+    source: Annotated[Path, argument("SOURCE", "The download: train/, val/ and test/.")] = RAW / "lapa",
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
@@ -116,12 +110,10 @@ def lapa(
 @app.command("celebamask-hq")
 @spread
 def celebamask_hq(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="The download: raw masks, or images/ and labels/.")
-    ] = RAW / "celebamask-hq",
+    source: Annotated[Path, argument("SOURCE", "The download: raw masks, or images/ and labels/.")] = RAW
+    / "celebamask-hq",
     paint_order: Annotated[
-        Literal["official", "accessories-last"],
-        flag("--paint-order", "Which parts cover which, where masks overlap."),
+        Literal["official", "accessories-last"], flag("--paint-order", "Which parts cover which, where masks overlap.")
     ] = "official",
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
@@ -149,10 +141,8 @@ def celebamask_hq(
 @app.command("folder")
 @spread
 def folder(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder with images/ and labels/.")],
-    classes: Annotated[
-        Path | None, option("--classes", "FILE", "Class names, as TOML. Default: SOURCE/classes.toml.")
-    ] = None,
+    source: Annotated[Path, argument("SOURCE", "A folder with images/ and labels/.")],
+    classes: Annotated[Path | None, option("--classes", "FILE", "Class names. Default: SOURCE/classes.toml.")] = None,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:

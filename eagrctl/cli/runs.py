@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import DATA, RUNS, option
+from eagrctl.cli.options import DATA, RUNS, argument, option
 from eagrctl.errors import EagrctlError, TrainingError
 from eagrctl.files import CHARTS
 
@@ -33,9 +33,7 @@ eagrctl runs show NAME
 
 
 @app.callback()
-def runs(
-    context: typer.Context, folder: Annotated[Path, option("--folder", "DIR", "Folder of the runs.")] = RUNS
-) -> None:
+def runs(context: typer.Context, folder: Annotated[Path, option("--folder", "DIR", "Folder of runs.")] = RUNS) -> None:
     """List the runs in a folder, unless a command of the group follows; its help text is the app's."""
     context.obj = folder
     if context.invoked_subcommand:
@@ -69,8 +67,7 @@ def runs(
 def show(
     context: typer.Context,
     run: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="Folder of a run, or its name in runs/. Default: the one that wrote last."),
+        Path | None, argument("RUN", "Folder of a run, or its name in runs/. Default: the one that wrote last.")
     ] = None,
     picture: Annotated[
         Path | None, option("--picture", "FILE", "PNG, SVG or PDF to write. Default: RUN/curves.png.", CHARTS)

@@ -3,24 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from eagrctl.cli import console
 from eagrctl.cli.evaluate import show
-from eagrctl.cli.options import Quiet, Reports, flag, option
+from eagrctl.cli.options import Quiet, Reports, ScoredSplit, argument, flag, option
 from eagrctl.workers import cores
 
 PER_WORKER = 500  # images that are worth a process of their own, which takes as long to start as they to score
 
 
 def score(
-    predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="Folder of label maps, named as their truths: NAME.png.")
-    ],
-    truth: Annotated[
-        Path,
-        typer.Argument(metavar="TRUTH", help="Folder of label maps in the dataset's own ids, or a prepared dataset."),
-    ],
+    predictions: Annotated[Path, argument("PREDICTIONS", "Folder of label maps, named as their truths: NAME.png.")],
+    truth: Annotated[Path, argument("TRUTH", "Folder of label maps in the dataset's own ids, or a prepared dataset.")],
     dataset: Annotated[
         str | None,
         option(
@@ -38,19 +31,13 @@ def score(
             "celebamask-hq, helen, lapa; or a TOML file that maps them.",
         ),
     ] = "official",
-    split: Annotated[
-        str | None, option("--split", "NAME", "Split of a prepared TRUTH. Default: test, or val without one.")
-    ] = None,
+    split: ScoredSplit = None,
     report: Reports = None,
     name: Annotated[str | None, option("--name", "NAME", "Name of that row. Default: the folder's.")] = None,
-    partial: Annotated[
-        bool, flag("--partial", "Score what is there, where predictions are missing, and say so.")
-    ] = False,
+    partial: Annotated[bool, flag("--partial", "Score what is there if predictions are missing, and say so.")] = False,
     workers: Annotated[
         int | None,
-        option(
-            "--workers", "N", "Processes that read and count. Default: one for each 500 images, up to all cores.", min=0
-        ),
+        option("--workers", "N", "Processes that count. Default: one for each 500 images, up to all cores.", min=0),
     ] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -41,12 +41,7 @@ class Options:
     ] = None
     workers: Annotated[
         int | None,
-        option(
-            "--workers",
-            "N",
-            "Processes that read samples, for each that trains. Default: 0 on the CPU, else up to 8.",
-            min=0,
-        ),
+        option("--workers", "N", "Readers for each process that trains. Default: 0 on the CPU, else up to 8.", min=0),
     ] = None
     quiet: options.Quiet = False
 
@@ -76,9 +71,7 @@ def train(
             "Weights to start from: short for --set model.pretrained='\"FILE\"'. A ResNet or a whole network.",
         ),
     ] = None,
-    resume: Annotated[
-        bool, flag("--resume", "Continue the run at --output, or the newest one that is unfinished.")
-    ] = False,
+    resume: Annotated[bool, flag("--resume", "Continue the run at --output, or the newest unfinished one.")] = False,
     nodes: Annotated[int, option("--nodes", "N", "Machines; start the same command on each.", min=1)] = 1,
     rendezvous: Annotated[
         str | None, option("--rendezvous", "HOST:PORT", "Where machines find each other: one of them.")
@@ -87,11 +80,7 @@ def train(
         int, option("--max-restarts", "N", "Restart from the last checkpoint if a process dies, N times.", min=0)
     ] = 0,
     tensorboard: Annotated[
-        bool,
-        flag(
-            "--tensorboard",
-            "Write curves and pictures for TensorBoard into the run's folder, too. Needs eagrctl[tensorboard].",
-        ),
+        bool, flag("--tensorboard", "Also write for TensorBoard, into the run's folder. Needs eagrctl[tensorboard].")
     ] = False,
 ) -> None:
     """Train EAGRNet, validating after each epoch and keeping the best and the last checkpoint.
@@ -188,8 +177,6 @@ def _continued(given: Options, pretrained: Path | None, output: Path | None) -> 
     from eagrctl.training.runs import unfinished_run
 
     if given.recipe or given.overrides or pretrained:
-        raise TrainingError(
-            "--resume continues with the run's own recipe: drop --recipe, --set, --pretrained and --seed"
-        )
+        raise TrainingError("--resume keeps the run's own recipe: drop --recipe, --set, --pretrained and --seed")
     run = unfinished_run(output, options.RUNS)
     return load_recipe(run.recipe), given.data or run.data(), run

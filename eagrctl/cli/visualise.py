@@ -6,21 +6,19 @@ from typing import Annotated, Literal
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, choose_device, flag, option
+from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, argument, choose_device, flag, option
 from eagrctl.files import CHARTS
 
 
 def visualise(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Photos, a face in each.")],
+    images: Annotated[list[Path], argument("IMAGE", "Photos, a face in each.")],
     checkpoint: Annotated[
         Path | None, option("--checkpoint", "RUN|CHECKPOINT", "Default: the best checkpoint of the newest run.")
     ] = None,
     output: Annotated[Path, option("--output -o", "FILE", "PNG, SVG or PDF to write.", CHARTS)] = Path("visualise.png"),
     vertices: Annotated[
         str | None,
-        option(
-            "--vertices", "N,N,...|all", "Vertices to show, numbered from 0, row by row. Default: those in the middle."
-        ),
+        option("--vertices", "N,N,...|all", "Vertices, numbered from 0, row by row. Default: those in the middle."),
     ] = None,
     module: Annotated[
         Literal["high", "low", "both"] | None,

@@ -1,21 +1,16 @@
 """`eagrctl weights`: other people's weights in, ours out, and what a file of them holds."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Checkpoint, Force, Quiet, flag, option, weights_file
+from eagrctl.cli.options import RUNS, Checkpoint, Force, Quiet, argument, flag, option, weights_file
 from eagrctl.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from eagrctl import checkpoint as checkpoints
     from eagrctl.weights.conversion import Conversion
-    from eagrctl.weights.resnet import BackboneWeights
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,16 +27,12 @@ eagrctl weights export runs/NAME --format safetensors
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth, .pt or .safetensors file from elsewhere.")],
-    output: Annotated[
-        Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.pt or .safetensors.")
-    ] = None,
+    file: Annotated[Path, argument("FILE", "A .pth, .pt or .safetensors file from elsewhere.")],
+    output: Annotated[Path | None, option("--output -o", "FILE", "Default: weights/NAME.pt or .safetensors.")] = None,
     dataset: Annotated[
         str | None,
         option(
-            "--dataset",
-            "NAME",
-            "Whose classes a network has: helen, lapa or celebamask-hq. Default: told by their number.",
+            "--dataset", "NAME", "Whose classes it has: helen, lapa or celebamask-hq. Default: told by their number."
         ),
     ] = None,
     force: Force = False,
@@ -59,7 +50,7 @@ def import_(
     ```
     """
     from eagrctl.checkpoint import save_checkpoint
-    from eagrctl.weights.recognise import recognise, save_backbone
+    from eagrctl.weights.recognise import in_lines, recognise, save_backbone
     from eagrctl.weights.resnet import BackboneWeights
 
     found = recognise(file, dataset)
@@ -74,8 +65,8 @@ def import_(
         save_checkpoint(found.weights, output)
     console.result(f"{file} is {found.kind}")
     _show_conversion(found.conversion)
-    if not quiet:
-        _describe(found.weights)
+    for line in () if quiet else in_lines(found.weights):
+        console.result(line)
     console.written([output])
 
 
@@ -83,9 +74,9 @@ def import_(
 def info(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="FILE|RUN",
-            help="Checkpoint, run, `shipped`, or weights from elsewhere. Default: the newest run, else `shipped`.",
+        argument(
+            "FILE|RUN",
+            "Checkpoint, run, `shipped`, or other weights. Default: the newest run, else `shipped`.",
         ),
     ] = None,
 ) -> None:
@@ -102,12 +93,13 @@ def info(
     """
     from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import SHIPPED
-    from eagrctl.weights.recognise import recognise
+    from eagrctl.weights.recognise import in_lines, recognise
 
     path = find_checkpoint(file, RUNS, Path(SHIPPED))
     found = recognise(path)
     console.result(f"{path}: {found.kind}{'' if found.conversion is None else ', not yet imported'}")
-    _describe(found.weights)
+    for line in in_lines(found.weights):
+        console.result(line)
 
 
 @app.command("export")
@@ -116,13 +108,9 @@ def export(
     kind: Annotated[
         Literal["safetensors", "pt"], flag("--format", "Kind of file; both leave out what only resuming needs.")
     ] = "safetensors",
-    output: Annotated[
-        Path | None, option("--output -o", "FILE", "File to write. Default: weights/NAME.safetensors.")
-    ] = None,
+    output: Annotated[Path | None, option("--output -o", "FILE", "Default: weights/NAME.safetensors.")] = None,
     half: Annotated[bool, flag("--half", "Store numbers in half precision: half the size, three decimals.")] = False,
-    card: Annotated[
-        Path | None, option("--card", "FILE.md", "Text for users of the weights, licence included, to put in.")
-    ] = None,
+    card: Annotated[Path | None, option("--card", "FILE.md", "Text for users, licence included, to put in.")] = None,
     force: Force = False,
 ) -> None:
     """Write a checkpoint without what only training needs, as safetensors or as .pt.
@@ -166,39 +154,3 @@ def _show_conversion(conversion: "Conversion") -> None:
         ("missing", conversion.missing, "counters of batches, set to 0" if conversion.missing else ""),
     )
     console.table(("keys", "count", "which"), [(name, str(len(keys)), text) for name, keys, text in rows])
-
-
-def _describe(weights: "checkpoints.Checkpoint | BackboneWeights") -> None:
-    """Print what weights hold, line by line."""
-    from eagrctl.data.labels import in_full, in_words
-    from eagrctl.recipe import recipe_to_toml
-    from eagrctl.weights.resnet import BackboneWeights
-
-    if isinstance(weights, BackboneWeights):
-        _describe_tensors(weights.tensors, "", weights.mean, weights.std)
-        console.result(f"backbone: {weights.backbone}, stem {weights.stem}, stride on the {weights.stride}")
-        console.result(f"origin: {weights.origin}")
-        return
-    source = weights.recipe.input
-    _describe_tensors(weights.network, f", {source.size} x {source.size}", source.mean, source.std)
-    console.result(f"dataset: {weights.dataset}")
-    console.result(f"classes: {len(weights.classes)}: {', '.join(map(in_full, weights.classes))}")
-    console.result(f"trained: epoch {weights.epoch}, step {weights.step:,}")
-    if weights.origin:
-        console.result(f"origin: {weights.origin}")
-    if weights.card:
-        console.result(f"\n{weights.card}\n")
-    scores = ", ".join(
-        f"{' '.join(map(in_words, name.split(' ', 1)))} {100 * value:.1f}" for name, value in weights.scores.items()
-    )
-    console.result(f"scores on val: {scores or 'none recorded'}")
-    console.result(f"\n{recipe_to_toml(weights.recipe)}")
-
-
-def _describe_tensors(tensors: "Mapping[str, Tensor]", square: str, *statistics: tuple[float, ...]) -> None:
-    # The rest are running statistics.
-    learned = [tensor for name, tensor in tensors.items() if name.rpartition(".")[2] in ("weight", "bias")]
-    parameters = sum(tensor.numel() for tensor in learned)
-    mean, std = (", ".join(f"{value:g}" for value in values) for values in statistics)
-    console.result(f"tensors: {len(tensors)}, of which parameters: {parameters:,} numbers")
-    console.result(f"preprocessing: RGB{square}, pixels / 255, mean {mean}, std {std}")

@@ -11,10 +11,11 @@ from safetensors.torch import save as safetensors_bytes
 
 from eagrctl import checkpoint
 from eagrctl.checkpoint import Checkpoint
-from eagrctl.data.labels import CELEBAMASK_HQ, HELEN
+from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, in_full, in_words
 from eagrctl.documents import check, json_in, plain
 from eagrctl.errors import CheckpointError
 from eagrctl.files import write_whole
+from eagrctl.recipe import InputRecipe, recipe_to_toml
 from eagrctl.tensorfile import TensorFile, read_tensors
 from eagrctl.weights.conversion import Conversion
 from eagrctl.weights.released import from_released, is_released
@@ -79,6 +80,36 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
         f"{path} holds tensors of a network that eagrctl does not know: it imports released EAGRNet state dicts and "
         "ImageNet ResNets (18, 50, 101)"
     )
+
+
+def in_lines(weights: Checkpoint | BackboneWeights) -> list[str]:
+    """What weights hold, in words: sizes and preprocessing; of a network, classes, scores, card and recipe, too."""
+    tensors = weights.network if isinstance(weights, Checkpoint) else weights.tensors
+    source = weights.recipe.input if isinstance(weights, Checkpoint) else weights
+    # The rest are running statistics.
+    learned = [tensor for name, tensor in tensors.items() if name.rpartition(".")[2] in ("weight", "bias")]
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (source.mean, source.std))
+    size = f", {source.size} x {source.size}" if isinstance(source, InputRecipe) else ""
+    lines = [
+        f"tensors: {len(tensors)}, of which parameters: {sum(tensor.numel() for tensor in learned):,} numbers",
+        f"preprocessing: RGB{size}, pixels / 255, mean {mean}, std {std}",
+    ]
+    if isinstance(weights, BackboneWeights):
+        made = f"{weights.backbone}, stem {weights.stem}, stride on the {weights.stride}"
+        return [*lines, f"backbone: {made}", f"origin: {weights.origin}"]
+    scores = [
+        f"{' '.join(map(in_words, name.split(' ', 1)))} {100 * value:.1f}" for name, value in weights.scores.items()
+    ]
+    return [
+        *lines,
+        f"dataset: {weights.dataset}",
+        f"classes: {len(weights.classes)}: {', '.join(map(in_full, weights.classes))}",
+        f"trained: epoch {weights.epoch}, step {weights.step:,}",
+        *([f"origin: {weights.origin}"] if weights.origin else []),
+        *([f"\n{weights.card}\n"] if weights.card else []),
+        f"scores on val: {', '.join(scores) or 'none recorded'}",
+        f"\n{recipe_to_toml(weights.recipe)}",
+    ]
 
 
 def save_backbone(weights: BackboneWeights, path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
         ("train",),
         ("runs",),
         ("runs", "show"),
-        *(("ablate", name) for name in ("components", "deployment", "pooling", "complexity", "all")),
+        ("ablate",),
         ("evaluate",),
         ("score",),
         ("complexity",),
