@@ -97,9 +97,7 @@ def export_checkpoint(
         How the file differs from the network.
 
     Raises:
-        CheckpointError: no checkpoint, or a damaged one.
-        SourceError: a photo that cannot be read.
-        EagrctlError: the file would differ too much, or cannot be written.
+        EagrctlError: the checkpoint or a photo cannot be read; the file would differ too much, or cannot be written.
     """
     checkpoint = load_checkpoint(source)
     recipe = changed(checkpoint.recipe, input={"size": size or checkpoint.recipe.input.size}).input

@@ -8,14 +8,11 @@ from PIL import Image, ImageCms
 
 from eagrctl.errors import SourceError
 
-GROUND = 255
 # Modes with a counterpart among the colour spaces of profiles; all others become RGB first.
 PROFILED = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
-Convert = Callable[[Image.Image], Image.Image]
 
-
-def rgb_converter(picture: Image.Image, name: str) -> Convert:
+def rgb_converter(picture: Image.Image, name: str) -> Callable[[Image.Image], Image.Image]:
     """How any part of a picture becomes RGB of 8 bits: transparency on white, the colours of its profile as sRGB.
 
     Args:
@@ -47,7 +44,7 @@ def rgb_converter(picture: Image.Image, name: str) -> Convert:
         colours = part if part.mode == mode else part.convert(mode)
         colours = transform.apply(colours) if transform else colours.convert("RGB")
         if alpha is not None:
-            ground = Image.new("RGB", part.size, (GROUND,) * 3)
+            ground = Image.new("RGB", part.size, "white")
             ground.paste(colours, mask=alpha)
             colours = ground
         return colours

@@ -46,21 +46,15 @@ class FoundFace:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which points of a predictor make the landmarks.
+    """Which points of a predictor make the landmarks."""
 
-    Attributes:
-        name: what the points are, for reports.
-        left_eye, right_eye: points around the eye on the viewer's left, and around the other one.
-        rest: tip of the nose, left and right mouth corner; empty where the predictor knows none of them.
-        lift: how far an eye's centre lies above the mean of its points, as a share of the distance between the eyes:
-            lids arch over their corners. Fitted to the centroids of labelled eyes of CelebAMask-HQ: for 5 points by
-            least squares on 500 faces, for 68 by trial on 500 others.
-    """
-
-    name: str
-    left_eye: tuple[int, ...]
+    name: str  # what the points are, for reports
+    left_eye: tuple[int, ...]  # points around the eye on the viewer's left
     right_eye: tuple[int, ...]
-    rest: tuple[int, ...] = ()
+    rest: tuple[int, ...] = ()  # tip of the nose, left and right mouth corner, where the predictor knows them
+    # How far an eye's centre lies above the mean of its points, as a share of the distance between the eyes: lids arch
+    # over their corners. Fitted to the centroids of labelled eyes of CelebAMask-HQ: for 5 points by least squares on
+    # 500 faces, for 68 by trial on 500 others.
     lift: float = 0.0
 
 
@@ -95,9 +89,7 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
     face_recognition_models; one of Debian's libdlib-data; the one that comes with eagrctl. In both packages 5 points
     come before 68.
 
-    Args:
-        given: a file that the user named.
-        shipped_first: prefer the shipped file to installed ones, so that results are the same on every machine.
+    With `shipped_first`, the shipped file comes before installed ones, so that results are the same on every machine.
 
     Raises:
         AlignmentError: there is none, or the file that was named is missing.

@@ -214,14 +214,11 @@ def write_probabilities(faces: Sequence[ParsedFace], classes: Sequence[str], siz
 
     OSError where it cannot be written, ValueError where the photo was parsed without probabilities.
     """
-    found = [face.probabilities for face in faces]
-    if any(each is None for each in found):
+    found = [np.asarray(face.probabilities, np.float16) for face in faces if face.probabilities is not None]
+    if len(found) < len(faces):
         raise ValueError("the photo was parsed without probabilities")
+    matrices = np.stack([face.matrix for face in faces])
     with path.open("wb") as file:
         np.savez_compressed(
-            file,
-            probabilities=np.stack([np.asarray(each, np.float16) for each in found]),
-            matrices=np.stack([face.matrix for face in faces]),
-            classes=np.array(classes),
-            size=np.array(size),
+            file, probabilities=np.stack(found), matrices=matrices, classes=np.array(classes), size=np.array(size)
         )

@@ -24,10 +24,8 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 class Photo:
     """A photo or a video that is to be parsed.
 
-    Attributes:
-        path: the file.
-        name: where its results go: relative, posix, without suffix, and unique even where a file system ignores case.
-            It may hold dots: append endings to it.
+    Its results go by its name: relative, posix, without suffix, and unique even where a file system ignores case. It
+    may hold dots: append endings to it.
     """
 
     path: Path

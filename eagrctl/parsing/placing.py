@@ -1,7 +1,7 @@
 """Photo -> faces -> squares, each of which shows one face as the network expects it."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import Path
 from typing import Literal
@@ -27,13 +27,9 @@ _MARGIN = 4
 
 @dataclass(frozen=True, eq=False)
 class Square:
-    """One face, ready for the network; other attributes as in `ParsedFace`.
+    """One face, ready for the network; other attributes as in `ParsedFace`."""
 
-    Attributes:
-        pixels: (S, S, 3) uint8, what the network sees; black where the photo ends.
-    """
-
-    pixels: Pixels
+    pixels: Pixels  # (S, S, 3) uint8, what the network sees; black where the photo ends
     matrix: Matrix
     window: Window
     placed: Placement
@@ -129,8 +125,8 @@ def cut_out(photo: Pixels, matrix: Matrix, size: int) -> Pixels:
 
 
 def _cut(photo: Pixels, matrix: Matrix, size: int, placed: Placement, face: FoundFace | None = None) -> Square:
-    square = Square(np.array(cut_out(photo, matrix, size)), matrix, window_of(matrix, size, photo.shape), placed)
+    pixels, window = np.array(cut_out(photo, matrix, size)), window_of(matrix, size, photo.shape)
     if face is None:
-        return square
-    left, top, right, bottom = (float(edge) for edge in face.box)
-    return replace(square, box=(left, top, right, bottom), confidence=face.confidence, landmarks=face.landmarks)
+        return Square(pixels, matrix, window, placed)
+    left, top, right, bottom = face.box.tolist()
+    return Square(pixels, matrix, window, placed, (left, top, right, bottom), face.confidence, face.landmarks)

@@ -36,7 +36,7 @@ class Frame:
 
 
 class VideoReader:
-    """A video, of which the first frame is read, and then one of `every`.
+    """A video, of which one of `every` frames is read, from the first on.
 
     Attributes:
         rate: frames a second, as the file says.
@@ -113,7 +113,7 @@ def video_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[
 
     Raises:
         EagrctlError: PyAV has no encoder.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     av = _av()
     height, width = (max(2, side // 2 * 2) for side in size)

@@ -24,28 +24,19 @@ NEAR = 6 / 473
 class LandmarkErrors:
     """One predictor's errors on the faces of a split.
 
-    Distances are Euclidean. *The eyes' distance* is that of a face's own two labelled eyes.
-
-    Attributes:
-        predictor: in words.
-        size: of its file, in bytes.
-        faces: how many have both eyes labelled.
-        eyes: (N, 2) float64, for the N faces that were found: how far the left and the right eye's centre is off, as a
-            share of the eyes' distance.
-        mouth: (M, 2) float64, the same for the mouth's corners, where labels show them; empty where the predictor does
-            not know them.
-        aligned: (N, 2) float64, how far alignment puts the labelled eyes from the template's, as a share of the frame's
-            side.
-        seconds: processor time for finding a face and its landmarks, on average.
+    Distances are Euclidean. *The eyes' distance* is that of a face's own two labelled eyes. N faces were found.
     """
 
-    predictor: str
-    size: int
-    faces: int
+    predictor: str  # in words
+    size: int  # of its file, in bytes
+    faces: int  # that have both eyes labelled
+    # (N, 2) float64: how far the left and the right eye's centre is off, as a share of the eyes' distance.
     eyes: NDArray[np.float64]
+    # (M, 2) float64: the same for the mouth's corners, where labels show them and the predictor knows them.
     mouth: NDArray[np.float64]
+    # (N, 2) float64: how far alignment puts the labelled eyes from the template's, as a share of the frame's side.
     aligned: NDArray[np.float64]
-    seconds: float
+    seconds: float  # of processor time, for finding a face and its landmarks, on average
 
     @property
     def found(self) -> float:

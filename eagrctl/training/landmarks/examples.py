@@ -28,17 +28,11 @@ BOX_SCALE, BOX_SHIFT, CONTRAST, BRIGHTNESS = 0.08, 0.05, 0.3, 20.0
 
 @dataclass(frozen=True)
 class LandmarkExample:
-    """A face to learn from.
+    """A face to learn from."""
 
-    Attributes:
-        image: (H, W) uint8, grey: the mean of the three colours, which is all that a predictor looks at.
-        box: (4,) float64, the detector's.
-        landmarks: (5, 2) float64.
-    """
-
-    image: Pixels
-    box: NDArray[np.float64]
-    landmarks: Landmarks
+    image: Pixels  # (H, W) uint8, grey: the mean of the three colours, which is all that a predictor looks at
+    box: NDArray[np.float64]  # (4,), the detector's
+    landmarks: Landmarks  # (5, 2) float64
 
     def mirrored(self) -> "LandmarkExample":
         """The same face in a mirror: left and right have changed places."""

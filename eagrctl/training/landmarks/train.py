@@ -142,8 +142,7 @@ def _train_alone(root: Path, split: str, path: Path, options: PredictorOptions, 
 def _listen(receiver: Connection, listener: Listener, trees: int) -> str:
     """Hear the process out: its events, then the lines in which dlib counts the trees that it has fitted.
 
-    Returns:
-        The last line, which says what went wrong if anything did.
+    Gives the last line, which says what went wrong if anything did.
     """
     try:
         while (event := receiver.recv()) != _FITTING:
