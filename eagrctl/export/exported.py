@@ -118,7 +118,7 @@ def compare(
     """
     size = segmenter.recipe.size
     noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
-    several = list(faces) if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
+    several = faces if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
     kinds = {"random pixels": noise, "real faces": np.stack(several)}
     batches = [(kind, images[:count]) for kind, images in kinds.items() for count in (1, len(images))]
     return [_difference(exported, segmenter, *batch) for batch in tracked(batches, "comparing", listener)]

@@ -66,10 +66,8 @@ def missing_for_onnx() -> list[str]:
 def require_onnx() -> None:
     """Refuse, with an EagrctlError and before any work is done, what needs ONNX where it is not installed."""
     if missing := missing_for_onnx():
-        raise EagrctlError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: pip install "
-            "'eagrctl[onnx]', or export with --format torch"
-        )
+        named = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        raise EagrctlError(f"{named}: pip install 'eagrctl[onnx]', or export with --format torch")
 
 
 def export_checkpoint(

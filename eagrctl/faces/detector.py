@@ -29,8 +29,7 @@ LONGEST_OF_MANY = 1600
 # others may be smaller still.
 FAR = 1 / 8
 
-# A smaller photo is enlarged to this size, but at most fourfold.
-SMALL = 400
+SMALL = 400  # A smaller photo is enlarged to this size, but at most fourfold.
 
 # What is added on each side of a photo, as a share of its longer side, so that a face cut by the border is found. Where
 # it cuts off three tenths of the face on the left, the top or the bottom, 75, 72 and 63 % of 120 faces are found
@@ -45,8 +44,7 @@ DOUBTFUL = 0.25
 # clearest has. In 800 photos of which the head was blurred, 3 boxes lay above zero, one of them above this.
 CERTAIN = 0.2
 
-# Two boxes show one face where they share more than this of what they cover together.
-SAME = 0.3
+SAME = 0.3  # Two boxes show one face where they share more than this of what they cover together.
 
 
 class FaceDetector:

@@ -82,9 +82,8 @@ def as_photo(image: Pixels | Image.Image | Path | str) -> Pixels:
         return _upright(image, "the picture")
     if isinstance(image, np.ndarray):
         return _from_array(image)
-    raise TypeError(
-        f"an image is a path, a picture of Pillow's or an array, not {type(image).__module__}.{type(image).__name__}"
-    )
+    kind = f"{type(image).__module__}.{type(image).__name__}"
+    raise TypeError(f"an image is a path, a picture of Pillow's or an array, not {kind}")
 
 
 @cache

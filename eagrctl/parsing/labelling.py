@@ -26,11 +26,8 @@ from eagrctl.inference.predict import Segmenter, labels_in_source
 from eagrctl.parsing.parsed import ParsedFace, Window
 from eagrctl.parsing.placing import Square, shifted
 
-# Where alignment puts the middle of a face, as x and y in fractions of the frame's side.
-MIDDLE = TEMPLATE.mean(axis=0)
-
-# So many pixels are mapped back at once: more fit into no cache, and take twice as long.
-BAND = 1 << 20
+MIDDLE = TEMPLATE.mean(axis=0)  # Where alignment puts the middle of a face, as x and y in shares of the frame's side.
+BAND = 1 << 20  # So many pixels are mapped back at once: more fit into no cache, and take twice as long.
 
 Item = TypeVar("Item", np.uint8, np.bool_)
 

@@ -14,7 +14,7 @@ is begun again.
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
@@ -34,8 +34,7 @@ from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import Record, Stamp, found_in, head_of, write_record
 from eagrctl.parsing.video.frames import Frame, VideoReader, video_writer
 
-# A video that ends so many seconds before its file says is reported.
-MISSING = 0.5
+MISSING = 0.5  # A video that ends so many seconds before its file says is reported.
 
 # Of what is left beside the JSON, in the order in which it is moved into place.
 _ENDINGS = {"frames": ".frames", "overlay": ".overlay.mp4", "legend": ".legend.png"}
@@ -109,7 +108,7 @@ def _write(
     """Write what was found, frame by frame: all files or none; SourceError where there are no frames."""
     stamp = Stamp.of(video.path) or Stamp(0, 0)
     shown = folder.wanted.overlay
-    endings = {kind: _ENDINGS[kind] for kind in (("frames", "overlay", "legend") if shown else ("frames",))}
+    endings = _ENDINGS if shown else {"frames": _ENDINGS["frames"]}
     occurring: set[int] = set()
     total = {"frames": 0, "faces": 0}
     with _parts(video, folder, endings | {"record": ".json"}) as parts, ExitStack() as stack:
@@ -117,7 +116,6 @@ def _write(
         if first is None:
             raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
         height, width = first[1].labels.shape
-        write: Callable[[Pixels, float], None] | None = None
         if shown:
             write = stack.enter_context(video_writer(parts["overlay"], reader.rate / reader.every, (height, width)))
         pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
@@ -131,7 +129,7 @@ def _write(
             while len(drawing) > until:
                 frame, drawn = drawing.popleft()
                 pixels = drawn.result()
-                if write is not None and pixels is not None:
+                if pixels is not None:
                     write(pixels, frame.seconds)
 
         def records() -> Iterator[Record]:

@@ -13,11 +13,8 @@ from eagrctl.events import Listener, Notice, ignore, tracked
 from eagrctl.faces.detector import FaceDetector
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
-# A face is shrunk until its box has this side, in pixels: twice as many cost four times the memory.
-SIDE = 200
-
-# So much of the photo is kept around the box, as a share of the box's side: shapes start off by less.
-AROUND = 0.4
+SIDE = 200  # A face is shrunk until its box has this side, in pixels: twice as many cost four times the memory.
+AROUND = 0.4  # So much of the photo is kept around the box, as a share of the box's side: shapes start off by less.
 
 # A varied face is seen in a box that is off by the detector's own kind of error, and in another light: standard
 # deviations of the logarithm of the box's scale, of its shift as a share of its side, of the logarithm of the

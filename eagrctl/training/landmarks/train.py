@@ -111,11 +111,8 @@ def train_predictor(
         raise DataError(f"{output} could not be written whole: is the disk full?")
 
 
-# What the process that trains sends last, before dlib's own lines take the pipe over.
-_FITTING = "fitting"
-
-# Its exit code where it had a predictor and could not write it.
-_UNWRITTEN = 74
+_FITTING = "fitting"  # What the process that trains sends last, before dlib's own lines take the pipe over.
+_UNWRITTEN = 74  # Its exit code where it had a predictor and could not write it.
 
 
 def _train_alone(root: Path, split: str, path: Path, options: PredictorOptions, sender: Connection) -> None:
