@@ -16,14 +16,15 @@ from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.network.loss import Losses
 from eagrctl.recipe import Recipe
+from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.examples import examples_sheet
+from eagrctl.scoring.scores import Scores, score
 from eagrctl.training.batches import Batches, rate_at, read_batches, steps_of
-from eagrctl.training.interrupts import interrupts
+from eagrctl.training.interrupts import StoppedError, interrupts, until
 from eagrctl.training.progression import Pace, Progression, resumed
 from eagrctl.training.run import Run
 from eagrctl.training.step import Stepper
 from eagrctl.training.tensorboard import TensorBoardLog
-from eagrctl.training.validation import validate
 from eagrctl.training.world import World
 from eagrctl.weights.start import start_from_pretrained
 
@@ -268,3 +269,25 @@ class _Sitting:
             step=self.state.step,
             training=training,
         )
+
+
+def validate(
+    predictor: Segmenter, index: ShardIndex, world: World, interrupted: threading.Event, listener: Listener
+) -> Scores | None:
+    """Score the split val: each process predicts its share, and all learn the scores; None if any was interrupted.
+
+    Raises:
+        ShardError: a shard cannot be read.
+    """
+    own = world.share(range(index.split("val").count))
+    counts = torch.zeros(len(index.classes), len(index.classes), dtype=torch.int64)
+    stopped = torch.zeros(1)
+    try:
+        counted = evaluate(predictor, index, "val", positions=own, listener=until(interrupted, listener))
+        counts = torch.from_numpy(counted.counts)
+    except StoppedError:
+        stopped += 1
+    # All processes come here, interrupted or not, and leave together.
+    if float(world.sum(stopped)) > 0:
+        return None
+    return score(world.sum(counts).cpu().numpy(), index.labels)

@@ -11,7 +11,7 @@ from eagrctl.events import Notice, Progress, ignore
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
-from eagrctl.training.validation import validate
+from eagrctl.training.loop import validate
 from eagrctl.training.world import World
 
 ALONE = World(torch.device("cpu"))
