@@ -99,6 +99,12 @@ def read_json(path: Path, kind: type[T], error: type[EagrctlError], remedy: str 
         return _checked_json(_text(path), kind, path)
 
 
+def read_text(path: Path, error: type[EagrctlError], remedy: str = "") -> str:
+    """Read a text in UTF-8; arguments as for `read_toml`."""
+    with _refused(error, remedy):
+        return _text(path)
+
+
 def json_in(text: str, kind: type[T], source: str, error: type[EagrctlError], remedy: str = "") -> T:
     """Read JSON that came from `source`; other arguments as for `read_toml`."""
     with _refused(error, remedy):

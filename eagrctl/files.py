@@ -55,7 +55,7 @@ def require_writable(path: Path, *suffixes: str) -> None:
         endings = f"{', '.join(others)} or {last}" if others else last
         raise EagrctlError(f"cannot write {path}: give a name that ends in {endings}")
     if path.is_dir() or not path.parent.is_dir():
-        raise EagrctlError(f"cannot write {path}: it is a folder, or its folder does not exist")
+        raise EagrctlError(f"cannot write {path}: {'it is a folder' if path.is_dir() else 'its folder does not exist'}")
 
 
 def sha256_of(path: Path) -> str:

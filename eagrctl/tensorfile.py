@@ -45,7 +45,7 @@ def read_tensors(path: Path, old_pickles: bool = False) -> TensorFile:
         CheckpointError: missing, damaged, or something else than tensors and plain types.
     """
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}" if not path.exists() else f"{path} is no file of weights")
+        raise CheckpointError(f"no checkpoint at {path}" if not path.exists() else f"{path} is not a file of weights")
     try:
         if _is_safetensors(path):
             with safe_open(path, framework="pt", device="cpu") as file:
@@ -59,10 +59,10 @@ def read_tensors(path: Path, old_pickles: bool = False) -> TensorFile:
     except pickle.UnpicklingError as error:
         # torch tells apart a pickle of something else and what is no pickle at all, in words only.
         more = "GLOBAL" in str(error)
-        why = " (it holds code beside tensors, which is not run)" if more else ", or a damaged one"
-        raise CheckpointError(f"{path} is no file of weights{why}: {REMEDY}") from None
+        why = " (it holds code beside tensors, which is not run)" if more else ", or is damaged"
+        raise CheckpointError(f"{path} is not a file of weights{why}: {REMEDY}") from None
     except (SafetensorError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, OSError, IndexError):
-        raise CheckpointError(f"{path} is no file of weights, or a damaged one: {REMEDY}") from None
+        raise CheckpointError(f"{path} is not a file of weights, or is damaged: {REMEDY}") from None
 
 
 REMEDY = "give a .pt or .safetensors file that eagrctl wrote, or other weights to eagrctl weights import"

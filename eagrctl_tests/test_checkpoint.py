@@ -56,7 +56,7 @@ def test_a_malicious_pickle_is_refused_and_never_run(tmp_path: Path, monkeypatch
     plain.write_bytes(pickle.dumps(Malicious()))
     torch.save({"format": "eagrctl checkpoint", "version": 2, "recipe": Malicious()}, zipped)
     for path in (plain, zipped):
-        with pytest.raises(CheckpointError, match=rf"{path.name} is no file of weights"):
+        with pytest.raises(CheckpointError, match=rf"{path.name} is not a file of weights"):
             load_checkpoint(path)
     assert not trap.exists()
 
@@ -66,14 +66,14 @@ def test_a_truncated_file_is_refused(checkpoint: Checkpoint, tmp_path: Path, kee
     path = tmp_path / "last.pt"
     save_checkpoint(checkpoint, path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"last\.pt is no file of weights, or a damaged one"):
+    with pytest.raises(CheckpointError, match=r"last\.pt is not a file of weights, or is damaged"):
         load_checkpoint(path)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.pt"
     path.write_text("dear diary")
-    with pytest.raises(CheckpointError, match=r"notes\.pt is no file of weights"):
+    with pytest.raises(CheckpointError, match=r"notes\.pt is not a file of weights"):
         load_checkpoint(path)
     torch.save({"weight": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match=r"notes\.pt holds no eagrctl checkpoint"):

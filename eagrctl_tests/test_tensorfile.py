@@ -25,7 +25,7 @@ def test_every_kind_of_file_gives_the_same_tensors(tmp_path: Path) -> None:
 
 def test_an_old_pickle_is_taken_only_where_asked_for(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    with pytest.raises(CheckpointError, match=r"old\.pth is no file of weights"):
+    with pytest.raises(CheckpointError, match=r"old\.pth is not a file of weights"):
         read_tensors(tmp_path / "old.pth")
 
 
@@ -42,7 +42,7 @@ def test_nothing_in_a_file_is_run(kind: str, tmp_path: Path, monkeypatch: pytest
         path.write_bytes(pickle.dumps(Malicious()))
     else:
         torch.save({"a": Malicious()}, path, _use_new_zipfile_serialization=kind == "zip")
-    with pytest.raises(CheckpointError, match=r"trap\.pth is no file of weights"):
+    with pytest.raises(CheckpointError, match=r"trap\.pth is not a file of weights"):
         read_tensors(path, old_pickles=True)
     assert not trap.exists()
     with path.open("rb") as file:
@@ -59,7 +59,7 @@ def test_a_truncated_file_is_refused(name: str, keep: int, tmp_path: Path) -> No
     else:
         torch.save(tensors, path, _use_new_zipfile_serialization=path.suffix == ".pt")
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="no file of weights, or a damaged one"):
+    with pytest.raises(CheckpointError, match="not a file of weights, or is damaged"):
         read_tensors(path, old_pickles=True)
 
 
@@ -67,12 +67,12 @@ def test_a_truncated_file_is_refused(name: str, keep: int, tmp_path: Path) -> No
 def test_other_files_are_refused(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / "notes.pth"
     path.write_bytes(text)
-    with pytest.raises(CheckpointError, match=r"notes\.pth is no file of weights"):
+    with pytest.raises(CheckpointError, match=r"notes\.pth is not a file of weights"):
         read_tensors(path, old_pickles=True)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         read_tensors(tmp_path / "missing.pt")
-    with pytest.raises(CheckpointError, match="is no file of weights"):
+    with pytest.raises(CheckpointError, match="is not a file of weights"):
         read_tensors(tmp_path)

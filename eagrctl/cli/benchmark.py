@@ -131,11 +131,7 @@ def parse(
     ] = None,
     full: Annotated[
         str,
-        option(
-            "--full",
-            "RECIPE|CHECKPOINT|none",
-            "The large network to measure as well: of a recipe, with random weights, or of a file.",
-        ),
+        option("--full", "RECIPE|CHECKPOINT|none", "Larger network: of a recipe, with random weights, or of a file."),
     ] = "celebamask-hq",
     predictor: options.LandmarkPredictor = None,
     repeat: Annotated[int, option("--repeat", "N", "Rounds of each way; the median counts.", min=1)] = 5,

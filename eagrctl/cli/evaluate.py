@@ -20,19 +20,11 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         Path | None,
-        option(
-            "--save-predictions",
-            "DIR",
-            "Write each prediction as DIR/NAME.png, in the dataset's ids, as eagrctl score reads them.",
-        ),
+        option("--save-predictions", "DIR", "Write DIR/NAME.png in the dataset's ids, as eagrctl score reads them."),
     ] = None,
     tta: Annotated[
         str | None,
-        option(
-            "--tta",
-            "mirror,scales",
-            "Average the predictions of several views of each face: mirrored, scaled, or both. Not in the paper.",
-        ),
+        option("--tta", "mirror,scales", "Average views of each face: mirrored, scaled or both. Not in the paper."),
     ] = None,
     gpus: options.ManyGpus = None,
     cpu_processes: options.CpuProcesses = None,

@@ -76,10 +76,7 @@ def evaluate(
     predictor: Annotated[
         list[Path] | None,
         option(
-            "--predictor",
-            "FILE",
-            "Predictor to look at, given once or several times. Default: EAGRCTL_PREDICTOR, then the one that "
-            "comes with eagrctl.",
+            "--predictor", "FILE", "May be repeated. Default: EAGRCTL_PREDICTOR, then the one that comes with eagrctl."
         ),
     ] = None,
     split: Annotated[str, option("--split", "NAME", "Split to look at.")] = "val",

@@ -16,11 +16,7 @@ def score(
     truth: Annotated[Path, argument("TRUTH", "Folder of label maps in the dataset's own ids, or a prepared dataset.")],
     dataset: Annotated[
         str | None,
-        option(
-            "--dataset",
-            "NAME",
-            "Whose classes TRUTH has: helen, lapa, celebamask-hq or synthetic. A prepared dataset tells itself.",
-        ),
+        option("--dataset", "NAME", "Whose classes a folder TRUTH has: helen, lapa, celebamask-hq or synthetic."),
     ] = None,
     scheme: Annotated[
         str,

@@ -32,12 +32,7 @@ class Options:
     cpu_processes: options.CpuProcesses = None
     micro_batch: Annotated[
         int | None,
-        option(
-            "--micro-batch",
-            "N",
-            "Images in a process's memory at once; gradients of a batch add up. Default: its share of the batch.",
-            min=1,
-        ),
+        option("--micro-batch", "N", "Images in a process's memory at once. Default: its share of the batch.", min=1),
     ] = None
     workers: Annotated[
         int | None,
@@ -65,11 +60,7 @@ def train(
     output: Annotated[Path | None, option("--output -o", "DIR", "The run's folder. Default: runs/RECIPE-TIME.")] = None,
     pretrained: Annotated[
         Path | None,
-        option(
-            "--pretrained",
-            "FILE",
-            "Weights to start from: short for --set model.pretrained='\"FILE\"'. A ResNet or a whole network.",
-        ),
+        option("--pretrained", "FILE", "ResNet or whole network to start from: --set model.pretrained='\"FILE\"'."),
     ] = None,
     resume: Annotated[bool, flag("--resume", "Continue the run at --output, or the newest unfinished one.")] = False,
     nodes: Annotated[int, option("--nodes", "N", "Machines; start the same command on each.", min=1)] = 1,

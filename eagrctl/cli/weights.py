@@ -74,10 +74,7 @@ def import_(
 def info(
     file: Annotated[
         Path | None,
-        argument(
-            "FILE|RUN",
-            "Checkpoint, run, `shipped`, or other weights. Default: the newest run, else `shipped`.",
-        ),
+        argument("FILE|RUN", "Checkpoint, run, `shipped`, or other weights. Default: the newest run, else `shipped`."),
     ] = None,
 ) -> None:
     """Show what a file of weights holds: its card with the licence, classes, step, scores, preprocessing, recipe.
@@ -127,9 +124,10 @@ def export(
     from dataclasses import replace
 
     from eagrctl.checkpoint import halved, load_checkpoint, save_checkpoint
+    from eagrctl.documents import read_text
     from eagrctl.training.runs import find_checkpoint
 
-    about = _text(card) if card else None
+    about = read_text(card, CheckpointError, "name another file with --card").strip() if card else None
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     output = weights_file(output, path, force, f".{kind}")
@@ -138,13 +136,6 @@ def export(
     save_checkpoint(halved(handed) if half else handed, output)
     console.result(f"{len(loaded.network)} tensors, {output.stat().st_size / 1e6:.1f} MB")
     console.written([output])
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"--card {path} cannot be read as text ({error}): name another file") from None
 
 
 def _show_conversion(conversion: "Conversion") -> None:

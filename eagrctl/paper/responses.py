@@ -156,7 +156,7 @@ def choose_vertices(text: str | None, pooling: int) -> list[int]:
         return list(range((pooling - 2) ** 2))
     numbers = [number.strip() for number in text.split(",")]
     if not all(number.isdecimal() for number in numbers):
-        raise EagrctlError(f"--vertices {text} is no list of vertices: write numbers such as 5,6,9,10, or all")
+        raise EagrctlError(f"--vertices {text} is not a list of vertices: write numbers such as 5,6,9,10, or all")
     vertices = list(dict.fromkeys(int(number) for number in numbers))
     for vertex in vertices:
         _require(vertex, pooling)

@@ -106,6 +106,6 @@ def _known(root: Path, dataset: str | None) -> tuple[str, LabelSet]:
     if dataset not in DATASETS:
         raise SourceError(
             f"no dataset is called {dataset!r}{did_you_mean(dataset, DATASETS)}; there are {names}; "
-            "classes of your own: eagrctl prepare folder, and give what it wrote"
+            "for classes of your own, give what eagrctl prepare folder wrote"
         )
     return dataset, DATASETS[dataset]

@@ -32,7 +32,7 @@ def find_run(given: Path | None, runs: Path) -> Run:
         return run
     if given is None:
         raise TrainingError(f"no run in {runs}/: train one with eagrctl train, or name a run's folder")
-    raise TrainingError(f"{given} is no run (no run.json): eagrctl runs lists those in {runs}/")
+    raise TrainingError(f"{given} is not a run (no run.json): eagrctl runs lists those in {runs}/")
 
 
 def unfinished_run(given: Path | None, runs: Path) -> Run:

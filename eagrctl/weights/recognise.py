@@ -140,7 +140,7 @@ def _state_dict(contents: object, path: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"{path} holds no state dict: save one with torch.save(network.state_dict(), ...)")
     odd = next((key for key, value in contents.items() if not isinstance(value, torch.Tensor)), None)
     if odd is not None:
-        raise CheckpointError(f"{path} holds {odd!r}, which is no tensor: give a state dict alone")
+        raise CheckpointError(f"{path} holds {odd!r}, which is not a tensor: give a state dict alone")
     keys = [str(key) for key in contents]
     prefix = "module." if all(key.startswith("module.") for key in keys) else ""
     return {key.removeprefix(prefix): value for key, value in zip(keys, contents.values(), strict=True)}

@@ -107,7 +107,7 @@ def test_a_checkpoint_elsewhere_asks_for_its_data(eagrctl: Invoke, run: Run, tin
         (["--picture", "missing/faces.png"], "its folder does not exist"),
         (["--picture", "faces.jpg"], "ends in .png"),
         (["nowhere.pt"], "no checkpoint at nowhere.pt"),
-        (["notes.pt"], "notes.pt is no file of weights"),
+        (["notes.pt"], "notes.pt is not a file of weights"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(

@@ -130,7 +130,7 @@ def test_a_run_gives_its_name_to_the_file(eagrctl: Invoke, monkeypatch: pytest.M
     ("arguments", "complaint"),
     [
         (["nowhere.pt"], "no checkpoint at nowhere.pt"),
-        (["notes.pt"], "notes.pt is no file of weights"),
+        (["notes.pt"], "notes.pt is not a file of weights"),
         (["--output", "a.pt2"], "cannot write a.pt2: give a name that ends in .onnx"),
         (["--output", "missing/a.onnx"], "its folder does not exist"),
         (["--format", "torch", "--output", "a.onnx"], "cannot write a.onnx: give a name that ends in .pt2"),

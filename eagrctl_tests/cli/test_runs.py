@@ -121,7 +121,7 @@ def test_what_cannot_be_shown_is_one_line(eagrctl: Invoke, make: Make) -> None:
     assert "train one with eagrctl train" in one_line(eagrctl("runs", "show"))
     make("begun")
     assert "has no curves yet" in one_line(eagrctl("runs", "show"))
-    assert "other is no run" in one_line(eagrctl("runs", "show", "other"))
+    assert "other is not a run" in one_line(eagrctl("runs", "show", "other"))
     assert "ends in .png, .svg or .pdf" in one_line(eagrctl("runs", "show", "--picture", "curves.jpg"))
     (make("one", 0.5).folder / "curves.png").mkdir()
     assert "name another place with --picture" in one_line(eagrctl("runs", "show"))

@@ -104,8 +104,7 @@ def test_handed_on_in_half_precision_it_is_half_the_size_and_has_its_card(
     assert 0 < (before - after).abs().max() < 0.02 * before.abs().max()
     assert "For non-commercial research only." in eagrctl("weights", "info", half).stdout
     missing = eagrctl("weights", "export", checkpoint.parent, "--card", tmp_path / "none.md", "--force")
-    assert missing.exit_code == 1
-    assert "none.md cannot be read" in missing.stderr
+    assert one_line(missing).endswith("none.md (No such file or directory); name another file with --card")
 
 
 def test_wrong_files_are_one_line_each(eagrctl: Invoke, checkpoint: Path, tmp_path: Path) -> None:
@@ -117,10 +116,10 @@ def test_wrong_files_are_one_line_each(eagrctl: Invoke, checkpoint: Path, tmp_pa
     mixed = tmp_path / "mixed.pth"
     torch.save({"weight": torch.zeros(3), "epoch": 3}, mixed)
     for path, message in (
-        (text, "notes.pth is no file of weights"),
-        (cut, "cut.safetensors is no file of weights"),
+        (text, "notes.pth is not a file of weights"),
+        (cut, "cut.safetensors is not a file of weights"),
         (other, "a network that eagrctl does not know"),
-        (mixed, "'epoch', which is no tensor"),
+        (mixed, "'epoch', which is not a tensor"),
         (checkpoint, "is a checkpoint of eagrctl already"),
         (tmp_path / "missing.pth", "no checkpoint at"),
     ):

@@ -154,7 +154,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.pt").write_text("dear diary")
-    with pytest.raises(CheckpointError, match=r"notes\.pt is no file of weights"):
+    with pytest.raises(CheckpointError, match=r"notes\.pt is not a file of weights"):
         export_checkpoint(tmp_path / "notes.pt", tmp_path / "a.onnx")
 
 

@@ -29,7 +29,7 @@ def test_a_run_is_found_by_path_by_name_or_as_the_newest(tmp_path: Path, tiny_re
     assert find_run(None, tmp_path) == new
     assert find_run(old.folder, Path("elsewhere")) == old
     assert find_run(Path("old"), tmp_path) == old
-    with pytest.raises(TrainingError, match="none is no run"):
+    with pytest.raises(TrainingError, match="none is not a run"):
         find_run(Path("none"), tmp_path)
     with pytest.raises(TrainingError, match="train one with eagrctl train"):
         find_run(None, tmp_path / "missing")
