@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, ScoredSplit, argument, count_gpus, flag, option, spread
-from eagrctl.cli.train import Options, chosen_recipe
+from eagrctl.cli.options import DATA, RUNS, ScoredSplit, argument, count_gpus, flag, option, spread
+from eagrctl.cli.train import Options
 
 if TYPE_CHECKING:
     from eagrctl.paper.ablation import Ablation
@@ -78,8 +78,9 @@ def _planned(name: str, options: Options, output: Path | None, split: str | None
     from eagrctl.paper.variants import STUDIES, plan_ablation
     from eagrctl.recipe import find_recipe
     from eagrctl.scoring.evaluate import default_split
+    from eagrctl.training.start import recipe_and_data
 
-    chosen, _, index = chosen_recipe(options, options.overrides)
+    chosen, _, index = recipe_and_data(options.recipe, options.data, options.overrides, DATA)
     plan = plan_ablation(find_recipe(chosen), options.overrides, list(STUDIES) if name == "all" else [name])
     return Ablation(plan, output or RUNS / f"ablation-{Path(chosen).stem}", index, split or default_split(index))
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Force, Prepared, Quiet, argument, newest_dataset, option
+from eagrctl.cli.options import DATA, Force, Prepared, Quiet, argument, option
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,11 +31,11 @@ def info(data: Prepared = None, quiet: Quiet = False) -> None:
     eagrctl dataset info data/celebamask-hq
     ```
     """
-    from eagrctl.data.index import ShardIndex
+    from eagrctl.data.index import ShardIndex, newest_dataset
     from eagrctl.data.labels import in_full
     from eagrctl.data.verify import class_shares
 
-    index = ShardIndex.load(data or newest_dataset(), partial=True)
+    index = ShardIndex.load(data or newest_dataset(DATA), partial=True)
     with console.progress(quiet) as listener:
         shares = class_shares(index, listener)
     console.index(index)
@@ -59,10 +59,10 @@ def verify(data: Prepared = None, quiet: Quiet = False) -> None:
     eagrctl dataset verify data/helen
     ```
     """
-    from eagrctl.data.index import ShardIndex
+    from eagrctl.data.index import ShardIndex, newest_dataset
     from eagrctl.data.verify import verify_dataset
 
-    index = ShardIndex.load(data or newest_dataset(), partial=True)
+    index = ShardIndex.load(data or newest_dataset(DATA), partial=True)
     with console.progress(quiet) as listener:
         verify_dataset(index, listener)
     total = sum(split.count for split in index.splits.values())
@@ -82,10 +82,10 @@ def browse(
     eagrctl dataset browse data/helen --split val --output faces.png
     ```
     """
-    from eagrctl.data.index import ShardIndex
+    from eagrctl.data.index import ShardIndex, newest_dataset
     from eagrctl.drawing.pictures import contact_sheet, save_picture
 
-    index = ShardIndex.load(data or newest_dataset(), partial=True)
+    index = ShardIndex.load(data or newest_dataset(DATA), partial=True)
     name = split or next(iter(index.splits))
     total = index.split(name).count
     count = min(count, total)

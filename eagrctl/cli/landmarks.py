@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import Quiet, argument, flag, newest_dataset, option
+from eagrctl.cli.options import DATA, Quiet, argument, flag, option
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +53,7 @@ def train(
     eagrctl parse photo.jpg --predictor five-points.dat
     ```
     """
+    from eagrctl.data.index import newest_dataset
     from eagrctl.training.landmarks.train import PredictorOptions, train_predictor
 
     options = PredictorOptions(
@@ -66,7 +67,7 @@ def train(
         seed=seed,
     )
     with console.progress(quiet) as listener:
-        train_predictor(data or newest_dataset(), split, output, options, listener)
+        train_predictor(data or newest_dataset(DATA), split, output, options, listener)
     console.written([output])
 
 
@@ -95,12 +96,12 @@ def evaluate(
     """
     import numpy as np
 
-    from eagrctl.data.index import ShardIndex
+    from eagrctl.data.index import ShardIndex, newest_dataset
     from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
     from eagrctl.training.landmarks.errors import landmark_errors
 
     finders = [DlibLandmarks(find_predictor(path, shipped_first=True)) for path in predictor or (None,)]
-    index = ShardIndex.load(data or newest_dataset())
+    index = ShardIndex.load(data or newest_dataset(DATA))
     with console.progress(quiet) as listener:
         rows = landmark_errors(index, split, finders, listener)
     headings = ("predictor", "MB", "found %", "eye mean %", "median %", "< 5 %", "< 10 %", "mouth mean %", "aligned %")

@@ -135,18 +135,6 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return gathered
 
 
-def newest_dataset() -> Path:
-    """The dataset in data/ that was prepared last.
-
-    Raises:
-        ShardError: there is none.
-    """
-    indexes = sorted(DATA.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
-    if not indexes:
-        raise ShardError(f"no prepared dataset in {DATA}/: run eagrctl prepare first, or name a dataset's folder")
-    return indexes[-1].parent
-
-
 def data_of(checkpoint: Path, given: Path | None) -> Path:
     """The dataset to score a checkpoint on: the one given, else that of its run.
 

@@ -3,21 +3,15 @@
 import json
 import os
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from eagrctl.cli import console, options
 from eagrctl.cli.options import flag, option, spread
-from eagrctl.errors import RecipeError, TrainingError
-
-if TYPE_CHECKING:
-    from eagrctl import recipe as recipes
-    from eagrctl.data.index import ShardIndex
-    from eagrctl.training.run import Run
+from eagrctl.errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -91,8 +85,10 @@ def train(
     """
     if nodes > 1 and not rendezvous:
         raise typer.BadParameter(f"--nodes {nodes} needs --rendezvous HOST:PORT, the same on each machine")
+    from eagrctl.recipe import load_recipe
     from eagrctl.training.launch import Places
-    from eagrctl.training.start import Work, start_training
+    from eagrctl.training.runs import run_for, unfinished_run
+    from eagrctl.training.start import Work, recipe_and_data, start_training
     from eagrctl.training.tensorboard import require_tensorboard
     from eagrctl.training.world import world_in_environment
 
@@ -100,9 +96,18 @@ def train(
     on_gpus, processes = options.count_gpus(given.gpus, given.cpu_processes, starts=not joins)
     world = int(os.environ["WORLD_SIZE"]) if joins else processes * nodes
     if resume:
-        recipe, data, run = _continued(given, pretrained, output)
+        if given.recipe or given.overrides or pretrained:
+            raise TrainingError("--resume keeps the run's own recipe: drop --recipe, --set, --pretrained and --seed")
+        run = unfinished_run(output, options.RUNS)
+        recipe, data = load_recipe(run.recipe), given.data or run.data()
     else:
-        recipe, data, run, resume = _begun(given, pretrained, output)
+        weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
+        name, recipe, index = recipe_and_data(given.recipe, given.data, given.overrides + weights, options.DATA)
+        data = index.root
+        run, resume = run_for(recipe, data, output, options.RUNS, Path(name).stem)
+        if resume:
+            other = "" if output else " (--output names another run)"
+            console.message(f"Going on with {run.folder}, an unfinished run of this recipe and dataset{other}")
     if tensorboard:
         require_tensorboard()
     work = Work(recipe, data, run.folder, resume=resume, tensorboard=tensorboard, **given.work(on_gpus, processes))
@@ -119,55 +124,3 @@ def train(
         where = "" if run.folder.parent == options.RUNS else f" --output {run.folder}"
         console.message(f"Interrupted. Continue with: eagrctl train --resume{where}")
         raise typer.Exit(130)
-
-
-def chosen_recipe(given: Options, overrides: list[str]) -> tuple[str, "recipes.Recipe", "ShardIndex"]:
-    """The recipe that is asked for, by name or path and as it is, and the data; each is the other's default.
-
-    Without a recipe, it is the one named as the data; without data either, the data is the newest.
-
-    Raises:
-        RecipeError: no such recipe, or it cannot be read.
-        ShardError: no such data.
-    """
-    from eagrctl.data.index import ShardIndex
-    from eagrctl.recipe import find_recipe, load_recipe, recipe_names
-
-    if given.recipe is not None:
-        chosen = load_recipe(find_recipe(given.recipe), overrides)
-        return given.recipe, chosen, ShardIndex.load(given.data or options.DATA / chosen.dataset)
-    index = ShardIndex.load(given.data or options.newest_dataset())
-    name = index.provenance.dataset
-    if name not in recipe_names():
-        raise RecipeError(
-            f"no recipe is named after {index.root}, a dataset of the kind {name!r}: choose one with --recipe, "
-            f"such as celebamask-hq-small on a CPU (there are {', '.join(recipe_names())})"
-        )
-    return name, load_recipe(find_recipe(name), overrides), index
-
-
-def _begun(given: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run", bool]:
-    """Recipe, data and run; and whether the run is an unfinished one of the same recipe and data, to be continued."""
-    from eagrctl.training.run import Run
-    from eagrctl.training.runs import same_unfinished
-
-    weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
-    named, chosen, index = chosen_recipe(given, given.overrides + weights)
-    name = Path(named).stem
-    if unfinished := same_unfinished(chosen, index.root, output, options.RUNS, name):
-        console.message(
-            f"{unfinished.folder} is an unfinished run of this very recipe and dataset: going on with it"
-            + ("" if output else " (--output names another run)")
-        )
-        return chosen, index.root, unfinished, True
-    return chosen, index.root, Run(output or options.RUNS / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
-
-
-def _continued(given: Options, pretrained: Path | None, output: Path | None) -> tuple["recipes.Recipe", Path, "Run"]:
-    from eagrctl.recipe import load_recipe
-    from eagrctl.training.runs import unfinished_run
-
-    if given.recipe or given.overrides or pretrained:
-        raise TrainingError("--resume keeps the run's own recipe: drop --recipe, --set, --pretrained and --seed")
-    run = unfinished_run(output, options.RUNS)
-    return load_recipe(run.recipe), given.data or run.data(), run

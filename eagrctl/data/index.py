@@ -233,3 +233,15 @@ class ShardIndex:
     def __getstate__(self) -> dict[str, Any]:
         # An open HDF5 file cannot be pickled; the copy opens its own.
         return self.__dict__ | {"_open": {}}
+
+
+def newest_dataset(folder: Path) -> Path:
+    """The dataset in a folder that was prepared last.
+
+    Raises:
+        ShardError: there is none.
+    """
+    indexes = sorted(folder.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
+    if not indexes:
+        raise ShardError(f"no prepared dataset in {folder}/: run eagrctl prepare first, or name a dataset's folder")
+    return indexes[-1].parent

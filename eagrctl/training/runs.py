@@ -1,5 +1,6 @@
 """Where runs are, and which of them is meant. A run is a folder with a run.json."""
 
+from datetime import datetime
 from pathlib import Path
 
 from eagrctl.errors import CheckpointError, TrainingError
@@ -54,13 +55,13 @@ def unfinished_run(given: Path | None, runs: Path) -> Run:
     return run
 
 
-def same_unfinished(recipe: Recipe, data: Path, given: Path | None, runs: Path, name: str) -> Run | None:
-    """The run that the same command began and did not finish, if there is one; not one that is being trained.
+def run_for(recipe: Recipe, data: Path, given: Path | None, runs: Path, name: str) -> tuple[Run, bool]:
+    """The run of a command, and whether the same command began and did not finish it; not one that is being trained.
 
     Args:
         recipe: resolved.
         data: the prepared dataset.
-        given: the only folder to look at; None looks at all runs in `runs` called after the recipe.
+        given: its folder; None looks at all runs in `runs` called after the recipe, and names another by the time.
         runs: where runs are.
         name: of the recipe.
     """
@@ -68,8 +69,8 @@ def same_unfinished(recipe: Recipe, data: Path, given: Path | None, runs: Path, 
     wanted = recipe, data.absolute(), "interrupted"
     for found in (read_history(run) for run in candidates if run.last.is_file()):
         if (found.recipe, found.data, found.state) == wanted:
-            return found.run
-    return None
+            return found.run, True
+    return Run(given or runs / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
 
 
 def find_checkpoint(given: Path | None, runs: Path, default: Path | None = None) -> Path:

@@ -1,14 +1,16 @@
 """A training in as many processes as it is to have, from its beginning or from where it stopped."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from eagrctl.data.index import ShardIndex
+from eagrctl.data.index import ShardIndex, newest_dataset
+from eagrctl.errors import RecipeError
 from eagrctl.events import Drawing, Notice, undrawn
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_names
 from eagrctl.training import loop
 from eagrctl.training.batches import steps_of
 from eagrctl.training.launch import Places, launch
@@ -80,6 +82,34 @@ class Work:
             if not self.gpus and model.width >= 1:
                 slow = "At full width a step takes minutes on a CPU"
                 listener(Notice(f"{slow}; recipes that end in -small are made for CPUs."))
+
+
+def recipe_and_data(
+    recipe: str | None, data: Path | None, overrides: Sequence[str], folder: Path
+) -> tuple[str, Recipe, ShardIndex]:
+    """A recipe, by name or path and as it is, and the data; each is the other's default.
+
+    Args:
+        recipe: its name or path; None is the recipe named as the data.
+        data: a prepared dataset; None is the one in `folder` named in the recipe, and without a recipe the newest.
+        overrides: lines of TOML that change the recipe.
+        folder: where prepared datasets are.
+
+    Raises:
+        RecipeError: no such recipe, or it cannot be read.
+        ShardError: no such data.
+    """
+    if recipe is not None:
+        chosen = load_recipe(find_recipe(recipe), overrides)
+        return recipe, chosen, ShardIndex.load(data or folder / chosen.dataset)
+    index = ShardIndex.load(data or newest_dataset(folder))
+    name = index.provenance.dataset
+    if name not in recipe_names():
+        raise RecipeError(
+            f"no recipe is named after {index.root}, a dataset of the kind {name!r}: choose one with --recipe, "
+            f"such as celebamask-hq-small on a CPU (there are {', '.join(recipe_names())})"
+        )
+    return name, load_recipe(find_recipe(name), overrides), index
 
 
 def readers_for(gpus: bool, processes: int) -> int:

@@ -99,7 +99,7 @@ def test_the_same_command_goes_on_with_its_unfinished_run(eagrctl: Invoke, data:
     result = eagrctl(*command, "--seed", 3)
     assert "unfinished run" not in result.stderr  # another recipe
     result = eagrctl(*command)
-    assert "is an unfinished run of this very recipe and dataset: going on with it" in result.stderr
+    assert "an unfinished run of this recipe and dataset (--output names another run)" in result.stderr
     assert f"Wrote {broken.best}" in result.stderr
     assert broken.finished()
     result = eagrctl(*command)

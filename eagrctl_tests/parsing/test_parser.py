@@ -334,7 +334,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     refused: list[tuple[type[Exception], str, Callable[[], object]]] = [
         (CheckpointError, "missing.pt", lambda: FaceParser(tmp_path / "missing.pt")),
         (CheckpointError, "best.pt", lambda: FaceParser(tmp_path)),
-        (CheckpointError, "no file of weights", lambda: FaceParser(points)),
+        (CheckpointError, "not a file of weights", lambda: FaceParser(points)),
         (AlignmentError, "missing.dat", lambda: FaceParser(weights, predictor=tmp_path / "missing.dat")),
         (AlignmentError, "not dlib.s landmark predictor", lambda: FaceParser(weights, predictor=weights)),
         (EagrctlError, "abacus", lambda: FaceParser(weights, finding="crop", device="abacus")),
