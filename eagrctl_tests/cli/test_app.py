@@ -92,7 +92,7 @@ def test_a_bug_keeps_its_traceback(eagrctl: Invoke, monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("eagrctl.recipe.find_recipe", broken)
+    monkeypatch.setattr("eagrctl.training.start.find_recipe", broken)
     assert isinstance(eagrctl("train", "--recipe", "synthetic").exception, ZeroDivisionError)
 
 
@@ -100,7 +100,7 @@ def test_an_interrupt_exits_with_130(eagrctl: Invoke, monkeypatch: pytest.Monkey
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eagrctl.recipe.find_recipe", interrupted)
+    monkeypatch.setattr("eagrctl.training.start.find_recipe", interrupted)
     result = eagrctl("train", "--recipe", "synthetic")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
