@@ -68,7 +68,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
     )
     processes = [int(word) for word in result.stdout.split()]
-    assert processes
+    assert processes, result.stderr
     deadline = time.monotonic() + 30
     while any(alive(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.05)
