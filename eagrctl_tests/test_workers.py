@@ -65,7 +65,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed() -> None:
         "    os.kill(os.getpid(), 9)\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1]
     )
     processes = [int(word) for word in result.stdout.split()]
     assert processes, result.stderr
