@@ -1,4 +1,4 @@
-"""How fast whole photos are parsed: part by part, and all in all."""
+"""How fast whole photos are parsed: part by part, and as a whole."""
 
 import time
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class PhotoSpeed:
 
     @property
     def faces_per_second(self) -> float:
-        """All in all: reading, finding and mapping included."""
+        """The whole: reading, finding and mapping included."""
         return self.faces / self.together
 
 
@@ -81,7 +81,7 @@ def measure_photos(
     landmarks: Path | None = None,
     listener: Listener = ignore,
 ) -> PhotoSpeed:
-    """Parse photos part by part, one after the other, then all in all with what `FaceParser` does side by side.
+    """Parse photos part by part, one after the other, then as a whole with what `FaceParser` does side by side.
 
     Args:
         parser: what `eagrctl parse` uses.

@@ -142,7 +142,7 @@ def parse(
 ) -> None:
     """Measure how fast photos are parsed.
 
-    First whole photos, detection and JPEG included, part by part one after the other, and all in all as `eagrctl parse`
+    First whole photos, detection and JPEG included, part by part one after the other, and as a whole as `eagrctl parse`
     does it. Then the networks, from pixels to logits, one image at a time and eight: plainly in float32, as eagrctl
     runs them, and by ONNX Runtime where it is installed, in turns. Of a large network with random weights, norms have
     the statistics of the faces it is measured on; it takes minutes, and `--full none` leaves it out.

@@ -154,7 +154,7 @@ class Backbone(nn.Module):
         channels: of conv2 to conv5.
 
     Raises:
-        ValueError: `name` is no backbone, or has no such form.
+        ValueError: `name` is not a backbone, or has no such form.
     """
 
     def __init__(self, name: str, width: float = 1.0, form: Form = Form(), recompute: bool = False) -> None:  # frozen

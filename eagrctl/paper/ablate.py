@@ -52,7 +52,7 @@ def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str,
                 ablation.evaluate(training, work.device, listener)
         except EagrctlError as error:
             failed[training.name] = str(error)
-        except Exception as error:  # a bug in one variant, or a library's error, is no reason to lose the others
+        except Exception as error:  # a bug in one variant, or a library's error, does not lose the others
             _tell(work, traceback.format_exc(), warning=True)
             failed[training.name] = f"{type(error).__name__}: {error}"
         else:

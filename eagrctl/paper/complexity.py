@@ -169,7 +169,7 @@ def measure(name: str, recipe: Recipe, classes: int, device: torch.device, runs:
 
 
 def count_flops(network: EAGRNet, size: int) -> tuple[int, dict[str, int]]:
-    """FLOPs of one image, all in all and by the names of `MODULES`; the network is on the meta device."""
+    """FLOPs of one image, in total and by the names of `MODULES`; the network is on the meta device."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(1, 3, size, size, device="meta"))
     counts = {path: sum(each.values()) for path, each in counter.get_flop_counts().items()}
