@@ -141,7 +141,7 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
 def _show_photo(record: "Recorded") -> None:
     """Print the faces of a photo, and what each class has of it."""
     from eagrctl.data.labels import in_full
-    from eagrctl.faces.photo import printable
+    from eagrctl.files import printable
 
     photo, faces, shares = record.file, record.faces, record.shares
     name = printable(Path(photo.path).name)
@@ -174,7 +174,7 @@ def _show_photo(record: "Recorded") -> None:
 
 def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
     """Say in which photos no face was found, and how they can be parsed all the same."""
-    from eagrctl.faces.photo import printable
+    from eagrctl.files import printable
 
     if not tally.without:
         return

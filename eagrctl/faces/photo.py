@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 from eagrctl.arrays import Pixels
 from eagrctl.errors import SourceError
 from eagrctl.faces.colour import rgb_converter
+from eagrctl.files import printable
 
 # The largest cameras of phones give 200 megapixels; beyond 250, a photo is a map, a scan or a trap.
 LIMIT = 250_000_000
@@ -92,12 +93,6 @@ def photo_suffixes() -> frozenset[str]:
     kinds = {*FORMATS, "MPO"}
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds}
     return frozenset(known - {".pfm"}) | HEIF_SUFFIXES
-
-
-def printable(path: Path | str) -> str:
-    """A path for messages, of one line, whatever bytes its name has."""
-    text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _open(path: Path) -> Image.Image:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from eagrctl.errors import SourceError, did_you_mean
 from eagrctl.events import Listener, Notice, ignore
-from eagrctl.faces.photo import photo_suffixes, printable
+from eagrctl.faces.photo import photo_suffixes
+from eagrctl.files import printable
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 

@@ -17,7 +17,8 @@ from PIL import Image
 
 from eagrctl.errors import SourceError
 from eagrctl.faces import photo
-from eagrctl.faces.photo import FORMATS, as_photo, photo_suffixes, printable, read_any_photo
+from eagrctl.faces.photo import FORMATS, as_photo, photo_suffixes, read_any_photo
+from eagrctl.files import printable
 
 # Where the first row and the first column of the stored pixels belong, as the EXIF standard puts it.
 SIDES = {

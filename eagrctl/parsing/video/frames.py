@@ -13,7 +13,7 @@ import numpy as np
 
 from eagrctl.arrays import Pixels
 from eagrctl.errors import EagrctlError, SourceError
-from eagrctl.faces.photo import printable
+from eagrctl.files import printable
 
 # Encoders by preference: the first plays everywhere; the last is in every build of FFmpeg.
 ENCODERS = ("libx264", "libopenh264", "mpeg4")

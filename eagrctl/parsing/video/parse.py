@@ -26,7 +26,7 @@ from eagrctl.drawing.formats import save_labels, save_whole
 from eagrctl.drawing.overlay import SHORTEST, coloured, legend
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
-from eagrctl.faces.photo import printable
+from eagrctl.files import printable
 from eagrctl.parsing.files import WRITERS, ResultFolder, make_folder, writing
 from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
