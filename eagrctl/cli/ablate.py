@@ -61,7 +61,7 @@ def ablate(
     try:
         failed = train_and_score(ablation, work, places)
     except KeyboardInterrupt:
-        console.message("Interrupted. The same command goes on from here.")
+        console.message("Interrupted. The same command goes on from here.", warning=True)
         raise typer.Exit(130) from None
     written = write_results(ablation, work, faces)
     _show(ablation)

@@ -1,17 +1,21 @@
 """The `eagrctl` command: its commands, and the one place where errors become a line and an exit code.
 
-Exit codes: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted. Bugs keep their traceback.
+Exit codes: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more,
+143 terminated. Bugs keep their traceback.
 Heavy imports stay inside the commands, so that `--help` answers at once.
 """
 
+import errno
 import os
 import signal
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from eagrctl import __version__
 from eagrctl.cli import (
@@ -34,6 +38,7 @@ from eagrctl.cli import (
     weights,
 )
 from eagrctl.errors import EagrctlError
+from eagrctl.files import printable
 
 # By help panel, in the order of their use. A module is called as its command or group of commands.
 PANELS = {
@@ -47,26 +52,59 @@ NAMES = {module: module.__name__.rpartition(".")[2] for modules in PANELS.values
 ORDER = list(NAMES.values())
 
 
+# What torch, the loader of libraries and Python say where there is no memory, or no thread or process to be had.
+_NO_MEMORY = ("can't allocate memory", "out of memory", "Cannot allocate memory", "failed to map segment", "new thread")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the errors that users can mend into one line on stderr."""
+    console.quiet = False
+    try:
+        yield
+    except TyperException as error:  # wrong usage, which Typer tells, with arguments as they were given
+        error.message = printable(error.message)
+        raise
+    except EagrctlError as error:
+        console.error(str(error))
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        raise typer.Exit(130) from None
+    except (MemoryError, OSError, RuntimeError, ImportError) as error:
+        if not _lacks_memory(error):
+            raise
+        said = str(error).strip() or type(error).__name__
+        console.error(
+            f"too little memory ({said.splitlines()[0]}): close other programs, take fewer at once (--batch, --workers "
+            "where the command has them), or a machine with more"
+        )
+        raise typer.Exit(1) from None
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    said = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+        or any(sign in said for sign in _NO_MEMORY)
+    )
+
+
 class _Group(TyperGroup):
-    """Turns the errors that users can mend into one line on stderr, and lists commands in the order of their use."""
+    """All commands, listed in the order of their use."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         # Typer puts commands before groups of commands, which would move `prepare` to the end.
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _translated():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _translated():
             return super().invoke(ctx)
-        except EagrctlError as error:
-            console.error(str(error))
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            console.error("interrupted")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # Whoever read our output, `head` say, has seen enough.
-            sys.stderr.close()
-            raise typer.Exit(0) from None
 
 
 app = typer.Typer(
@@ -120,7 +158,8 @@ for _panel, _modules in PANELS.items():
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    # As an exception, so that whatever is half-written is taken away on the way out.
+    # As an exception, so that whatever is half-written is taken away on the way out; a second one ends that, too.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise SystemExit(128 + number)
 
 
@@ -140,4 +179,5 @@ def main() -> None:
     """Run the command line."""
     _spin_briefly()
     signal.signal(signal.SIGTERM, _terminate)
+    console.open_streams()
     app(prog_name="eagrctl")

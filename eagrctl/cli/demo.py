@@ -56,7 +56,7 @@ def demo(
         index = prepare(source, data, Aligner(recipe.input.size), cores(), force=True, listener=listener)
         finished = train(recipe, index, run, World(device), listener=listener)
     if not finished:
-        console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}")
+        console.message(f"Interrupted. Continue with: eagrctl train --resume --output {run.folder}", warning=True)
         raise typer.Exit(130)
     with console.progress(quiet) as listener:
         report = build_report(
@@ -72,5 +72,6 @@ def demo(
     text = markdown(report.table)
     write_text(text, table)
     show(report.scores, f"{TEST} painted faces that the network has not seen")
-    console.result(text)
+    for line in text.splitlines():
+        console.result(line)
     console.written([table, picture, run.best, index.root / "index.json"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from eagrctl.cli import console
 from eagrctl.errors import EagrctlError, ShardError
 from eagrctl.files import require_writable
 
@@ -83,7 +84,16 @@ LandmarkPredictor = Annotated[
 ]
 Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.", (".json",))]
 Force = Annotated[bool, flag("--force", "Replace what is there.")]
-Quiet = Annotated[bool, flag("--quiet -q", "Show results, warnings and errors only.")]
+
+
+def _keep_quiet(quiet: bool) -> bool:
+    console.quiet = quiet
+    return quiet
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.", callback=_keep_quiet)
+]
 
 
 def _require_formats(reports: list[Path] | None) -> list[Path] | None:

@@ -87,7 +87,7 @@ def parse(
         with console.progress(quiet) as listener:
             tallies = parse_files(parser, found, folder, every=every, force=force, workers=workers, listener=listener)
     except KeyboardInterrupt:
-        console.message(f"What is in {output} is whole: the same command goes on from there")
+        console.message(f"What is in {output} is whole: the same command goes on from there", warning=True)
         raise
     show(tallies, folder, [photo for photo in found if photo.kind == "photo"])
     if any(tally.failed for tally in tallies.values()):
@@ -141,11 +141,9 @@ def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequen
 def _show_photo(record: "Recorded") -> None:
     """Print the faces of a photo, and what each class has of it."""
     from eagrctl.data.labels import in_full
-    from eagrctl.files import printable
 
     photo, faces, shares = record.file, record.faces, record.shares
-    name = printable(Path(photo.path).name)
-    title = f"{name}, {photo.width} x {photo.height}: {counted(len(faces), 'face')}"
+    title = f"{Path(photo.path).name}, {photo.width} x {photo.height}: {counted(len(faces), 'face')}"
     if not faces:
         console.result(title)
         return
@@ -174,24 +172,22 @@ def _show_photo(record: "Recorded") -> None:
 
 def _name_faceless(kind: str, tally: "Tally", finding: str) -> None:
     """Say in which photos no face was found, and how they can be parsed all the same."""
-    from eagrctl.files import printable
-
     if not tally.without:
         return
     if kind == "video":
         frames = counted(len(tally.without), "frame")
-        console.message(f"No face was found in {frames} of {tally.pictures:,}")
+        console.message(f"No face was found in {frames} of {tally.pictures:,}", warning=True)
         return
     remedy = (
         f"which {_were(len(tally.without))} parsed as a whole"
         if finding == "whole"
         else "which --whole-image parses as a whole, and --no-detect as a cropped face"
     )
-    console.message(f"No face was found in {counted(len(tally.without), 'photo')}, {remedy}:")
+    console.message(f"No face was found in {counted(len(tally.without), 'photo')}, {remedy}:", warning=True)
     for photo in tally.without[:NAMED]:
-        console.message(f"  {printable(photo.path)}")
+        console.message(f"  {photo.path}", warning=True)
     if len(tally.without) > NAMED:
-        console.message(f"  and {len(tally.without) - NAMED:,} more, whose JSON lists no face with a box")
+        console.message(f"  and {len(tally.without) - NAMED:,} more, whose JSON lists no face with a box", warning=True)
 
 
 def counted(number: int, noun: str) -> str:

@@ -122,5 +122,5 @@ def train(
     if not finished:
         # Without --output, --resume finds the newest run in runs/.
         where = "" if run.folder.parent == options.RUNS else f" --output {run.folder}"
-        console.message(f"Interrupted. Continue with: eagrctl train --resume{where}")
+        console.message(f"Interrupted. Continue with: eagrctl train --resume{where}", warning=True)
         raise typer.Exit(130)

@@ -1,14 +1,17 @@
+import errno
 import os
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from eagrctl import __version__
 from eagrctl.cli.app import app
-from eagrctl_tests.cli.conftest import Invoke
+from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.cli.reference import FILE, reference
 
 
@@ -149,3 +152,117 @@ module.main()
         [sys.executable, "-c", program], env=environment | given, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == expected
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def shell(arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`eagrctl` with redirections, as a shell runs it."""
+    command = f"exec '{sys.executable}' -m eagrctl {arguments}"
+    return subprocess.run(
+        command, shell=True, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("redirected", "reason"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
+)
+def test_results_that_cannot_be_written_are_an_error(redirected: str, reason: str) -> None:
+    done = shell(f"--version {redirected}")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: cannot write to standard output ({reason}): write it elsewhere\n"
+
+
+@pytest.mark.parametrize("redirected", ["2>/dev/full", "<&- 2>&-"])
+def test_messages_that_cannot_be_written_change_nothing(redirected: str) -> None:
+    assert shell(f"tain {redirected}").returncode == 2
+
+
+def test_a_reader_who_has_seen_enough_ends_it_with_141() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "eagrctl", "--help"], stdout=write, stderr=subprocess.PIPE, cwd=ROOT, check=False
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_letters_that_the_output_lacks_are_escaped() -> None:
+    program = (
+        r"from eagrctl.cli import console; console.open_streams(); console.table(['\u732b'], [['\udcff']], '\u732b')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(r"\u732b")
+    assert r"\udcff" in done.stdout
+
+
+def test_a_second_sigterm_ends_it_at_once() -> None:
+    program = """
+import sys, time
+import eagrctl.cli.app as module
+
+def command(**_):
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        print("leaving", flush=True)
+        time.sleep(60)
+
+module.app = command
+module.main()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for line in ("ready\n", "leaving\n"):
+            assert child.stdout.readline() == line
+            child.send_signal(signal.SIGTERM)
+        assert child.wait() == -signal.SIGTERM
+        assert child.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: \nBacktrace"
+        ),
+        RuntimeError("can't start new thread"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_too_little_memory_is_one_line(eagrctl: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def greedy(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("eagrctl.training.start.find_recipe", greedy)
+    said = one_line(eagrctl("train", "--recipe", "synthetic"))
+    assert said.startswith("Error: too little memory (")
+    assert "--batch" in said
+
+
+def test_arguments_do_not_act_on_the_terminal_that_usage_is_told_to(eagrctl: Invoke) -> None:
+    for arguments in (["\x1b[31mtain\u202e"], ["train", "--gpus", "\x1b[31m\r\udcff"]):
+        result = eagrctl(*arguments)
+        assert result.exit_code == 2
+        assert r"\x1b[31m" in result.stderr
+        assert not {"\x1b", "\r", "\u202e"} & {*result.stderr}
