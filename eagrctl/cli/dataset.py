@@ -49,6 +49,8 @@ def info(data: Prepared = None, quiet: Quiet = False) -> None:
         ],
         title="Share of pixels, in the source frame",
     )
+    for text in index.warnings:
+        console.result(f"Warning: {text}")
 
 
 @app.command("verify")

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
+from eagrctl.data.census import Census, emptiness
 from eagrctl.data.labels import LabelSet
 from eagrctl.data.shards import read_names, read_row, read_source_labels
 from eagrctl.data.source import AlignedSample, Provenance
@@ -60,19 +61,23 @@ class Split(Versioned):
         shards: in order.
         skipped: the samples that could not be used.
         centred: names of samples without landmarks, which alignment could only centre.
+        census: what its labels hold; None where an older eagrctl, which did not count, prepared it.
     """
 
     shards: tuple[Shard, ...]
     skipped: tuple[Skipped, ...] = ()
     centred: tuple[Text, ...] = ()
+    census: Census | None = None
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """One split of all its parts, in the order of names, which does not tell how many parts there were."""
+        counted = [part.census for part in parts if part.census is not None]
         return cls(
             tuple(sorted((shard for part in parts for shard in part.shards), key=lambda shard: shard.file)),
             tuple(sorted(skipped for part in parts for skipped in part.skipped)),
             tuple(sorted(name for part in parts for name in part.centred)),
+            Census.join(counted) if len(counted) == len(parts) else None,
         )
 
     @property
@@ -170,12 +175,19 @@ class ShardIndex:
             "regions": dict(self.labels.regions),
             "part": self.part,
             "plan": self.plan,
+            "warnings": self.warnings,
             "splits": {name: {"count": split.count, **asdict(split)} for name, split in self.splits.items()},
         }
         path = self.root / INDEX
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the dataset lacks, as far as it was counted; see `eagrctl.data.census.emptiness`."""
+        counted = {name: split.census for name, split in self.splits.items() if split.census is not None}
+        return emptiness(counted, self.labels, whole=self.part is None)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from eagrctl.data.index import ShardIndex, Split
 from eagrctl.data.prepare import check_output, disk_message, move_into_place
 from eagrctl.data.source import SPLITS
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, ignore
+from eagrctl.events import Listener, Notice, ignore
 
 
 def merge_parts(parts: Sequence[Path], output: Path, force: bool = False, listener: Listener = ignore) -> ShardIndex:
@@ -52,7 +52,10 @@ def merge_parts(parts: Sequence[Path], output: Path, force: bool = False, listen
         raise ShardError(disk_message(error, output)) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return ShardIndex.load(output)
+    index = ShardIndex.load(output)
+    for text in index.warnings:
+        listener(Notice(text, warning=True))
+    return index
 
 
 def _complete(indexes: list[ShardIndex]) -> list[ShardIndex]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from eagrctl.data.aligner import Aligner
+from eagrctl.data.census import Census
 from eagrctl.data.index import INDEX, Shard, ShardIndex, Skipped, Split
 from eagrctl.data.plan import PLAN, Piece, begin, cut, done, note, notes, plan_digest, plan_of
 from eagrctl.data.shards import ShardWriter
@@ -97,7 +98,10 @@ def prepare(
         else:
             shutil.rmtree(unfinished, ignore_errors=True)
             _drop_empty_parent(output, had_parent)
-    return ShardIndex.load(output, partial=True)
+    index = ShardIndex.load(output, partial=True)
+    for text in index.warnings:
+        listener(Notice(text, warning=True))
+    return index
 
 
 def _align(source: Source, aligner: Aligner, task: tuple[str, str]) -> _Aligned:
@@ -123,12 +127,14 @@ def _write(
         return earlier
     skipped: list[Skipped] = []
     centred: list[str] = []
+    counted: list[Census] = []
     listener(Progress(task, piece.start, piece.total))
     tasks = ((piece.split, name) for name in piece.names)
     with ShardWriter(path, size) as writer:
         for count, ((_, name), result) in enumerate(pool.map(tasks), start=piece.start + 1):
             if isinstance(result, AlignedSample):
                 writer.append(result)
+                counted.append(Census.of(name, result.source_labels, result.labels))
                 if result.centred:
                     centred.append(name)
             elif keep_going or isinstance(result, NoFaceError):
@@ -138,7 +144,7 @@ def _write(
                 raise SourceError(f"{result}; or add --partial to skip such samples and list them")
             listener(Progress(task, count, piece.total, f"{len(skipped)} skipped" if skipped else ""))
     shards = (Shard.of(path, writer.count),) if writer.count else ()
-    written = Split(shards, tuple(skipped), tuple(centred))
+    written = Split(shards, tuple(skipped), tuple(centred), Census.join(counted))
     note(folder, piece, written)
     return written
 

@@ -22,6 +22,7 @@ def test_info_shows_counts_classes_and_shares(eagrctl: Invoke, data: Path) -> No
     assert result.exit_code == 0, result.stderr
     for text in ("train", "12", "neck_l (necklace)", "paint order: as merged in the source", "alignment: none"):
         assert text in result.stdout, text
+    assert "no face has a pixel of glasses, left brow" in result.stdout
 
 
 def test_verify_tells_whole_from_changed(eagrctl: Invoke, data: Path) -> None:
