@@ -91,10 +91,18 @@ def restore_network(checkpoint: Checkpoint) -> EAGRNet:
 
     Raises:
         CheckpointError: its weights do not fit its recipe.
+        RecipeError: its recipe describes no network.
     """
-    network = build_network(checkpoint.recipe, len(checkpoint.classes))
+    # Without memory of its own until the checkpoint's tensors, copied, take their places: a recipe from a stranger may
+    # describe a network of any size.
+    with torch.device("meta"):
+        network = build_network(checkpoint.recipe, len(checkpoint.classes))
+    kinds = {name: tensor.dtype for name, tensor in network.state_dict().items()}
     try:
-        network.load_state_dict(dict(checkpoint.network))
+        network.load_state_dict(
+            {name: tensor.to(kinds.get(name, tensor.dtype), copy=True) for name, tensor in checkpoint.network.items()},
+            assign=True,
+        )
     except RuntimeError as error:
         raise CheckpointError(
             f"the weights do not fit the checkpoint's own recipe: {' '.join(str(error).split())}"

@@ -22,12 +22,16 @@ def _in_order(factors: tuple[float, float]) -> tuple[float, float]:
     return factors
 
 
-AboveZero = Annotated[Number, Field(gt=0)]
-Weight = Annotated[Number, Field(ge=0)]
+MOST = 1_000_000  # of whatever is counted; also of rates and weights
+AboveZero = Annotated[Number, Field(gt=0, le=MOST)]
+Weight = Annotated[Number, Field(ge=0, le=MOST)]
+Mean = Annotated[Number, Field(ge=-1000, le=1000)]
+Deviation = Annotated[Number, Field(ge=1e-6, le=1000)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 BelowOne = Annotated[Number, Field(ge=0, lt=1)]
 Channels = Annotated[Whole, Field(ge=1, le=4096)]
-Factors = Annotated[tuple[AboveZero, AboveZero], AfterValidator(_in_order)]
+Factor = Annotated[Number, Field(gt=0, le=100)]
+Factors = Annotated[tuple[Factor, Factor], AfterValidator(_in_order)]
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ class InputRecipe(Written):
     """
 
     size: Annotated[Whole, Field(ge=33, le=4096)]
-    mean: tuple[Number, Number, Number]
-    std: tuple[AboveZero, AboveZero, AboveZero]
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Deviation, Deviation, Deviation]
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,14 @@ class TrainRecipe(Written):
     """
 
     seed: Count
-    epochs: Annotated[Whole, Field(ge=1)]
+    epochs: Annotated[Whole, Field(ge=1, le=MOST)]
     # The pyramid's 1 x 1 level has one value per image and channel: batch norm has no variance over one image.
-    batch: Annotated[Whole, Field(ge=2, description="batch norm needs two images")]
+    batch: Annotated[Whole, Field(ge=2, le=MOST, description="batch norm needs two images")]
     rate: AboveZero
     momentum: BelowOne
     weight_decay: Weight
     power: Weight
-    warm_up: Count
+    warm_up: Annotated[Whole, Field(ge=0, le=1_000 * MOST)]
     average: BelowOne
     precision: Literal["float32", "tf32", "bf16"]
     compile: Flag

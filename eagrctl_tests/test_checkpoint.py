@@ -3,15 +3,17 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from eagrctl.checkpoint import Checkpoint, build_network, halved, load_checkpoint, restore_network, save_checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import CheckpointError
-from eagrctl.recipe import Recipe
+from eagrctl.recipe import Recipe, changed
 
 
 @pytest.fixture
@@ -122,3 +124,33 @@ def test_safetensors_with_other_metadata_are_refused(metadata: dict[str, str], t
     save_file({"a": torch.zeros(1)}, path, {"format": "eagrctl checkpoint", "version": "2", **metadata})
     with pytest.raises(CheckpointError, match=r"odd\.safetensors.*; use another"):
         load_checkpoint(path)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the size of the largest tensor made on the CPU meanwhile."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.device.type == "cpu":
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_a_recipe_of_a_larger_network_is_refused_before_anything_is_built(checkpoint: Checkpoint) -> None:
+    larger = changed(checkpoint.recipe, model={"high_k": 4096, "width": 4.0})
+    with LargestTensor() as made, pytest.raises(CheckpointError, match="do not fit the checkpoint's own recipe"):
+        restore_network(dataclasses.replace(checkpoint, recipe=larger))
+    assert made.numbers <= max(tensor.numel() for tensor in checkpoint.network.values())
+
+
+def test_a_restored_network_shares_nothing_with_its_checkpoint_and_can_be_trained(checkpoint: Checkpoint) -> None:
+    network = restore_network(halved(checkpoint))
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    again = restore_network(checkpoint)
+    with torch.no_grad():
+        for parameter in again.parameters():
+            parameter.zero_()
+    assert any(tensor.any() for tensor in checkpoint.network.values() if tensor.is_floating_point())

@@ -20,6 +20,7 @@ from eagrctl.scoring.evaluate import evaluate
 from eagrctl.scoring.examples import examples_sheet
 from eagrctl.scoring.scores import Scores, score
 from eagrctl.training.batches import Batches, rate_at, read_batches, steps_of
+from eagrctl.training.doubts import doubts
 from eagrctl.training.interrupts import StoppedError, interrupts, until
 from eagrctl.training.progression import Pace, Progression, resumed
 from eagrctl.training.run import Run
@@ -75,6 +76,8 @@ def train(
         run.require_free()
     steps = steps_of(recipe, index)
     if world.first:
+        for doubt in doubts(recipe, steps, world.device.type == "cuda"):
+            listener(Notice(f"{doubt[0].upper()}{doubt[1:]}.", warning=True))
         for split in ("train", "val"):
             index.verify(split, listener)
     torch.manual_seed(recipe.train.seed)
@@ -165,7 +168,7 @@ class _Sitting:
                 if not self._end_epoch(interrupted):
                     return False
                 self.pace.restart()
-            elif now - self.saved > SAVE_EVERY:
+            elif not self.unread and now - self.saved > SAVE_EVERY:  # or the saved sums would lack some losses
                 self._save()
             asked = time.monotonic()
         return True

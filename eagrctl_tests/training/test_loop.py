@@ -157,9 +157,9 @@ def test_a_shard_that_changed_is_refused_before_anything_is_written(
 def test_a_loss_that_is_not_finite_stops_the_run(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"not finite at step 2 \(learning rate .*--set train\.rate") as caught:
-        train(tiny_recipe("train.rate=1e30"), tiny_data, Run(tmp_path / "run"), CPU)
-    batch = Batches(12, 4, 2, seed=0).at(1)
+    with pytest.raises(TrainingError, match=r"not finite at step 3 \(learning rate .*--set train\.rate") as caught:
+        train(tiny_recipe("train.rate=1e6"), tiny_data, Run(tmp_path / "run"), CPU)
+    batch = Batches(12, 4, 2, seed=0).at(2)
     assert ", ".join(tiny_data.read("train", position).name for position in batch) in str(caught.value)
     assert not list(tmp_path.iterdir())  # not even a folder without a checkpoint
 
@@ -198,6 +198,30 @@ def test_a_long_epoch_is_saved_on_the_way(
 
     train(tiny_recipe("train.epochs=1"), tiny_data, run, CPU, listener=listen)
     assert steps == [1, 2]
+
+
+def test_a_save_between_two_looks_at_the_losses_waits_for_the_next_one(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a GPU, where losses are looked at every few steps.
+    real = loop._Sitting.__post_init__
+
+    def every_other(sitting: loop._Sitting) -> None:
+        real(sitting)
+        sitting.read_every = 2
+
+    def die(event: Progress | Notice) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == 5:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(loop._Sitting, "__post_init__", every_other)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    train(tiny_recipe(), tiny_data, whole, CPU)
+    with pytest.raises(ZeroDivisionError):
+        train(tiny_recipe(), tiny_data, broken, CPU, listener=die)
+    train(tiny_recipe(), tiny_data, broken, CPU, resume=True)
+    assert metrics(broken) == metrics(whole)
 
 
 def test_a_full_disk_costs_no_checkpoint_that_was_written(

@@ -1,7 +1,9 @@
 """Fetching, from a server in this process."""
 
 import hashlib
+import io
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -109,6 +111,25 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("EAGRCTL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache() == tmp_path / "eagrctl"
+
+
+def test_published_weights_come_over_https() -> None:
+    assert {published.url.split(":")[0] for published in PUBLISHED.values()} == {"https"}
+
+
+def test_a_server_that_leads_away_from_https_is_refused(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    answer = io.BytesIO(BODY)
+    answer.url, answer.headers = "http://elsewhere/good.pth", {}  # type: ignore[attr-defined]
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *given, **named: answer)
+    with pytest.raises(CheckpointError, match="leads to http, which anybody between could change"):
+        fetch(Published("https://here/good.pth", (len(BODY), len(BODY))))
+    assert not list(place.iterdir())
+
+
+def test_where_no_hash_is_published_that_of_what_came_is_told(server: str) -> None:
+    events: list[Progress | Notice] = []
+    fetch(Published(f"{server}/good.pth", (len(BODY), len(BODY))), events.append)
+    assert DIGEST in str(events[-1])
 
 
 @pytest.mark.parametrize("published", PUBLISHED.values(), ids=lambda each: each.name)
