@@ -160,6 +160,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint_in(read_tensors(path), path)
 
 
+def epoch_of(path: Path) -> int | None:
+    """How many epochs a checkpoint has behind it, without reading its tensors; None where it cannot be read."""
+    try:
+        contents = read_tensors(path, mapped=True).contents
+    except CheckpointError:
+        return None
+    epoch = contents.get("epoch") if isinstance(contents, dict) else None
+    return epoch if isinstance(epoch, int) else None
+
+
 def checkpoint_in(file: TensorFile, path: Path) -> Checkpoint:
     """The checkpoint in a file that was read; `path` is for messages. Errors as in `load_checkpoint`."""
     contents, remedy = file.contents, "use another, or the eagrctl that wrote it"

@@ -40,6 +40,10 @@ class CheckpointError(EagrctlError):
     """A checkpoint is missing, malformed, or does not fit."""
 
 
+class FollowedError(EagrctlError):
+    """The first of several processes has failed, and tells the user why; this one ends with it and says nothing."""
+
+
 class TrainingError(EagrctlError):
     """Training cannot start or cannot go on."""
 

@@ -34,12 +34,13 @@ class TensorFile:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_tensors(path: Path, old_pickles: bool = False) -> TensorFile:
+def read_tensors(path: Path, old_pickles: bool = False, mapped: bool = False) -> TensorFile:
     """Read a file of tensors onto the CPU.
 
     Args:
         path: the file.
         old_pickles: take what `torch.save` wrote before 2020, too; nothing in it is run either.
+        mapped: leave the tensors of a .pt on disk until somebody looks at them.
 
     Raises:
         CheckpointError: missing, damaged, or something else than tensors and plain types.
@@ -55,7 +56,7 @@ def read_tensors(path: Path, old_pickles: bool = False) -> TensorFile:
         with warnings.catch_warnings():
             # torch warns of the age of an old file's storages; the user can do nothing about it.
             warnings.simplefilter("ignore")
-            return TensorFile(torch.load(path, map_location="cpu", weights_only=True))
+            return TensorFile(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
     except pickle.UnpicklingError as error:
         # torch tells apart a pickle of something else and what is no pickle at all, in words only.
         more = "GLOBAL" in str(error)

@@ -36,8 +36,9 @@ from eagrctl.readers.folder import _Classes
 from eagrctl.readers.schemes import _Ids
 from eagrctl.recipe import Recipe, find_recipe, load_recipe, recipe_to_toml
 from eagrctl.tensorfile import TensorFile
+from eagrctl.training.history import read_history
 from eagrctl.training.progression import Progression
-from eagrctl.training.run import Run, read_history
+from eagrctl.training.run import Run
 from eagrctl_tests.parsing.photos import SETTINGS, SIZE, parsed_photo
 from eagrctl_tests.training.test_history import line
 
@@ -162,7 +163,7 @@ def test_any_value_in_a_run(tmp_path: Path, metrics: Any, about: Any, junk: byte
     history = read_history(run)
     assert all(epoch.step >= 0 for epoch in history.epochs)
     assert run.finished() in (True, False)
-    run.forget_after(5)
+    run.go_on_from(5)
 
 
 @anything

@@ -8,6 +8,7 @@ import typer
 from eagrctl.cli import console
 from eagrctl.cli.options import DATA, RUNS, ScoredSplit, argument, count_gpus, flag, option, spread
 from eagrctl.cli.train import Options
+from eagrctl.events import Notice
 
 if TYPE_CHECKING:
     from eagrctl.paper.ablation import Ablation
@@ -58,12 +59,13 @@ def ablate(
     if dry_run:
         _show_plan(ablation, *what_is_left(ablation, work, places, timed_steps))
         return
-    try:
-        failed = train_and_score(ablation, work, places)
-    except KeyboardInterrupt:
-        console.message("Interrupted. The same command goes on from here.", warning=True)
-        raise typer.Exit(130) from None
-    written = write_results(ablation, work, faces)
+    with ablation.taken(lambda event: console.message(event.text) if isinstance(event, Notice) else None):
+        try:
+            failed = train_and_score(ablation, work, places)
+        except KeyboardInterrupt:
+            console.message("Interrupted. The same command goes on from here.", warning=True)
+            raise typer.Exit(130) from None
+        written = write_results(ablation, work, faces)
     _show(ablation)
     console.written(written)
     for training, reason in failed.items():

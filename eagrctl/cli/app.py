@@ -37,7 +37,7 @@ from eagrctl.cli import (
     visualise,
     weights,
 )
-from eagrctl.errors import EagrctlError
+from eagrctl.errors import EagrctlError, FollowedError
 from eagrctl.files import printable
 
 # By help panel, in the order of their use. A module is called as its command or group of commands.
@@ -65,6 +65,8 @@ def _translated() -> Iterator[None]:
     except TyperException as error:  # wrong usage, which Typer tells, with arguments as they were given
         error.message = printable(error.message)
         raise
+    except FollowedError:
+        raise typer.Exit(1) from None
     except EagrctlError as error:
         console.error(str(error))
         raise typer.Exit(1) from None

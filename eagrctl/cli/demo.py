@@ -49,7 +49,7 @@ def demo(
     recipe = load_recipe(find_recipe("synthetic-small"))
     data, run = directory / "data", Run(directory / "run")
     table, picture = directory / "table.md", directory / "faces.png"
-    run.require_free()
+    run.require_free(recipe, data)
     source = SyntheticSource({"train": TRAIN, "val": VAL, "test": TEST}, seed=0, size=recipe.input.size)
     with console.progress(quiet) as listener:
         # Faces of an earlier demo that never came to a checkpoint are painted again.

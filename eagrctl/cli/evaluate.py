@@ -49,7 +49,8 @@ def evaluate(
     from eagrctl.data.index import ShardIndex
     from eagrctl.inference.tta import TestTimeAugmentation
     from eagrctl.scoring.report.build import WITH_BOUNDARIES, WITH_EXAMPLES, build_report, write_reports
-    from eagrctl.training.run import Run, plots_of
+    from eagrctl.training.history import plots_of
+    from eagrctl.training.run import Run
     from eagrctl.training.runs import find_checkpoint
 
     reports = report or []

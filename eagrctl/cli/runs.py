@@ -12,7 +12,7 @@ from eagrctl.errors import EagrctlError, TrainingError
 from eagrctl.files import CHARTS
 
 if TYPE_CHECKING:
-    from eagrctl.training.run import History
+    from eagrctl.training.history import History
 
 LATEST = 8  # epochs in the table of `show`
 
@@ -38,7 +38,7 @@ def runs(context: typer.Context, folder: Annotated[Path, option("--folder", "DIR
     context.obj = folder
     if context.invoked_subcommand:
         return
-    from eagrctl.training.run import read_history
+    from eagrctl.training.history import read_history
     from eagrctl.training.runs import runs_in
 
     histories = [read_history(run) for run in runs_in(folder)]
@@ -81,7 +81,7 @@ def show(
     ```
     """
     from eagrctl.drawing.chart import curves_chart, save_chart
-    from eagrctl.training.run import plots_of, read_history
+    from eagrctl.training.history import plots_of, read_history
     from eagrctl.training.runs import find_run
 
     history = read_history(find_run(run, context.obj))

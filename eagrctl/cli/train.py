@@ -85,39 +85,49 @@ def train(
     """
     if nodes > 1 and not rendezvous:
         raise typer.BadParameter(f"--nodes {nodes} needs --rendezvous HOST:PORT, the same on each machine")
+    if resume and (given.recipe or given.overrides or pretrained):
+        raise TrainingError("--resume keeps the run's own recipe: drop --recipe, --set, --pretrained and --seed")
     from eagrctl.recipe import load_recipe
     from eagrctl.training.launch import Places
+    from eagrctl.training.run import Run
     from eagrctl.training.runs import run_for, unfinished_run
-    from eagrctl.training.start import Work, recipe_and_data, start_training
+    from eagrctl.training.start import Work, join_training, recipe_and_data, start_training
     from eagrctl.training.tensorboard import require_tensorboard
     from eagrctl.training.world import world_in_environment
 
     joins = world_in_environment()
     on_gpus, processes = options.count_gpus(given.gpus, given.cpu_processes, starts=not joins)
     world = int(os.environ["WORLD_SIZE"]) if joins else processes * nodes
-    if resume:
-        if given.recipe or given.overrides or pretrained:
-            raise TrainingError("--resume keeps the run's own recipe: drop --recipe, --set, --pretrained and --seed")
-        run = unfinished_run(output, options.RUNS)
-        recipe, data = load_recipe(run.recipe), given.data or run.data()
-    else:
-        weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
-        name, recipe, index = recipe_and_data(given.recipe, given.data, given.overrides + weights, options.DATA)
-        data = index.root
-        run, resume = run_for(recipe, data, output, options.RUNS, Path(name).stem)
+
+    def plan() -> Work:
+        """What is trained and where, told to the user."""
         if resume:
-            other = "" if output else " (--output names another run)"
-            console.message(f"Going on with {run.folder}, an unfinished run of this recipe and dataset{other}")
-    if tensorboard:
-        require_tensorboard()
-    work = Work(recipe, data, run.folder, resume=resume, tensorboard=tensorboard, **given.work(on_gpus, processes))
-    work.check(world)
-    first = not joins or os.environ["RANK"] == "0"
-    if first:
+            run = unfinished_run(output, options.RUNS)
+            recipe, data, goes_on = load_recipe(run.recipe), given.data or run.data(), bool(run.saved)
+        else:
+            weights = [] if pretrained is None else [f"model.pretrained={json.dumps(str(pretrained))}"]
+            name, recipe, index = recipe_and_data(given.recipe, given.data, given.overrides + weights, options.DATA)
+            data = index.root
+            run, goes_on = run_for(recipe, data, output, options.RUNS, Path(name).stem)
+            if goes_on:
+                kind = "a finished" if run.finished() else "an unfinished"
+                other = "" if output else " (--output names another run)"
+                console.message(f"Going on with {run.folder}, {kind} run of this recipe and dataset{other}")
+        if tensorboard:
+            require_tensorboard()
+        work = Work(recipe, data, run.folder, resume=goes_on, tensorboard=tensorboard, **given.work(on_gpus, processes))
+        work.check(world)
         work.announce(world)
-    finished = start_training(work, None if joins else Places(processes, nodes, rendezvous, max_restarts))
+        return work
+
+    if joins:
+        work, finished, first = join_training(plan, on_gpus)
+    else:
+        work, first = plan(), True
+        finished = start_training(work, Places(processes, nodes, rendezvous, max_restarts))
     if not first:
         return
+    run = Run(work.folder)
     console.written(path for path in (run.best, run.last, run.metrics) if path.is_file())
     if not finished:
         # Without --output, --resume finds the newest run in runs/.

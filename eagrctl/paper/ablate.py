@@ -6,7 +6,6 @@ from pathlib import Path
 
 from eagrctl.drawing.chart import save_chart
 from eagrctl.errors import EagrctlError
-from eagrctl.events import Notice
 from eagrctl.paper.ablation import Ablation
 from eagrctl.paper.ablation_tables import tables_of, write_tables
 from eagrctl.paper.variants import Training
@@ -45,7 +44,7 @@ def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str,
         if ablation.scores(training) is not None:
             continue
         changes = ", ".join(ablation.plan.changes(training)) or "the recipe's own network"
-        _tell(work, f"{number} of {len(trainings)}, {training.name}: {changes}")
+        work.tell(f"{number} of {len(trainings)}, {training.name}: {changes}")
         try:
             _train(ablation, training, work, places)
             with work.drawing() as listener:
@@ -53,12 +52,12 @@ def train_and_score(ablation: Ablation, work: Work, places: Places) -> dict[str,
         except EagrctlError as error:
             failed[training.name] = str(error)
         except Exception as error:  # a bug in one variant, or a library's error, does not lose the others
-            _tell(work, traceback.format_exc(), warning=True)
+            work.tell(traceback.format_exc(), warning=True)
             failed[training.name] = f"{type(error).__name__}: {error}"
         else:
             write_tables(ablation, tables_of(ablation))
             continue
-        _tell(work, f"{training.name} failed ({failed[training.name]}); going on with the others")
+        work.tell(f"{training.name} failed ({failed[training.name]}); going on with the others")
     return failed
 
 
@@ -89,8 +88,3 @@ def _train(ablation: Ablation, training: Training, work: Work, places: Places) -
     own.announce(places.processes)
     if not start_training(own, places):
         raise KeyboardInterrupt
-
-
-def _tell(work: Work, text: str, warning: bool = False) -> None:
-    with work.drawing() as listener:
-        listener(Notice(text, warning))

@@ -5,6 +5,8 @@ matrix. So the same command finds what is done, and goes on with the rest.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from eagrctl.drawing.chart import Chart
 from eagrctl.drawing.figures import label_figure
 from eagrctl.errors import RecipeError, TrainingError
 from eagrctl.events import Listener, ignore, tracked
-from eagrctl.files import write_text
+from eagrctl.files import remove_stale, write_text, writing
 from eagrctl.inference.predict import Segmenter
+from eagrctl.locks import locked
 from eagrctl.paper.variants import Plan, Study, Training
 from eagrctl.recipe import load_recipe
 from eagrctl.scoring.evaluate import check_classes, evaluate
@@ -67,7 +70,7 @@ class Ablation:
         """
         for training in self.plan.all:
             run = self.run(training)
-            if not run.last.is_file():
+            if not run.saved:
                 continue
             try:
                 same = load_recipe(run.recipe) == training.recipe and run.data() == self.index.root.absolute()
@@ -93,7 +96,25 @@ class Ablation:
             raise TrainingError(f"{run.folder} is being trained by another process: wait, or stop it")
         if run.recipe.is_file():  # not somebody else's folder
             run.discard_unless_saved()  # as a run leaves it that is killed before its first checkpoint
-        return run.last.is_file()
+        return bool(run.saved)
+
+    @contextmanager
+    def taken(self, listener: Listener = ignore) -> Iterator[None]:
+        """Have the folder to oneself, cleared of what killed processes left half written.
+
+        Raises:
+            TrainingError: another process is at it, or it cannot be written.
+        """
+        with writing(self.folder, TrainingError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.folder, TrainingError, listener):
+                for training in self.plan.all:
+                    remove_stale(self.run(training).folder)
+                yield
+        finally:
+            with suppress(OSError):
+                self.folder.rmdir()  # where nothing is in it
 
     def steps_left(self, training: Training) -> int:
         """Steps that a training still has to take, counted from its last validation."""

@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from eagrctl.errors import EagrctlError, TrainingError
+from eagrctl.errors import EagrctlError, FollowedError, TrainingError
 from eagrctl.training.interrupts import handlers_restored
 from eagrctl.workers import cores
 
@@ -40,13 +40,16 @@ class Places:
     restarts: int = 0
 
 
-def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places) -> bool:
+def launch(
+    work: Callable[..., bool], arguments: tuple[Any, ...], places: Places, tell: Callable[[str], None] | None = None
+) -> bool:
     """Run `work(*arguments)` in every process.
 
     Args:
         work: a function of a module, because new processes import it; returns the same in all of them.
         arguments: what can be pickled.
         places: the processes.
+        tell: hears of a process that died, where all start again.
 
     Returns:
         What `work` returns; False where the processes were told to stop, and did.
@@ -59,6 +62,10 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
     for name in [*logging.Logger.manager.loggerDict]:  # torch sets the level of each, not of those above them
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+    deaths, log = _Deaths(places.restarts, tell), logging.getLogger(_Deaths.logger)
+    log.setLevel(logging.ERROR)
+    log.propagate = False
+    log.handlers = [deaths]
     # After a restart, processes found addresses of those before in the shared store, and could not connect.
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     # Each process would else take all cores, and those of the others with them.
@@ -92,10 +99,32 @@ def launch(work: Callable[..., bool], arguments: tuple[Any, ...], places: Places
     return bool(next(iter(results.values())))
 
 
+class _Deaths(logging.Handler):
+    """Tells of processes that died, after which all start again; torch says which only in its log."""
+
+    logger = "torch.distributed.elastic.multiprocessing.api"
+
+    def __init__(self, restarts: int, tell: Callable[[str], None] | None) -> None:
+        super().__init__()
+        self.restarts, self.tell = restarts, tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of one, as long as there are restarts left for it."""
+        if not str(record.msg).startswith("failed (exitcode") or not isinstance(record.args, tuple):
+            return
+        code, rank, *_ = record.args
+        if self.tell and self.restarts > 0 and isinstance(code, int):
+            self.restarts -= 1
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            self.tell(f"Rank {rank} {how}: all start again, from the last checkpoint if there is one")
+
+
 def _guarded(work: Callable[..., bool], said: Path, *arguments: Any) -> bool:
     """In a new process: do the work, and leave word of what went wrong."""
     try:
         finished = work(*arguments)
+    except FollowedError:
+        os._exit(1)
     except EagrctlError as error:
         rank = os.environ.get("RANK", "0")
         (said / f"{rank}.txt").write_text(str(error), encoding="utf-8")

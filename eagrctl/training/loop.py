@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from eagrctl.training.batches import Batches, rate_at, read_batches, steps_of
 from eagrctl.training.doubts import doubts
 from eagrctl.training.interrupts import StoppedError, interrupts, until
 from eagrctl.training.progression import Pace, Progression, resumed
-from eagrctl.training.run import Run
+from eagrctl.training.run import TENSORBOARD, Run
 from eagrctl.training.step import Stepper
 from eagrctl.training.tensorboard import TensorBoardLog
 from eagrctl.training.world import World
@@ -72,45 +72,49 @@ def train(
         ShardError: a shard changed since it was indexed, or cannot be read.
         CheckpointError: a checkpoint cannot be read or written, or the weights to start from do not fit.
     """
-    if not resume and world.first:
-        run.require_free()
     steps = steps_of(recipe, index)
-    if world.first:
-        for doubt in doubts(recipe, steps, world.device.type == "cuda"):
-            listener(Notice(f"{doubt[0].upper()}{doubt[1:]}.", warning=True))
-        for split in ("train", "val"):
-            index.verify(split, listener)
-    torch.manual_seed(recipe.train.seed)
-    network = build_network(recipe, len(index.classes))
-    if not resume:
-        # One process of a machine fetches what it starts from; the others then find it.
-        if world.local == 0:
-            start_from_pretrained(network, recipe, listener)
-        world.wait()
-        if world.local != 0:
-            start_from_pretrained(network, recipe)
-    network = network.to(world.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    stepper = Stepper(recipe, network, index.labels, world, steps, micro_batch)
-    state = Progression()
-    if resume:
-        state = resumed(run, recipe, index.classes, stepper, listener)
-        if world.first:
-            run.forget_after(state.step)
-    elif world.first:
-        run.create(recipe, index.root)
-    shown = tensorboard and world.first
-    try:
+    with ExitStack() as stack:
+
+        def begin() -> None:
+            stack.enter_context(run.taken(recipe, index.root, resume, listener))
+            for doubt in doubts(recipe, steps, world.device.type == "cuda"):
+                listener(Notice(f"{doubt[0].upper()}{doubt[1:]}.", warning=True))
+            for split in ("train", "val"):
+                index.verify(split, listener)
+
+        world.agreed(begin)
+        torch.manual_seed(recipe.train.seed)
+        network = build_network(recipe, len(index.classes))
+        if not resume:
+            # One process of a machine fetches what it starts from; the others then find it.
+            if world.local == 0:
+                start_from_pretrained(network, recipe, listener)
+            world.wait()
+            if world.local != 0:
+                start_from_pretrained(network, recipe)
+        network = network.to(world.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        stepper = Stepper(recipe, network, index.labels, world, steps, micro_batch)
+        state = Progression()
+        if resume:
+            # The first process first: where there is nothing to go on from, it alone says so.
+            first = world.agreed(lambda: resumed(run, recipe, index.classes, stepper, listener))
+            state = first or resumed(run, recipe, index.classes, stepper)
+            world.wait()  # until all have read what the first will write anew
+            if world.first:
+                run.go_on_from(state.step)
+                listener(Notice(f"Going on from step {state.step:,} of {steps:,}"))
+        elif world.first:
+            if run.about.is_file():
+                kept = f"; its best.pt is kept as {run.earlier.name}" if run.outlived() else ""
+                listener(Notice(f"{run.folder} has no checkpoint to go on from: it starts over{kept}"))
+            run.create(recipe, index.root)
+        shown = tensorboard and world.first
         with (
-            run.locked() if world.first else nullcontext(),
-            closing(TensorBoardLog(run.folder / "tensorboard", state.step)) if shown else nullcontext() as log,
+            closing(TensorBoardLog(run.folder / TENSORBOARD, state.step)) if shown else nullcontext() as log,
             interrupts(listener, again=world.size == 1) as interrupted,
         ):
             return _Sitting(recipe, index, run, world, stepper, state, listener, log).train(workers, interrupted)
-    except BaseException:
-        if world.first:
-            run.discard_unless_saved()
-        raise
 
 
 @dataclass
@@ -144,9 +148,14 @@ class _Sitting:
         """Take the steps that are left. False where an interrupt cut them short."""
         state = self.state
         self.listener(Progress("training", state.step, self.steps))
+        # A run killed between a checkpoint and its line in the metrics owes that line.
+        if state.line is not None and state.line["epoch"] not in {epoch.epoch for epoch in self.run.epochs()}:
+            self._log(state.line)
         # A run interrupted between an epoch's last step and its validation owes that validation.
         if state.validated < state.step // self.per_epoch and not self._end_epoch(interrupted):
             return False
+        if state.step == self.steps:
+            return True
         loader = iter(read_batches(self.recipe, self.index, self.batches, self.world, workers))
         asked = time.monotonic()
         while state.step < self.steps:
@@ -205,7 +214,7 @@ class _Sitting:
         )
 
     def _end_epoch(self, interrupted: threading.Event) -> bool:
-        """Validate, log, keep the best, save. False where an interrupt cut it short."""
+        """Validate, keep the best, save, log. False where an interrupt cut it short."""
         state = self.state
         network = self.stepper.validated
         predictor = Segmenter(network, self.recipe.input, self.world.device)
@@ -220,22 +229,20 @@ class _Sitting:
         better = scores.mean_f1 > state.best
         if better:
             state.best = scores.mean_f1
-        if self.world.first:
-            line = {
-                "epoch": epoch,
-                "step": state.step,
-                "rate": self.stepper.optimiser.param_groups[0]["lr"],
-                "loss": loss,
-                "val": named,
-                "seconds": round(state.seconds, 3),
-                "waiting": round(state.waited, 3),
-            }
-            self.run.log(line)
-            if self.log:
-                self.log.epoch(state.step, line, examples_sheet(predictor, self.index, "val", PICTURES))
-            if better:
-                save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
+        state.line = {
+            "epoch": epoch,
+            "step": state.step,
+            "rate": self.stepper.optimiser.param_groups[0]["lr"],
+            "loss": loss,
+            "val": named,
+            "seconds": round(state.seconds, 3),
+            "waiting": round(state.waited, 3),
+        }
+        # Killed between any two of these, the run goes on as if it had not been (`Run` says how).
+        if better and self.world.first:
+            save_checkpoint(self._checkpoint(named, network, training=None), self.run.best)
         self._save(named)
+        self._log(state.line)
         self.listener(
             Notice(
                 f"epoch {epoch}/{self.recipe.train.epochs}: loss {loss['total']:.3f}, "
@@ -244,6 +251,15 @@ class _Sitting:
             )
         )
         return True
+
+    def _log(self, line: Mapping[str, Any]) -> None:
+        """Write an epoch's figures for people."""
+        if not self.world.first:
+            return
+        if self.log:
+            predictor = Segmenter(self.stepper.validated, self.recipe.input, self.world.device)
+            self.log.epoch(line["step"], line, examples_sheet(predictor, self.index, "val", PICTURES))
+        self.run.log(line)
 
     def _stopped(self) -> bool:
         """Save, and leave together: a process that ends before the others takes them with it."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -36,6 +37,7 @@ class Progression(Versioned):
         best: mean F1 of the best checkpoint on the validation split, or -1.
         seconds: spent training, validation left out, over all sittings.
         waited: those of them that went by waiting for data.
+        line: what the metrics hold of the latest epoch that was validated; None before any.
         terms: sums of the terms of `Losses` over the current epoch's steps, float64.
     """
 
@@ -44,6 +46,7 @@ class Progression(Versioned):
     best: Number = -1.0
     seconds: Number = 0.0
     waited: Number = 0.0
+    line: Mapping[str, Any] | None = None
     terms: torch.Tensor = field(default_factory=lambda: torch.zeros(len(Losses._fields), dtype=torch.float64))
 
     def as_dict(self, stepper: Stepper) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def resumed(
     """Put a run's last checkpoint back into the stepper; where it is damaged, the one before.
 
     Raises:
-        CheckpointError: neither can be read, or it is of another recipe or dataset.
+        CheckpointError: there is none, none can be read, or it is of another recipe or dataset.
     """
     checkpoint = _last(run, listener)
     if checkpoint.training is None or checkpoint.recipe != recipe or checkpoint.classes != classes:
@@ -91,14 +94,16 @@ def resumed(
 
 
 def _last(run: Run, listener: Listener) -> Checkpoint:
+    newest, *others = run.saved or [run.last]
     try:
-        return load_checkpoint(run.last)
+        return load_checkpoint(newest)
     except CheckpointError as error:
-        if not run.previous.is_file():
-            raise
-        checkpoint = load_checkpoint(run.previous)
-        listener(Notice(f"{error}. Going on from {run.previous}, step {checkpoint.step:,}.", warning=True))
-        return checkpoint
+        for path in others:
+            with suppress(CheckpointError):
+                checkpoint = load_checkpoint(path)
+                listener(Notice(f"{error}. Going on from {path}, step {checkpoint.step:,}.", warning=True))
+                return checkpoint
+        raise
 
 
 class Pace:

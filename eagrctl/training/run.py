@@ -5,25 +5,25 @@ Reading a run's history never fails: it may be in the middle of a line, come fro
 
 import json
 import math
+import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from eagrctl.checkpoint import Checkpoint, save_checkpoint
+from eagrctl.checkpoint import Checkpoint, epoch_of, save_checkpoint
 from eagrctl.documents import Count, NumberOrNaN, Versioned, read_json, read_json_or_none, valid_lines
-from eagrctl.drawing.curves import Curve, Plot
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
-from eagrctl.files import replacing, writing
+from eagrctl.events import Listener, ignore
+from eagrctl.files import TEMPORARY, printable, replacing, writing
+from eagrctl.locks import LOCK, is_locked, locked
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
 
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]
+TENSORBOARD = "tensorboard"  # folder of its files
+HALVES = ("next.pt.part", "best.pt.part", "metrics.jsonl.part")  # left by killed trainings of earlier versions
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Epoch(Versioned):
 
 
 @dataclass(frozen=True)
-class _About(Versioned):
+class About(Versioned):
     """What stands in run.json."""
 
     data: str
@@ -65,87 +65,155 @@ class Run:
 
     It holds `recipe.toml` (resolved), `run.json` (which data, when it began), `metrics.jsonl` (a line per epoch),
     `last.pt` (to resume from), `previous.pt` (the one before, should the last be damaged) and `best.pt` (the best on
-    the validation split so far), each a path of this class. While it is trained, `run.json`, which makes a folder a
-    run, is locked.
+    the validation split so far), each a path of this class. `next.pt` is there while a checkpoint is written. While it
+    is trained, the folder is locked.
+
+    Whenever a training is killed, the same command goes on from what is there. `run.json`, which makes a folder a run,
+    is written last at its beginning. At an epoch's end `best.pt` is written, then `last.pt` with the epoch's line of
+    metrics in it, then the line: a best checkpoint that is ahead of the last is written again, and a line that is
+    missing is found in the last.
     """
 
     folder: Path
 
     def __post_init__(self) -> None:
+        self.next = self.folder / "next.pt"
         self.recipe, self.about = self.folder / "recipe.toml", self.folder / "run.json"
         self.metrics = self.folder / "metrics.jsonl"
         self.last, self.previous, self.best = (self.folder / f"{name}.pt" for name in ("last", "previous", "best"))
+        self.earlier = self.folder / "best-earlier.pt"
 
     @property
     def checkpoint(self) -> Path | None:
-        """The checkpoint to use: the best; where there is none, the last; None where there is neither."""
-        return next((path for path in (self.best, self.last) if path.is_file()), None)
+        """The checkpoint to use: the best; where there is none, the last; None where there is none at all."""
+        return next((path for path in (self.best, *self.saved) if path.is_file()), None)
 
-    def require_free(self) -> None:
-        """TrainingError where the folder holds something already."""
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+    @property
+    def saved(self) -> list[Path]:
+        """The checkpoints that training can go on from, the newest first."""
+        return [path for path in (self.last, self.next, self.previous) if path.is_file()]
+
+    def free_for(self, recipe: Recipe | None = None, data: Path | None = None) -> bool:
+        """Whether a training can begin in the folder: it is not there, or empty, or has what the same one left.
+
+        That is what a training of this recipe on this data leaves that is killed before it can be gone on with.
+        """
+        if not self.folder.exists():
+            return True
+        if not self.folder.is_dir():
+            return False
+        stale = (LOCK, TEMPORARY, *HALVES)
+        there = {path.name for path in self.folder.iterdir() if not any(path.match(name) for name in stale)}
+        if not there:
+            return True
+        own = (self.recipe, self.about, self.metrics, self.best, self.folder / TENSORBOARD, self.earlier)
+        if recipe is None or data is None or self.saved or not there <= {path.name for path in own}:
+            return False
+        return self._began(recipe, data)
+
+    def _began(self, recipe: Recipe, data: Path) -> bool:
+        """Whether recipe.toml and run.json, either of which may have been cut short, are of this training."""
+        wanted = recipe_to_toml(recipe).encode()
+        try:
+            same = wanted.startswith(self.recipe.read_bytes()) or load_recipe(self.recipe) == recipe
+        except (OSError, RecipeError):
+            return False
+        about = read_json_or_none(self.about, About)
+        return same and (about is None or about.data == str(data.absolute()))
+
+    def require_free(self, recipe: Recipe | None = None, data: Path | None = None) -> None:
+        """TrainingError where the folder is not `free_for` a training."""
+        if not self.free_for(recipe, data):
             raise TrainingError(
-                f"{self.folder} holds something already: name another folder with --output"
-                + (", or continue its run with --resume" if self.last.is_file() else "")
+                f"{printable(self.folder)} holds something already: name another folder with --output"
+                + (", or continue its run with --resume" if self.saved else "")
             )
 
     @property
     def state(self) -> str:
         """What it is: "running", "finished" or "interrupted"."""
-        if self._locked():
+        if is_locked(self.folder):
             return "running"
         return "finished" if self.finished() else "interrupted"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep others from training the run meanwhile; a process that dies lets go of it.
+    def taken(self, recipe: Recipe, data: Path, resume: bool, listener: Listener = ignore) -> Iterator[None]:
+        """Have the folder to oneself for a training that begins, or goes on (`resume`).
+
+        If it fails, a folder without checkpoints is taken away again.
 
         Raises:
-            TrainingError: somebody else is at it.
+            TrainingError: another process is at it, it holds something else, or it cannot be written.
         """
-        if fcntl is None:  # Windows
-            yield
-            return
-        with self.about.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise TrainingError(f"{self.folder} is being trained by another process: wait, or stop it") from None
-            yield
+        if not (resume or self.folder.is_dir()):
+            self.require_free()
+        with writing(self.folder, TrainingError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.folder, TrainingError, listener):
+                if not resume:
+                    self.require_free(recipe, data)
+                for name in HALVES:
+                    (self.folder / name).unlink(missing_ok=True)
+                try:
+                    yield
+                except BaseException:
+                    self.discard_unless_saved()
+                    raise
+        finally:
+            with suppress(OSError):
+                self.folder.rmdir()  # where nothing is in it
 
     def create(self, recipe: Recipe, data: Path) -> None:
         """Make the folder, and write down what will be trained on what.
 
         Raises:
-            TrainingError: the folder holds something already, or cannot be written.
+            TrainingError: the folder is not free for it, or cannot be written.
         """
-        self.require_free()
+        self.require_free(recipe, data)
+        about = {"data": str(data.absolute()), "began": datetime.now().astimezone().isoformat(timespec="seconds")}
         with writing(self.folder, TrainingError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.recipe.write_text(recipe_to_toml(recipe), encoding="utf-8")
-            about = {"data": str(data.absolute()), "began": datetime.now().astimezone().isoformat(timespec="seconds")}
-            self.about.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            if self.outlived():
+                self.best.replace(self.earlier)
+            self.best.unlink(missing_ok=True)
+            self.metrics.unlink(missing_ok=True)
+            shutil.rmtree(self.folder / TENSORBOARD, ignore_errors=True)
+            for path, text in (
+                (self.recipe, recipe_to_toml(recipe)),
+                (self.about, json.dumps(about, indent=2) + "\n"),
+            ):
+                with replacing(path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+
+    def outlived(self) -> bool:
+        """Whether its best checkpoint is left of several epochs, of which somebody has removed the last one."""
+        return self.best.is_file() and not self.saved and len(self.epochs()) > 1
 
     def data(self) -> Path:
         """The dataset it trains on; TrainingError where the folder does not tell."""
-        return Path(read_json(self.about, _About, TrainingError, "give --data").data)
+        return Path(read_json(self.about, About, TrainingError, "give --data").data)
 
     def epochs(self) -> tuple[Epoch, ...]:
         """What was logged; lines that are damaged are passed over."""
         return tuple(epoch for _, epoch in valid_lines(self.metrics, Epoch))
 
     def finished(self) -> bool:
-        """Whether every epoch of its recipe is logged."""
+        """Whether every epoch of its recipe is logged, and the last checkpoint does not say otherwise."""
         epochs = self.epochs()
         try:
-            return bool(epochs) and epochs[-1].epoch >= load_recipe(self.recipe).train.epochs
+            wanted = load_recipe(self.recipe).train.epochs
         except RecipeError:
             return False
+        if not epochs or epochs[-1].epoch < wanted:
+            return False
+        saved = epoch_of(self.saved[0]) if self.saved else None
+        return saved is None or saved >= wanted
 
-    def log(self, line: dict[str, Any]) -> None:
+    def log(self, line: Mapping[str, Any]) -> None:
         """Append to the metrics; TrainingError where the disk is full."""
         with writing(self.metrics, TrainingError), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(dict(line)) + "\n")
 
     def keep_last(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint to resume from, and keep the one before.
@@ -153,85 +221,33 @@ class Run:
         Raises:
             CheckpointError: it cannot be written; the last one is then untouched.
         """
-        fresh = self.folder / "next.pt"
-        save_checkpoint(checkpoint, fresh)
+        save_checkpoint(checkpoint, self.next)
         with writing(self.last, CheckpointError):
             if self.last.is_file():
-                self.last.replace(self.previous)
-            fresh.replace(self.last)
+                # A second name of the same file, so that at no moment there is no last one.
+                with replacing(self.previous) as temporary:
+                    temporary.unlink()
+                    try:
+                        os.link(self.last, temporary)
+                    except OSError:  # some file systems have one name for a file
+                        shutil.copyfile(self.last, temporary)
+            self.next.replace(self.last)
 
     def discard_unless_saved(self) -> None:
-        """Take the folder away again if it holds no checkpoint."""
+        """Remove what a training has written that holds no checkpoint."""
         if self.checkpoint is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for path in (self.about, self.recipe, self.metrics):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(self.folder / TENSORBOARD, ignore_errors=True)
 
-    def forget_after(self, step: int) -> None:
-        """Drop metrics of steps that a resumed run will take again."""
+    def go_on_from(self, step: int) -> None:
+        """Drop metrics of steps that a resumed run will take again, and what a killed one left half done."""
+        with writing(self.last, CheckpointError):
+            if not self.last.is_file():
+                self.saved[0].replace(self.last)
+            self.next.unlink(missing_ok=True)
         if not self.metrics.is_file():
             return
         kept = [line for line, epoch in valid_lines(self.metrics, Epoch) if epoch.step <= step]
-        with replacing(self.metrics) as temporary:
+        with writing(self.metrics, TrainingError), replacing(self.metrics) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def _locked(self) -> bool:
-        try:
-            with self.locked():
-                return False
-        except TrainingError:
-            return True
-        except OSError:  # somebody else's folder
-            return False
-
-
-@dataclass(frozen=True)
-class History:
-    """What is known of a run.
-
-    Attributes:
-        run: its folder.
-        state: "running", "finished" or "interrupted".
-        recipe: what it trains; None where that cannot be read, or by this version no more.
-        data: the dataset it trains on, or None.
-        began: when, or None.
-        epochs: those validated so far, in order.
-    """
-
-    run: Run
-    state: str
-    recipe: Recipe | None
-    data: Path | None
-    began: datetime | None
-    epochs: tuple[Epoch, ...]
-
-    @property
-    def best(self) -> Epoch | None:
-        """The first of the epochs with the highest mean F1, whose checkpoint is `best.pt`; None before any."""
-        scored = [epoch for epoch in self.epochs if math.isfinite(epoch.mean_f1)]
-        return max(scored, key=lambda epoch: epoch.mean_f1, default=None)
-
-
-def read_history(run: Run) -> History:
-    """All that a run's folder tells, without its checkpoints."""
-    try:
-        recipe = load_recipe(run.recipe)
-    except RecipeError:
-        recipe = None
-    about = read_json_or_none(run.about, _About)
-    data, began = (None, None) if about is None else (Path(about.data), about.began)
-    return History(run, run.state, recipe, data, began, run.epochs())
-
-
-def plots_of(epochs: Sequence[Epoch]) -> tuple[Plot, ...]:
-    """The curves of loss and scores; none before the first epoch."""
-    if not epochs:
-        return ()
-    places = tuple(epoch.epoch for epoch in epochs)
-    losses = [Curve(name, tuple(epoch.loss.get(name, math.nan) for epoch in epochs)) for name in ("total", "parsing")]
-    scores = [
-        Curve(name, tuple(100 * epoch.val.get(key, math.nan) for epoch in epochs))
-        for name, key in (("mean F1", "mean_f1"), ("mIoU", "miou"))
-    ]
-    return (
-        Plot("Loss, mean over the epoch", "epoch", places, tuple(losses)),
-        Plot("Scores on the validation split, in percent", "epoch", places, tuple(scores)),
-    )

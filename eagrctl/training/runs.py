@@ -5,7 +5,8 @@ from pathlib import Path
 
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.recipe import Recipe
-from eagrctl.training.run import Run, read_history
+from eagrctl.training.history import read_history
+from eagrctl.training.run import Run
 from eagrctl.weights import SHIPPED, meant
 
 
@@ -18,7 +19,7 @@ def runs_in(folder: Path) -> list[Run]:
 
 
 def _last_written(run: Run) -> float:
-    return (run.last if run.last.is_file() else run.about).stat().st_mtime
+    return next(path for path in (*run.saved, run.about, run.folder) if path.exists()).stat().st_mtime
 
 
 def find_run(given: Path | None, runs: Path) -> Run:
@@ -39,24 +40,29 @@ def find_run(given: Path | None, runs: Path) -> Run:
 def unfinished_run(given: Path | None, runs: Path) -> Run:
     """The run to resume: the one given, or the newest one in `runs` that has epochs left.
 
+    The one given may have no checkpoint yet; it then starts over.
+
     Raises:
         TrainingError: there is none.
     """
     if given is None:
-        run = next((run for run in runs_in(runs) if run.last.is_file() and not run.finished()), None)
+        run = next((run for run in runs_in(runs) if run.saved and not run.finished()), None)
         if run is None:
             raise TrainingError(f"no unfinished run in {runs}/: name one with --output, or start one without --resume")
         return run
     run = Run(given)
-    if not run.last.is_file():
+    if not run.saved and not run.about.is_file():
         raise TrainingError(f"{given} holds no run to resume (no last.pt): start it without --resume")
-    if run.finished():
+    if run.saved and run.finished():
         raise TrainingError(f"{given} is finished: evaluate it, or start another run with more epochs")
     return run
 
 
 def run_for(recipe: Recipe, data: Path, given: Path | None, runs: Path, name: str) -> tuple[Run, bool]:
-    """The run of a command, and whether the same command began and did not finish it; not one that is being trained.
+    """The run of a command, and whether it has a checkpoint to go on from.
+
+    A folder that is given is taken if the same command began it, finished or not. Else it is a run that the same
+    command began and did not finish, and that nobody is training, or a new one.
 
     Args:
         recipe: resolved.
@@ -65,12 +71,18 @@ def run_for(recipe: Recipe, data: Path, given: Path | None, runs: Path, name: st
         runs: where runs are.
         name: of the recipe.
     """
-    candidates = [Run(given)] if given else [run for run in runs_in(runs) if run.folder.name.startswith(f"{name}-2")]
-    wanted = recipe, data.absolute(), "interrupted"
-    for found in (read_history(run) for run in candidates if run.last.is_file()):
-        if (found.recipe, found.data, found.state) == wanted:
-            return found.run, True
-    return Run(given or runs / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
+    if given:
+        found = read_history(Run(given))
+        return found.run, bool(found.run.saved) and (found.recipe, found.data) == (recipe, data.absolute())
+    begun = sorted(map(Run, runs.glob(f"{name}-2*")), key=_last_written, reverse=True) if runs.is_dir() else []
+    for run in begun:
+        found = read_history(run)
+        if run.saved and (found.recipe, found.data, found.state) == (recipe, data.absolute(), "interrupted"):
+            return run, True
+    for run in begun:
+        if run.recipe.is_file() and run.state == "interrupted" and run.free_for(recipe, data):
+            return run, False
+    return Run(runs / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"), False
 
 
 def find_checkpoint(given: Path | None, runs: Path, default: Path | None = None) -> Path:

@@ -1,8 +1,8 @@
 """A training in as many processes as it is to have, from its beginning or from where it stopped."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -65,6 +65,11 @@ class Work:
         pieces_needed(self.recipe.train.batch, processes, self.micro_batch)
         steps_of(self.recipe, ShardIndex.load(self.data))
 
+    def tell(self, text: str, warning: bool = False) -> None:
+        """Tell something while nothing else is drawn."""
+        with self.drawing() as listener:
+            listener(Notice(text, warning))
+
     def announce(self, processes: int) -> None:
         """Tell what begins.
 
@@ -117,12 +122,12 @@ def readers_for(gpus: bool, processes: int) -> int:
     return min(8, max(1, cores() // processes)) if gpus else 0
 
 
-def start_training(work: Work, places: Places | None) -> bool:
+def start_training(work: Work, places: Places) -> bool:
     """Train, or go on training, in as many processes as there are to be.
 
     Args:
         work: what every process is told.
-        places: the processes to start; None where somebody else has started them, and this is one of them.
+        places: the processes to start.
 
     Returns:
         Whether it came to its end; False where it was interrupted, and saved.
@@ -130,15 +135,32 @@ def start_training(work: Work, places: Places | None) -> bool:
     Raises:
         EagrctlError: it cannot start or go on.
     """
-    if places is None:
-        return _train_in_world(work)
     if not work.resume:
         # Here, where there is time for it: processes that train together wait for one another ten minutes at most.
         with work.drawing() as listener:
             pretrained_file(work.recipe, listener)
     if places.processes * places.nodes > 1 or places.restarts:
-        return launch(_train_in_world, (work,), places)
+        return launch(_train_in_world, (work,), places, work.tell)
     return _train(work, World(work.device))
+
+
+def join_training(plan: Callable[[], Work], gpus: bool) -> tuple[Work, bool, bool]:
+    """Train in this process, one of several that somebody else has started.
+
+    Args:
+        plan: what every process is told; the first of them asks, and tells the others.
+        gpus: whether to train on GPUs.
+
+    Returns:
+        What was told, whether it came to its end, and whether this process speaks for all.
+
+    Raises:
+        EagrctlError: it cannot start or go on.
+    """
+    with joined(gpus) as world:
+        work = world.told(world.agreed(plan))
+        assert work is not None
+        return work, _train(work, world), world.first
 
 
 def _train_in_world(work: Work) -> bool:
@@ -148,10 +170,8 @@ def _train_in_world(work: Work) -> bool:
 
 
 def _train(work: Work, world: World) -> bool:
-    # Under torchrun, each process has named a run by its own clock.
-    work = replace(work, folder=Path(world.told(str(work.folder))), resume=world.told(work.resume))
     run = Run(work.folder)
-    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and run.last.is_file()
+    again = world.told(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and bool(run.saved))
     with work.drawing() if world.first else undrawn() as listener:
         return loop.train(
             work.recipe,

@@ -2,7 +2,8 @@
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +12,11 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
+from eagrctl.errors import EagrctlError, FollowedError
+
 Item = TypeVar("Item")
 TIMEOUT = timedelta(minutes=10)  # without an answer from the others
+PATIENCE = 3.0  # seconds in which the process that speaks for all is heard, before another one's end takes it along
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,27 @@ class World:
         values = [value]
         dist.broadcast_object_list(values, src=0, device=self.device)
         return values[0]
+
+    def agreed(self, decide: Callable[[], Item]) -> Item | None:
+        """What the first process decides, while the others wait; None in those. Where it refuses, all leave.
+
+        Raises:
+            EagrctlError: what `decide` raised, in the first process.
+            FollowedError: in the others.
+        """
+        decided, refused = None, None
+        if self.first:
+            try:
+                decided = decide()
+            except EagrctlError as error:
+                refused = error
+        said = self.told(None if refused is None else str(refused))
+        if refused is not None:
+            raise refused
+        if said is not None:
+            time.sleep(PATIENCE)
+            raise FollowedError(said)
+        return decided
 
 
 def world_in_environment() -> bool:

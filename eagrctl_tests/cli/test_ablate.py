@@ -18,6 +18,8 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
 from eagrctl.errors import TrainingError
 from eagrctl.events import Listener, Notice, Progress
+from eagrctl.files import TEMPORARY
+from eagrctl.locks import locked
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.training import loop
 from eagrctl.training.run import Run
@@ -161,6 +163,31 @@ def test_a_variant_that_fails_is_reported_and_does_not_stop_the_others(
     assert None not in (table["4 x 4"], table["8 x 8"])
     with Image.open(FOLDER / "pooling.png") as picture:
         assert 4 * 240 < picture.width < 5 * 240  # photo, two variants, ground truth
+
+
+def test_a_second_ablation_in_one_folder_says_so_and_touches_nothing(
+    eagrctl: Invoke, data: Path, trained: list[tuple[str, bool]]
+) -> None:
+    FOLDER.mkdir(parents=True)
+    with locked(FOLDER):
+        before = {path: path.read_bytes() for path in FOLDER.rglob("*")}
+        assert "is being filled by another eagrctl" in one_line(eagrctl("ablate", "pooling", *SMALL))
+        assert {path: path.read_bytes() for path in FOLDER.rglob("*")} == before
+    assert trained == []
+
+
+def test_a_finished_variant_is_cleared_of_what_a_kill_left(eagrctl: Invoke, data: Path) -> None:
+    command = ("ablate", "pooling", *SMALL, "--faces", 0)
+    assert eagrctl(*command).exit_code == 0
+    run = Run(FOLDER / "pooling-4x4")
+    line = run.metrics.read_text()
+    half = run.folder / TEMPORARY.replace("*", "0123")
+    half.write_bytes(b"half")
+    # Killed between its checkpoint and its line: what stands in scores.json is then not looked at.
+    run.metrics.unlink()
+    assert eagrctl(*command).exit_code == 0
+    assert run.metrics.read_text() == line
+    assert not half.exists()
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eagrctl.locks import locked
 from eagrctl.recipe import Recipe
-from eagrctl.training.run import Run, read_history
+from eagrctl.training.history import read_history
+from eagrctl.training.run import Run
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.training.test_history import line
 
@@ -43,7 +45,7 @@ def test_runs_are_listed_with_what_they_train_and_how_far_they_are(eagrctl: Invo
     make("whole", 0.5, 0.4)
     make("cut", 0.25)
     begun = make("begun")
-    with begun.locked():
+    with locked(begun.folder):
         result = eagrctl("runs")
     assert result.exit_code == 0, result.stderr
     rows = [cells(row) for row in result.stdout.splitlines() if row.startswith("│")]

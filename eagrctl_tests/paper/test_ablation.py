@@ -17,6 +17,7 @@ from eagrctl.data.source import Provenance
 from eagrctl.drawing.chart import Chart
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.inference.predict import Segmenter
+from eagrctl.locks import locked
 from eagrctl.paper.ablation import Ablation
 from eagrctl.paper.ablation_tables import (
     KINDS,
@@ -51,7 +52,7 @@ def finish(ablation: Ablation, training: Training, seed: int = 0) -> None:
     run.log({"epoch": training.recipe.train.epochs, "step": 3})
     torch.manual_seed(seed)
     network = build_network(training.recipe, len(ablation.index.classes)).state_dict()
-    checkpoint = Checkpoint(training.recipe, "celebamask-hq", ablation.index.classes, network, step=3)
+    checkpoint = Checkpoint(training.recipe, "celebamask-hq", ablation.index.classes, network, epoch=1, step=3)
     for path in (run.best, run.last):
         save_checkpoint(checkpoint, path)
 
@@ -150,19 +151,19 @@ def test_what_died_before_its_first_checkpoint_begins_anew_and_a_strangers_folde
     tmp_path: Path, tiny_data: ShardIndex
 ) -> None:
     ablation = ablation_in(tmp_path, tiny_data)
-    died, whole, strange, locked = ablation.plan.trainings[:4]
+    died, whole, strange, busy = ablation.plan.trainings[:4]
     ablation.run(died).create(died.recipe, tiny_data.root)
     assert not ablation.begin(died)
-    assert not ablation.run(died).folder.exists()
+    assert not any(ablation.run(died).folder.iterdir())
     finish(ablation, whole)
     assert ablation.begin(whole)
     ablation.run(strange).folder.mkdir()
     (ablation.run(strange).folder / "diary.txt").write_text("dear diary")
     assert not ablation.begin(strange)
     assert (ablation.run(strange).folder / "diary.txt").is_file()
-    finish(ablation, locked)
-    with ablation.run(locked).locked(), pytest.raises(TrainingError, match="being trained by another process"):
-        ablation.begin(locked)
+    finish(ablation, busy)
+    with locked(ablation.run(busy).folder), pytest.raises(TrainingError, match="being trained by another process"):
+        ablation.begin(busy)
 
 
 def test_steps_left_are_counted_from_the_last_validation(tmp_path: Path, tiny_data: ShardIndex) -> None:

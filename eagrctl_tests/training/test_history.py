@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eagrctl.locks import locked
 from eagrctl.recipe import Recipe
-from eagrctl.training.run import Epoch, Run, read_history
+from eagrctl.training.history import read_history
+from eagrctl.training.run import Epoch, Run
 
 
 def line(epoch: int, mean_f1: float = 0.5) -> dict[str, Any]:
@@ -104,6 +106,6 @@ def test_a_folder_that_has_lost_its_files_is_still_read(tmp_path: Path) -> None:
 
 def test_a_run_in_training_is_running(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
     run = make(tmp_path / "a", tiny_recipe(), 1)
-    with run.locked():
+    with locked(run.folder):
         assert read_history(run).state == "running"
     assert read_history(run).state == "interrupted"

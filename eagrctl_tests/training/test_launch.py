@@ -123,6 +123,19 @@ def test_torchrun_starts_the_processes_itself(start: Start, tmp_path: Path) -> N
     assert len(losses(tmp_path / "run")) == 2
 
 
+def test_under_torchrun_the_first_process_alone_refuses(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "diary.txt").write_text("dear diary")
+    program = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    command = [sys.executable, *program, "-m", "eagrctl", "train", "--gpus", "0", "--resume", "--output", "run"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("Error:")]
+    assert line.startswith("Error: run holds no run to resume")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["diary.txt"]
+
+
 def test_a_killed_process_ends_the_run_with_its_rank(start: Start, tmp_path: Path) -> None:
     process = start("--cpu-processes", 2, "--output", "run", "--set", f"train.epochs={MANY}")
     until(lambda: (tmp_path / "run" / "last.pt").is_file(), process)
@@ -143,6 +156,8 @@ def test_with_restarts_it_goes_on_from_its_last_checkpoint(start: Start, tmp_pat
     os.kill(trainers(process)[0], signal.SIGKILL)
     said = finish(process)
     assert process.returncode == 0, said
+    assert said.count("Rank 0 was killed by SIGKILL: all start again, from the last checkpoint if there is one") == 1
+    assert re.search(r"Going on from step \d+ of 36", said)
     whole = start(*arguments, "--output", "whole")
     assert "Wrote" in finish(whole)
     assert len(losses(tmp_path / "run")) == 12
@@ -226,15 +241,14 @@ def test_killed_at_random_steps_and_resumed_it_ends_bit_for_bit_the_same(start: 
         # The very same command each time: it finds what is there and goes on.
         process = start(*arguments, "--output", "broken")
         seen = steps_logged(broken)
-        # Before it has a checkpoint, there is nothing to go on with.
-        until(lambda seen=seen: steps_logged(broken) > seen and (broken / "last.pt").is_file(), process)  # type: ignore[misc]
+        # The first time, perhaps before it has a checkpoint.
+        until(lambda seen=seen: steps_logged(broken) > seen or (not seen and broken.is_dir()), process)  # type: ignore[misc]
         time.sleep(draw.uniform(0, 0.1))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
     last = start(*arguments, "--output", "broken")
     said = finish(last)
     assert last.returncode == 0, said
-    assert "Going on with broken" in said
     assert losses(broken) == losses(tmp_path / "whole")
     one, other = (load_checkpoint(folder / "last.pt").network for folder in (broken, tmp_path / "whole"))
     assert all(torch.equal(one[key], other[key]) for key in one)

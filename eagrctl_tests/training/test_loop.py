@@ -15,6 +15,7 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, ShardError, TrainingError
 from eagrctl.events import Notice, Progress
 from eagrctl.inference.predict import Segmenter
+from eagrctl.locks import locked
 from eagrctl.recipe import Recipe
 from eagrctl.scoring.evaluate import evaluate
 from eagrctl.training import loop
@@ -211,7 +212,7 @@ def test_a_save_between_two_looks_at_the_losses_waits_for_the_next_one(
         sitting.read_every = 2
 
     def die(event: Progress | Notice) -> None:
-        if isinstance(event, Progress) and event.task == "training" and event.done == 5:
+        if isinstance(event, Progress) and event.task == "training" and event.done == 6:
             raise ZeroDivisionError
 
     monkeypatch.setattr(loop._Sitting, "__post_init__", every_other)
@@ -265,9 +266,9 @@ def test_a_run_is_trained_by_one_at_a_time(
 ) -> None:
     run = Run(tmp_path / "run")
     train(tiny_recipe(), tiny_data, run, CPU, listener=interrupt_at(2))
-    with run.locked():
+    with locked(run.folder):
         assert run.state == "running"
-        with pytest.raises(TrainingError, match="is being trained by another process"):
+        with pytest.raises(TrainingError, match="is being filled by another eagrctl"):
             train(tiny_recipe(), tiny_data, run, CPU, resume=True)
     assert run.state == "interrupted"
     train(tiny_recipe(), tiny_data, run, CPU, resume=True)

@@ -39,7 +39,7 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path, tiny_recipe: C
 
 def test_metrics_of_steps_to_be_taken_again_are_dropped(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
     run = make(tmp_path / "a", tiny_recipe(), 3, 0)
-    run.forget_after(20)
+    run.go_on_from(20)
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [10, 20]
 
 
@@ -47,6 +47,6 @@ def test_a_last_line_that_was_cut_short_is_dropped(tmp_path: Path, tiny_recipe: 
     run = make(tmp_path / "a", tiny_recipe(), 2, 0)
     with run.metrics.open("a") as file:
         file.write('{"epoch": 3, "st')
-    run.forget_after(30)
+    run.go_on_from(30)
     run.log({"epoch": 3, "step": 30})
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [10, 20, 30]
