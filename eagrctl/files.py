@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,6 +99,13 @@ def require_writable(path: Path, *suffixes: str) -> None:
         raise EagrctlError(f"cannot write {path}: give a name that ends in {endings}")
     if path.is_dir() or not path.parent.is_dir():
         raise EagrctlError(f"cannot write {path}: {'it is a folder' if path.is_dir() else 'its folder does not exist'}")
+
+
+def require_regular(path: Path, error: type[EagrctlError] = EagrctlError) -> None:
+    """Refuse, before it is opened, a pipe or a device, which may never end; OSError where there is nothing."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise error(f"{printable(path)} is a pipe, a socket or a device: give a regular file")
 
 
 def sha256_of(path: Path) -> str:

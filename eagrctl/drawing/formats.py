@@ -44,7 +44,7 @@ def save_whole(picture: Image.Image, path: Path, kind: str, **options: Any) -> N
 def is_ours(path: Path) -> bool:
     """Whether a picture is a label map that an interrupted run left."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=["PNG"]) as picture:
             return picture.info.get("Software") == SOFTWARE
     except (OSError, SyntaxError, ValueError):
         return False

@@ -24,7 +24,8 @@ from eagrctl.arrays import shape_of
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import FileSource, read_mask, read_pair, read_photo
+from eagrctl.faces.photo import read_any_photo
+from eagrctl.readers.images import FileSource, read_mask, read_pair
 from eagrctl.readers.splits import check_counts, listed_splits, photos_in, splits_of
 
 PAPER_SPLIT = "CelebA's partition, as in the paper"
@@ -89,7 +90,7 @@ def _open_raw(root: Path, masks: Path, paint_order: PaintOrder) -> FileSource:
 
 def _read_raw(photos: Path, masks: Path, paint_order: PaintOrder, _: str, name: str) -> Sample:
     """A photo, and one mask per part, painted over one another."""
-    image = read_photo(photos / f"{name}.jpg")
+    image = read_any_photo(photos / f"{name}.jpg")
     folder = masks / str(int(name) // 2000)
     labels = None
     for label in PAINT_ORDERS[paint_order]:

@@ -22,7 +22,8 @@ from eagrctl.arrays import Landmarks, Pixels, shape_of
 from eagrctl.data.labels import HELEN
 from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import FileSource, read_labels, read_photo
+from eagrctl.faces.photo import read_any_photo
+from eagrctl.readers.images import FileSource, read_labels, read_probabilities
 from eagrctl.readers.splits import check_counts, check_disjoint, read_lines
 
 LISTS = {"train": "exemplars.txt", "val": "tuning.txt", "test": "testing.txt"}
@@ -92,12 +93,11 @@ def _open_smith(root: Path, partial: bool) -> FileSource:
 
 def _read_smith(root: Path, points: Mapping[str, Path], _: str, name: str) -> Sample:
     """A face without a file of points has no landmarks; the tip of the nose is never known."""
-    image = read_photo(root / "images" / f"{name}.jpg")
+    image = read_any_photo(root / "images" / f"{name}.jpg")
     maps: list[Pixels] = []
     for label in range(len(HELEN)):
         path = root / "labels" / name / f"{name}_lbl{label:02d}.png"
-        # As a photo, because that takes a map of any mode: grey becomes three channels that are equal.
-        maps.append(read_photo(path)[..., 0])
+        maps.append(read_probabilities(path))
         if maps[-1].shape != maps[0].shape:
             raise SourceError(
                 f"{path} is {shape_of(maps[-1])}, the other maps of face {name} {shape_of(maps[0])}; fetch it again"
@@ -129,7 +129,7 @@ def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) ->
 def _read_star(root: Path, landmarks: Mapping[str, Landmarks], split: str, name: str) -> Sample:
     """A face that `landmarks.txt` leaves out has no landmarks."""
     folder = root / ("test" if split == "test" else "train")
-    image = read_photo(folder / f"{name}_image.jpg")
+    image = read_any_photo(folder / f"{name}_image.jpg")
     return Sample(name, image, read_labels(folder / f"{name}_label.png", len(HELEN)), landmarks.get(name))
 
 

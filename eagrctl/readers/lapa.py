@@ -13,7 +13,8 @@ from eagrctl.arrays import Landmarks
 from eagrctl.data.labels import HELEN
 from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
-from eagrctl.readers.images import FileSource, read_labels, read_photo
+from eagrctl.faces.photo import read_any_photo
+from eagrctl.readers.images import FileSource, read_labels
 from eagrctl.readers.splits import check_counts
 
 OFFICIAL_COUNTS = {"train": 18_176, "val": 2_000, "test": 2_000}
@@ -47,7 +48,7 @@ def open_lapa(root: Path, partial: bool = False) -> FileSource:
 
 def _read(root: Path, split: str, name: str) -> Sample:
     """A face whose landmark file is missing has no landmarks; a malformed one is an error."""
-    image = read_photo(root / split / "images" / f"{name}.jpg")
+    image = read_any_photo(root / split / "images" / f"{name}.jpg")
     labels = read_labels(root / split / "labels" / f"{name}.png", len(HELEN))
     landmarks = root / split / "landmarks" / f"{name}.txt"
     return Sample(name, image, labels, _five_of_106(landmarks) if landmarks.is_file() else None)

@@ -6,8 +6,8 @@ import pytest
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.prepare import prepare
+from eagrctl.faces.photo import read_any_photo
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
-from eagrctl.readers.images import read_photo
 from eagrctl_tests.cli.conftest import Invoke, one_line
 
 
@@ -36,7 +36,7 @@ def test_browse_draws_a_contact_sheet(eagrctl: Invoke, data: Path) -> None:
     result = eagrctl("dataset", "browse", data, "--split", "val", "--count", 3, "--output", "sheet.png")
     assert result.exit_code == 0, result.stderr
     assert "Wrote sheet.png" in result.stderr
-    picture = read_photo(Path("sheet.png"))
+    picture = read_any_photo(Path("sheet.png"))
     assert picture.shape[1] > 900
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000
     assert "ends in .png" in one_line(eagrctl("dataset", "browse", "--output", "sheet.jpg"))

@@ -5,7 +5,7 @@ import pytest
 
 from eagrctl.cli import demo
 from eagrctl.data.index import ShardIndex
-from eagrctl.readers.images import read_photo
+from eagrctl.faces.photo import read_any_photo
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import TINY
@@ -31,7 +31,7 @@ def test_the_demo_goes_the_whole_way(eagrctl: Invoke) -> None:
     assert "not comparable" in text
     assert text.strip() in result.stdout
     assert ShardIndex.load(Path("there/data")).split("test").count == 3
-    picture = read_photo(Path("there/faces.png"))
+    picture = read_any_photo(Path("there/faces.png"))
     assert picture.shape[1] > 400
     assert picture.std() > 10
     for name in ("table.md", "faces.png", "run/best.pt"):

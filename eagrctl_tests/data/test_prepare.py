@@ -82,7 +82,7 @@ def test_progress_reaches_its_total(merged: Path, tmp_path: Path) -> None:
 def test_an_unusable_sample_stops_preparation_and_leaves_nothing(merged: Path, tmp_path: Path, workers: int) -> None:
     photo = merged / "images" / "7.jpg"
     photo.write_bytes(photo.read_bytes()[:300])
-    with pytest.raises(SourceError, match=r"7\.jpg is unreadable or truncated.*add --partial"):
+    with pytest.raises(SourceError, match=r"7\.jpg is truncated or damaged.*add --partial"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), workers=workers)
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
@@ -233,7 +233,7 @@ def test_finished_shards_are_not_done_again(merged: Path, tmp_path: Path, monkey
     torn = (merged / "images" / "9.jpg").read_bytes()
     (merged / "images" / "9.jpg").write_bytes(torn[:200])
     events: list[Progress | Notice] = []
-    with pytest.raises(SourceError, match=r"9\.jpg is unreadable"):
+    with pytest.raises(SourceError, match=r"9\.jpg is truncated or damaged"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), listener=events.append)
     assert any(isinstance(event, Notice) and "2 finished shards are kept" in event.text for event in events)
     (merged / "images" / "9.jpg").write_bytes(torn)

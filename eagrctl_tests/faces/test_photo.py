@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eagrctl.errors import SourceError
-from eagrctl.faces import photo
-from eagrctl.faces.photo import FORMATS, as_photo, photo_suffixes, read_any_photo
+from eagrctl.faces import photo, picture
+from eagrctl.faces.kinds import PHOTOS
+from eagrctl.faces.photo import as_photo, photo_suffixes, read_any_photo
 from eagrctl.files import printable
 
 # Where the first row and the first column of the stored pixels belong, as the EXIF standard puts it.
@@ -55,7 +56,7 @@ def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
 
 def exif(orientation: int) -> Image.Exif:
     tags = Image.Exif()
-    tags[photo.ORIENTATION] = orientation
+    tags[picture.ORIENTATION] = orientation
     return tags
 
 
@@ -199,7 +200,7 @@ def test_what_is_no_photo_is_named(tmp_path: Path) -> None:
     assert f"is a folder: name the photos in it, such as {tmp_path}/*.jpg" in refusal(tmp_path)
     assert "is empty: copy or fetch it again" in refusal(file(tmp_path, b""))
     assert "cannot be read as a photo: if it is one, fetch" in refusal(file(tmp_path, b"dear diary"))
-    assert "cannot be read as a photo" in refusal(file(tmp_path, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"))
+    assert "is PostScript, a kind that is not supported" in refusal(file(tmp_path, b"%!PS-Adobe-3.0 EPSF-3.0\n"))
     loop = tmp_path / "loop.jpg"
     loop.symlink_to(loop)
     assert "cannot read" in refusal(loop)
@@ -264,9 +265,9 @@ def test_the_thumbnail_of_a_raw_file_is_no_photo(tmp_path: Path) -> None:
 @pytest.fixture
 def forgetful() -> Iterator[None]:
     """Finds anew what Pillow reads, now and afterwards."""
-    photo._formats.cache_clear()
+    picture.formats.cache_clear()
     yield
-    photo._formats.cache_clear()
+    picture.formats.cache_clear()
 
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
@@ -295,7 +296,7 @@ def test_a_heic_photo_is_read_by_the_package(tmp_path: Path, monkeypatch: pytest
 def test_suffixes_are_those_of_photos() -> None:
     assert photo_suffixes() >= {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".heic"}
     assert not photo_suffixes() & {".pdf", ".eps", ".mp4", ".txt", ".h5", ".pfm"}
-    assert "EPS" not in FORMATS
+    assert "EPS" not in PHOTOS
 
 
 @pytest.mark.parametrize("given", [str, Path])
@@ -362,3 +363,11 @@ def test_a_picture_of_pillows_is_read_as_its_file_is(tmp_path: Path) -> None:
 def test_names_are_printable() -> None:
     assert printable(Path("photos/été 1.jpg")) == "photos/été 1.jpg"
     assert printable("a\udcff\nb\t\x1b[0m.jpg") == r"a\udcff\nb\t\x1b[0m.jpg"
+
+
+def test_an_array_that_may_not_be_written_is_an_image_all_the_same() -> None:
+    pixels = np.zeros((4, 5, 3), np.uint8)
+    pixels.flags.writeable = False
+    read = as_photo(pixels)
+    assert read.flags.writeable
+    assert np.array_equal(read, pixels)

@@ -16,6 +16,7 @@ from eagrctl.data.aligner import Aligner
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.source import Sample
 from eagrctl.errors import AlignmentError, CheckpointError, EagrctlError, SourceError
+from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing import labelling
 from eagrctl.parsing import parser as module
@@ -23,7 +24,6 @@ from eagrctl.parsing.labelling import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.placing import cut_out
-from eagrctl.readers.images import read_photo
 from eagrctl.recipe import find_recipe, load_recipe
 from eagrctl_tests.conftest import SUBSET, TINY, face
 from eagrctl_tests.faces.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE, train
@@ -117,13 +117,13 @@ def test_a_cropped_face_gets_the_labels_that_evaluation_gives_it(
 def test_a_real_face_gets_the_labels_that_evaluation_gives_it(cropped: FaceParser, weights: Path) -> None:
     names = (SUBSET / "train.txt").read_text(encoding="utf-8").split()[:4]
     paths = [SUBSET / "images" / f"{name}.jpg" for name in names]
-    expected = evaluated(weights, [read_photo(path) for path in paths])
+    expected = evaluated(weights, [read_any_photo(path) for path in paths])
     # Together, as evaluation has them: with other numbers of faces, a convolution may round otherwise.
     found = list(cropped.parse_many(paths, workers=1))
     assert all(isinstance(parsed, ParsedPhoto) for parsed in found)
     for parsed, labels in zip(found, expected, strict=True):
         assert (parsed.labels == labels).mean() > 0.9999
-    (alone,) = evaluated(weights, [read_photo(paths[0])])
+    (alone,) = evaluated(weights, [read_any_photo(paths[0])])
     assert np.array_equal(cropped.parse(paths[0]).labels, alone)
 
 

@@ -171,14 +171,15 @@ def test_an_id_outside_the_scheme_is_named(truths: Truths, guesses: Path, worker
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_picture_in_colours_is_no_label_map(truths: Truths, guesses: Path, mode: str) -> None:
-    Image.fromarray(random_map("c")).convert(mode).save(guesses / "c.png")
+    coloured = Image.merge("RGB", [Image.fromarray(random_map(name)) for name in "abc"])
+    coloured.convert(mode).save(guesses / "c.png")
     with pytest.raises(SourceError, match=rf"guess/c\.png is not a label map: its mode is {mode}, .*save class ids"):
         LabelMaps(guesses, truths, OFFICIAL).report()
 
 
 def test_an_unreadable_prediction_is_named(truths: Truths, guesses: Path) -> None:
     (guesses / "c.png").write_bytes((guesses / "c.png").read_bytes()[:40])
-    with pytest.raises(SourceError, match=r"guess/c\.png is unreadable or truncated"):
+    with pytest.raises(SourceError, match=r"guess/c\.png is truncated or damaged"):
         LabelMaps(guesses, truths, OFFICIAL).report()
 
 
