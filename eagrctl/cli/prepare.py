@@ -149,7 +149,7 @@ def folder(
     """Prepare your own images and label maps.
 
     SOURCE holds images/NAME.jpg and labels/NAME.png of the same size (class ids; 255 is ignored), optionally train.txt,
-    val.txt and test.txt with a name a line, and classes.toml: `classes = ["background", "skin", "left eye", "right
+    val.txt and test.txt with a name a line (or folders: images/train, train/images), and classes.toml: `classes = ["background", "skin", "left eye", "right
     eye"]`, and, where sides are told apart, `mirrored = [["left eye", "right eye"]]`.
 
     ```text
@@ -191,6 +191,7 @@ def _prepare(source: "Source", options: Options, partial: bool = False, landmark
     """Prepare a dataset, with landmarks from where `landmarks` says unless the options do."""
     from eagrctl.data.aligner import Aligner, landmark_source
     from eagrctl.data.prepare import prepare
+    from eagrctl.events import Notice
 
     if not options.align and (options.landmarks or options.predictor):
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
@@ -201,6 +202,8 @@ def _prepare(source: "Source", options: Options, partial: bool = False, landmark
     folder = options.output or DATA / name
     workers = cores() if options.workers is None else options.workers
     with console.progress(options.quiet) as listener:
+        for remark in source.remarks:
+            listener(Notice(remark, warning=True))
         index = prepare(source, folder, aligner, workers, partial, options.force, part, listener)
     console.index(index)
     console.written([folder / "index.json"])

@@ -91,5 +91,9 @@ class Source(Protocol):
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The names of each split's samples, in order."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was found in its files that a user should hear of, such as labels without a photo, a line each."""
+
     def read(self, split: str, name: str) -> Sample:
         """Read one sample; SourceError, which names the file and the remedy, where it cannot be used."""

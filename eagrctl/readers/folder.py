@@ -2,7 +2,8 @@
 
 `images/NAME.jpg` (or .jpeg, .png), `labels/NAME.png` of the same size, 8-bit grey or palette, one class id per pixel
 (255 where there is none, which losses and scores leave out), and optionally lists of names: `train.txt`, `val.txt`,
-`test.txt`. `classes.toml` names the classes in id order::
+`test.txt`. Split folders and other names are read as `readers/layouts.py` says, and so are `NNN.png` and `NNN_seg.png`
+in one folder, as in FaceSynthetics, whose classes need no file. `classes.toml` names the classes in id order::
 
     classes = ["background", "skin", "left eye", "right eye"]
     mirrored = [["left eye", "right eye"]]   # optional: they change places when a face is mirrored
@@ -11,8 +12,7 @@
     eyes = ["left eye", "right eye"]
 """
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -24,8 +24,9 @@ from eagrctl.data.labels import BACKGROUND, IGNORE, LabelSet, distinct_colours
 from eagrctl.data.source import Provenance
 from eagrctl.documents import Written, read_toml
 from eagrctl.errors import SourceError, did_you_mean
-from eagrctl.readers.images import FileSource, read_pair
-from eagrctl.readers.splits import photos_in, splits_of
+from eagrctl.readers.images import FileSource
+from eagrctl.readers.layouts import find_folders, settle, visible
+from eagrctl.readers.pairs import Pairs, pair_up, reader_of
 
 CLASSES = "classes.toml"
 EXAMPLE = 'classes = ["background", "skin", "hair"]'
@@ -37,6 +38,14 @@ WHERE = (
 HOW = (
     f'write it as in {EXAMPLE} and mirrored = [["left eye", "right eye"]]; what stands below [regions] belongs to it, '
     'such as eyes = ["left eye", "right eye"]'
+)
+
+
+# Microsoft's FaceSynthetics, in id order; sides are the subject's.
+SEG = "_seg"
+FACE_SYNTHETICS = (
+    *("background", "skin", "nose", "right eye", "left eye", "right brow", "left brow", "right ear", "left ear"),
+    *("inner mouth", "upper lip", "lower lip", "neck", "hair", "beard", "clothing", "glasses", "headwear", "facewear"),
 )
 
 
@@ -90,25 +99,31 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
 
     Args:
         root: the folder that holds `images/` and `labels/`.
-        classes: the TOML file that names the classes; `root/classes.toml` unless given.
+        classes: the TOML file that names the classes; `root/classes.toml` unless given. FaceSynthetics needs none.
         partial: accept photos without a label map, and listed names without a photo; reading one is still an error.
 
     Raises:
         SourceError: no such folder, another layout, no face or one of which something is missing; or as `read_classes`.
     """
-    if not root.is_dir():
-        raise SourceError(f"no folder at {root}: {WHERE}")
-    if not ((root / "images").is_dir() and (root / "labels").is_dir()):
-        raise SourceError(f"{root} has no images/ and labels/: {WHERE}")
-    label_set = read_classes(root / CLASSES if classes is None else classes)
-    photos = photos_in(root / "images")
-    rule, splits = splits_of(root, list(photos))
-    if not any(splits.values()):
+    given = root
+    root, moved = settle(root, lambda folder: bool(find_folders(folder)) or _has_segs(folder), "folder", WHERE)
+    folders = find_folders(root)
+    if classes is None:
+        classes = next((folder / CLASSES for folder in (root, given) if (folder / CLASSES).is_file()), root / CLASSES)
+    label_set = _face_synthetics() if not folders and not classes.is_file() else read_classes(classes)
+    found = pair_up(root, folders or {"": Pairs.of(root, root, label=SEG)}, partial)
+    if not any(found.splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
-    if not partial:
-        _check_whole(splits, photos, root / "labels")
-    reader = functools.partial(read_pair, photos, root / "labels", len(label_set), ignored=True)
-    return FileSource(splits, Provenance("folder", root.resolve().name, rule), label_set, reader)
+    provenance, reader = Provenance("folder", root.resolve().name, found.rule), reader_of(found, len(label_set), True)
+    return FileSource(found.splits, provenance, label_set, reader, remarks=(*moved, *found.remarks))
+
+
+def _has_segs(root: Path) -> bool:
+    return any(entry.name.endswith(f"{SEG}.png") for entry in visible(root))
+
+
+def _face_synthetics() -> LabelSet:
+    return LabelSet(FACE_SYNTHETICS, distinct_colours(len(FACE_SYNTHETICS)), mirrored=((3, 4), (5, 6), (7, 8)))
 
 
 def read_classes(path: Path) -> LabelSet:
@@ -122,18 +137,3 @@ def read_classes(path: Path) -> LabelSet:
         mirrored=tuple((ids[one], ids[other]) for one, other in found.mirrored),
         regions={region: tuple(ids[name] for name in names) for region, names in found.regions.items()},
     )
-
-
-def _check_whole(splits: Mapping[str, Sequence[str]], photos: Mapping[str, Path], maps: Path) -> None:
-    for split, names in splits.items():
-        for name in names:
-            if name not in photos:
-                raise SourceError(
-                    f"no photo images/{name}.jpg beside {maps}, but {split}.txt lists it; add it, strike the line, or "
-                    "add --partial to prepare what is there"
-                )
-            if not (maps / f"{name}.png").is_file():
-                raise SourceError(
-                    f"{maps / f'{name}.png'} is missing, but the photo {photos[name].name} is there; add it, or add "
-                    "--partial to prepare what is there"
-                )

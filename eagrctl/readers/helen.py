@@ -7,6 +7,9 @@ maps, one per class in id order), the lists `exemplars.txt`, `tuning.txt` and `t
 HELEN*, with hair and skin of the training faces labelled anew: `train/` and `test/` with `ID_image.jpg` and
 `ID_label.png`, and `landmarks.txt`, 136 numbers (68 points, x and y in turn) and the ID a line. `test_resize/` is the
 test once more, smaller, and is left alone. It has no validation split: one is held out of train, see `held_out`.
+
+*Merged*, as the released code of the paper has it: `images/ID.jpg`, `labels/ID.png` in the ids of `labels.HELEN`, and
+the lists `train_list.txt` and `test_list.txt`; which of the two distributions it comes from, nothing in it tells.
 """
 
 import functools
@@ -14,6 +17,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +27,20 @@ from eagrctl.data.labels import HELEN
 from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.faces.photo import read_any_photo
+from eagrctl.files import printable
 from eagrctl.readers.images import FileSource, read_labels, read_probabilities
-from eagrctl.readers.splits import check_counts, check_disjoint, read_lines
+from eagrctl.readers.layouts import find_folders, settle, subfolders, visible
+from eagrctl.readers.pairs import Pairs, by_name, pair_up, reader_of
+from eagrctl.readers.splits import (
+    check_counts,
+    check_disjoint,
+    counted,
+    listed_name,
+    named,
+    read_lines,
+    read_lists,
+    unread_lists,
+)
 
 LISTS = {"train": "exemplars.txt", "val": "tuning.txt", "test": "testing.txt"}
 SMITH_COUNTS = {"train": 2_000, "val": 230, "test": 100}
@@ -48,19 +64,27 @@ def open_helen(root: Path, partial: bool = False) -> FileSource:
 
     Raises:
         SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or, unless
-            `partial`, a split without its official count.
+            `partial`, a split without its official count or a face that is not whole.
     """
-    if not root.is_dir():
-        raise SourceError(f"no folder at {root}: {WHERE}")
-    names = {
-        split: sorted(path.stem.removesuffix("_image") for path in (root / split).glob("*_image.jpg"))
-        for split in STAR_COUNTS
-    }
-    if any(names.values()):
-        return _open_star(root, names, partial)
-    if (root / "images").is_dir() and (root / "labels").is_dir():
-        return _open_smith(root, partial)
-    raise SourceError(f"{root} has the layout of neither Helen: {WHERE}")
+    root, moved = settle(root, lambda folder: bool(_star(folder) or find_folders(folder)), "helen", WHERE)
+    if pairs := _star(root):
+        source = _open_star(root, pairs, partial)
+    elif not any((root / file).is_file() for file in LISTS.values()) and (
+        "" not in (folders := find_folders(root)) or read_lists(root) is not None
+    ):
+        found = pair_up(root, folders, partial)
+        provenance = Provenance("helen", "merged label maps", found.rule)
+        source = FileSource(found.splits, provenance, HELEN, reader_of(found, len(HELEN)), remarks=found.remarks)
+    else:
+        source = _open_smith(root, partial)
+    return replace(source, remarks=(*moved, *source.remarks))
+
+
+def _star(root: Path) -> dict[str, Pairs]:
+    """The pairs of train/ and test/ of HELEN*, if there is a photo in one of them."""
+    here = subfolders(root)
+    pairs = {split: Pairs.of(here[split], here[split], "_image", "_label") for split in STAR_COUNTS if split in here}
+    return pairs if any(each.photos for each in pairs.values()) else {}
 
 
 def held_out(names: Sequence[str]) -> list[str]:
@@ -86,14 +110,33 @@ def _open_smith(root: Path, partial: bool) -> FileSource:
     if not partial:
         check_counts(root, splits, SMITH_COUNTS)
     rule = "exemplars.txt is train, tuning.txt is val, testing.txt is test"
-    points = _point_files(root / "points", {name for names in splits.values() for name in names})
-    reader = functools.partial(_read_smith, root, points)
-    return FileSource(splits, Provenance("helen", "SmithCVPR2013", rule), HELEN, reader)
+    photos, listed = by_name(root / "images"), {name for names in splits.values() for name in names}
+    maps = {entry.name for entry in visible(root / "labels") if entry.is_dir()}
+    lacking = [
+        f"{counted(len(names), 'listed face')} without {what}: {named(sorted(names))}"
+        for names, what in ((listed - photos.keys(), "a photo in images/"), (listed - maps, "a folder in labels/"))
+        if names
+    ]
+    if lacking and not partial:
+        raise SourceError(
+            f"{root}: {'; '.join(lacking)}: complete the download, or add --partial to prepare what is there"
+        )
+    spare = [
+        f"{counted(len(names), what)} that no list names: {named(sorted(names))}"
+        for names, what in ((photos.keys() - listed, "photo"), (maps - listed, "folder of label maps"))
+        if names
+    ]
+    others = [entry.name for entry in visible(root / "images") if entry.name not in photos.values()]
+    unread = [f"not read in images/: {named(others)}"] if others else []
+    points = _point_files(root / "points", listed)
+    reader = functools.partial(_read_smith, root, photos, points)
+    remarks = (*lacking, *spare, *unread, *unread_lists(root, LISTS.values()))
+    return FileSource(splits, Provenance("helen", "SmithCVPR2013", rule), HELEN, reader, remarks=remarks)
 
 
-def _read_smith(root: Path, points: Mapping[str, Path], _: str, name: str) -> Sample:
+def _read_smith(root: Path, photos: Mapping[str, str], points: Mapping[str, Path], _: str, name: str) -> Sample:
     """A face without a file of points has no landmarks; the tip of the nose is never known."""
-    image = read_any_photo(root / "images" / f"{name}.jpg")
+    image = read_any_photo(root / "images" / photos.get(name, f"{name}.jpg"))
     maps: list[Pixels] = []
     for label in range(len(HELEN)):
         path = root / "labels" / name / f"{name}_lbl{label:02d}.png"
@@ -107,7 +150,9 @@ def _read_smith(root: Path, points: Mapping[str, Path], _: str, name: str) -> Sa
     return Sample(name, image, labels, _five_of_194(points[name]) if name in points else None)
 
 
-def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) -> FileSource:
+def _open_star(root: Path, pairs: Mapping[str, Pairs], partial: bool) -> FileSource:
+    found = pair_up(root, pairs, partial)
+    names = {split: sorted(found.splits.get(split, ())) for split in STAR_COUNTS}
     if not partial:
         check_counts(root, names, STAR_COUNTS, "HELEN*")
     val = set(held_out(names["train"]))
@@ -122,29 +167,31 @@ def _open_star(root: Path, names: Mapping[str, Sequence[str]], partial: bool) ->
     )
     files = [folder / LANDMARKS for folder in (root, root / "train", root / "test")]
     landmarks = {name: five for file in files if file.is_file() for name, five in _five_of_68(file).items()}
-    reader = functools.partial(_read_star, root, landmarks)
-    return FileSource(splits, Provenance("helen", "HELEN*", rule), HELEN, reader)
+    reader = functools.partial(_read_star, pairs, landmarks)
+    return FileSource(splits, Provenance("helen", "HELEN*", rule), HELEN, reader, remarks=found.remarks)
 
 
-def _read_star(root: Path, landmarks: Mapping[str, Landmarks], split: str, name: str) -> Sample:
+def _read_star(pairs: Mapping[str, Pairs], landmarks: Mapping[str, Landmarks], split: str, name: str) -> Sample:
     """A face that `landmarks.txt` leaves out has no landmarks."""
-    folder = root / ("test" if split == "test" else "train")
-    image = read_any_photo(folder / f"{name}_image.jpg")
-    return Sample(name, image, read_labels(folder / f"{name}_label.png", len(HELEN)), landmarks.get(name))
+    here = pairs["test" if split == "test" else "train"]
+    labels = read_labels(here.map(name), len(HELEN))
+    return Sample(name, read_any_photo(here.photo(name)), labels, landmarks.get(name))
 
 
 def _listed_id(line: str, path: Path) -> str:
     """The ID in a line `number , ID`."""
     number, comma, name = (part.strip() for part in line.partition(","))
     if not (comma and number.isdecimal() and name):
-        raise SourceError(f"{path} has a line {line!r}, which is not `number , ID`; fetch it again")
-    return name
+        raise SourceError(f"{path} has a line {printable(line)!r}, which is not `number , ID`; fetch it again")
+    return listed_name(name, path)
 
 
 def _point_files(folder: Path, names: set[str]) -> dict[str, Path]:
     """The files that hold the points of each face: by the file's name, or by the ID in its first line."""
     files: dict[str, Path] = {}
     for path in [*sorted(folder.glob("*.txt")), *sorted(folder.glob("*.pts"))]:
+        if path.name.startswith(".") or not path.is_file():
+            continue
         name = path.stem
         if name not in names:
             # Helen's own annotations are numbered; their first line is the ID.

@@ -13,7 +13,6 @@ from eagrctl.data.labels import IGNORE, LabelSet
 from eagrctl.data.source import Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.faces.kinds import LABEL_MAPS
-from eagrctl.faces.photo import read_any_photo
 from eagrctl.faces.picture import STORED_AS, TURNS, orientation_of, picture_in
 from eagrctl.files import printable
 
@@ -29,6 +28,7 @@ class FileSource:
         splits, provenance, labels: see `Source`.
         reader: gives the sample of a split and a name; it can be pickled.
         halved: whether photos may be twice as large as their label maps.
+        remarks: what of the files was left out, a line each; see `Source`.
     """
 
     splits: Mapping[str, Sequence[str]]
@@ -36,23 +36,13 @@ class FileSource:
     labels: LabelSet
     reader: Callable[[str, str], Sample] = field(compare=False)  # no partial function equals its copy
     halved: bool = False
+    remarks: Sequence[str] = ()
 
     def read(self, split: str, name: str) -> Sample:
         """See `Source.read`. Photo and label map are checked to show the same pixels."""
         sample = self.reader(split, name)
         check_size(sample.image, sample.labels, name, self.halved)
         return sample
-
-
-def read_pair(
-    photos: Mapping[str, Path], maps: Path, classes: int, split: str, name: str, ignored: bool = False
-) -> Sample:
-    """Read a photo, and its label map NAME.png in the folder `maps`; SourceError as in either's reader."""
-    if name not in photos:
-        raise SourceError(
-            f"no photo images/{name}.jpg beside {maps}, but {split}.txt lists it; add it, or strike the line"
-        )
-    return Sample(name, read_any_photo(photos[name]), read_labels(maps / f"{name}.png", classes, ignored))
 
 
 def read_labels(path: Path, classes: int, ignored: bool = False) -> Pixels:

@@ -1,5 +1,7 @@
 """LaPa, as downloaded: `{train,val,test}/images/*.jpg`, `labels/*.png` and `landmarks/*.txt`, the split in the folders.
 
+The other layouts of `readers/layouts.py` are read as well, with `landmarks` where their `images` are.
+
 Label maps are 8-bit grey in the ids of `labels.HELEN`. A landmark file has a line `106`, then 106 lines `x y`. Some of
 the train landmarks are known to be wrong (issue 3 of the dataset's own repository): they are read as they stand.
 """
@@ -15,6 +17,8 @@ from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.errors import SourceError
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.readers.images import FileSource, read_labels
+from eagrctl.readers.layouts import SPELT, find_folders, settle
+from eagrctl.readers.pairs import BY_FOLDERS, Paired, pair_up
 from eagrctl.readers.splits import check_counts
 
 OFFICIAL_COUNTS = {"train": 18_176, "val": 2_000, "test": 2_000}
@@ -31,26 +35,29 @@ def open_lapa(root: Path, partial: bool = False) -> FileSource:
     """Recognise LaPa's layout and list its faces.
 
     Raises:
-        SourceError: no such folder, another layout, no face, or, unless `partial`, a split without its official count.
+        SourceError: no such folder, another layout, no face, or, unless `partial`, a split without its official count
+            or a face that is not whole.
     """
-    if not root.is_dir():
-        raise SourceError(f"no folder at {root}: {WHERE}")
-    if not any((root / split / "images").is_dir() and (root / split / "labels").is_dir() for split in SPLITS):
-        raise SourceError(f"{root} does not have the layout of LaPa: {WHERE}")
-    splits = {split: sorted(path.stem for path in (root / split / "images").glob("*.jpg")) for split in SPLITS}
+    root, moved = settle(root, lambda folder: bool(find_folders(folder)), "lapa", WHERE)
+    found = pair_up(root, find_folders(root), partial)
+    splits = {split: sorted(found.splits[split]) for split in SPLITS if split in found.splits}
     if not any(splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
     if not partial:
         check_counts(root, splits, OFFICIAL_COUNTS, "LaPa")
-    provenance = Provenance("lapa", "LaPa", "the dataset's own folders")
-    return FileSource(splits, provenance, HELEN, functools.partial(_read, root))
+    rule = "the dataset's own folders" if found.rule == BY_FOLDERS else found.rule
+    provenance, remarks = Provenance("lapa", "LaPa", rule), (*moved, *found.remarks)
+    return FileSource(splits, provenance, HELEN, functools.partial(_read, found), remarks=remarks)
 
 
-def _read(root: Path, split: str, name: str) -> Sample:
+def _read(found: Paired, split: str, name: str) -> Sample:
     """A face whose landmark file is missing has no landmarks; a malformed one is an error."""
-    image = read_any_photo(root / split / "images" / f"{name}.jpg")
-    labels = read_labels(root / split / "labels" / f"{name}.png", len(HELEN))
-    landmarks = root / split / "landmarks" / f"{name}.txt"
+    pairs = found.of(split)
+    image, labels = read_any_photo(pairs.photo(name)), read_labels(pairs.map(name), len(HELEN))
+    photos = pairs.folders[0]
+    inner = photos.name.casefold() in SPELT.get(split, ())  # images/train, not train/images
+    folder = photos.parent.with_name("landmarks") / photos.name if inner else photos.with_name("landmarks")
+    landmarks = folder / f"{name}.txt"
     return Sample(name, image, labels, _five_of_106(landmarks) if landmarks.is_file() else None)
 
 

@@ -193,8 +193,8 @@ def test_photos_may_be_twice_as_large_as_labels_and_nothing_else(merged: Path) -
 
 def test_a_listed_face_without_photo_is_named(merged: Path) -> None:
     (merged / "images" / "3.jpg").unlink()
-    with pytest.raises(SourceError, match=r"no photo images/3\.jpg .*train\.txt lists it"):
-        open_celebamask_hq(merged).read("train", "3")
+    with pytest.raises(SourceError, match=r"1 name in train\.txt has no photo in .*images: 3: .* or add --partial"):
+        open_celebamask_hq(merged)
 
 
 def test_a_face_in_two_lists_is_refused(merged: Path) -> None:
@@ -235,3 +235,70 @@ def test_the_real_merged_layout_has_its_2800_faces() -> None:
     source = open_celebamask_hq(SUBSET)
     assert {split: len(names) for split, names in source.splits.items()} == {"train": 2500, "val": 300}
     assert source.read("val", source.splits["val"][0]).labels.shape == (512, 512)
+
+
+def test_photos_may_be_pngs_and_have_leading_zeros(raw: Path) -> None:
+    for path in sorted((raw / "CelebA-HQ-img").glob("*.jpg")):
+        Image.open(path).save(path.with_name(f"{int(path.stem):05d}.png"))
+        path.unlink()
+    (raw / "CelebA-HQ-img" / "._00000.png").touch()
+    source = open_celebamask_hq(raw, partial=True)
+    assert source.splits == {"train": ["0", "2000"], "val": ["1", "2"], "test": ["3"]}
+    assert source.read("train", "2000").image.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("folder", ["CelebAMaskHQ-mask", "CelebAMask-HQ-mask", "mask"])
+def test_maps_that_the_official_script_merged_are_read(raw: Path, folder: str) -> None:
+    (raw / "CelebAMask-HQ-mask-anno").rename(raw.parent / "away")
+    (raw / folder).mkdir()
+    for number in MAPPING:
+        Image.fromarray(np.full((32, 32), 18, np.uint8)).save(raw / folder / f"{number}.png")
+    source = open_celebamask_hq(raw, partial=True)
+    assert source.splits == {"train": ["0", "2000"], "val": ["1", "2"], "test": ["3"]}
+    assert (source.read("test", "3").labels == 18).all()
+
+
+def test_raw_masks_come_before_merged_ones_and_that_is_told(raw: Path) -> None:
+    (raw / "CelebAMaskHQ-mask").mkdir()
+    (raw / "train.txt").write_text("0")
+    source = open_celebamask_hq(raw, partial=True)
+    assert source.provenance.variant == "raw"
+    told = "\n".join(source.remarks)
+    assert "not read: CelebAMaskHQ-mask/" in told
+    assert "not read: train.txt" in told
+
+
+@pytest.mark.parametrize("layout", ["{split}_img {split}_label", "{split}/images {split}/masks"])
+def test_folders_of_the_splits_are_read(tmp_path: Path, layout: str) -> None:
+    for split, count in (("train", 3), ("val", 1), ("test", 2)):
+        photos, maps = (tmp_path / name for name in layout.format(split=split).split())
+        photos.mkdir(parents=True)
+        maps.mkdir(parents=True)
+        for number in range(count):  # the partition script counts from 0 in each
+            image, labels = face(number)
+            Image.fromarray(image).save(photos / f"{number}.jpg")
+            Image.fromarray(labels).save(maps / f"{number}.png")
+    source = open_celebamask_hq(tmp_path, partial=True)
+    assert source.splits == {"train": ["0", "1", "2"], "val": ["0"], "test": ["0", "1"]}
+    assert np.array_equal(source.read("test", "1").labels, face(1)[1])
+    if "img" in layout:
+        with pytest.raises(SourceError, match="3 faces in split train, the paper 24,183"):
+            open_celebamask_hq(tmp_path)
+
+
+def test_one_folder_too_high_or_too_low_is_read(raw: Path) -> None:
+    for given in (raw.parent, raw / "CelebA-HQ-img"):
+        source = open_celebamask_hq(given, partial=True)
+        assert sum(map(len, source.splits.values())) == 5
+        assert "CelebAMask-HQ is read" in source.remarks[0]
+
+
+def test_faces_without_mask_or_photo_are_counted_and_named(raw: Path) -> None:
+    (raw / "CelebA-HQ-img" / "3.jpg").rename(raw / "CelebA-HQ-img" / "3.bmp")
+    for path in (raw / "CelebAMask-HQ-mask-anno" / "1").glob("*"):
+        path.unlink()
+    told = "\n".join(open_celebamask_hq(raw, partial=True).remarks)
+    assert "1 face of" in told
+    assert ": 2000" in told
+    assert "without a photo" in told
+    assert "3.bmp" in told

@@ -166,7 +166,7 @@ def test_classes_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 def test_a_face_that_is_not_whole_is_refused_unless_partial(root: Path) -> None:
     (root / "labels" / "4.png").unlink()
-    with pytest.raises(SourceError, match=r"labels/4\.png is missing, but the photo 4\.png is there; .*--partial"):
+    with pytest.raises(SourceError, match=r"1 photo has no label map in .*labels: 4: .*--partial"):
         open_folder(root)
     source = open_folder(root, partial=True)
     with pytest.raises(SourceError, match=r"labels/4\.png is missing"):
@@ -175,10 +175,10 @@ def test_a_face_that_is_not_whole_is_refused_unless_partial(root: Path) -> None:
 
 def test_a_listed_face_without_photo_is_refused_unless_partial(root: Path) -> None:
     (root / "train.txt").write_text("1\n77\n")
-    with pytest.raises(SourceError, match=r"no photo images/77\.jpg beside .*train\.txt lists it; .*--partial"):
+    with pytest.raises(SourceError, match=r"1 name in train\.txt has no photo in .*images: 77: .*--partial"):
         open_folder(root)
     source = open_folder(root, partial=True)
-    with pytest.raises(SourceError, match=r"no photo images/77\.jpg beside .*train\.txt lists it; add it, or strike"):
+    with pytest.raises(SourceError, match=r"face 77 has no photo in .*images: add it"):
         source.read("train", "77")
 
 
@@ -192,7 +192,7 @@ def test_another_layout_says_what_was_expected(tmp_path: Path) -> None:
     expected = r"images/NAME\.jpg, labels/NAME\.png .*classes\.toml"
     with pytest.raises(SourceError, match=f"no folder at .*{expected}"):
         open_folder(tmp_path / "missing")
-    with pytest.raises(SourceError, match=f"has no images/ and labels/: .*{expected}"):
+    with pytest.raises(SourceError, match=f"has no layout that is read: it is empty; .*{expected}"):
         open_folder(tmp_path)
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
@@ -206,3 +206,68 @@ def test_a_source_goes_to_workers_and_back(root: Path) -> None:
     copy = pickle.loads(pickle.dumps(source))
     assert copy == source
     assert np.array_equal(copy.read("test", "10").labels, source.read("test", "10").labels)
+
+
+@pytest.mark.parametrize("maps", ["labels", "annotations"])
+def test_split_folders_are_the_splits(root: Path, maps: str) -> None:
+    (root / "labels").rename(root / maps) if maps != "labels" else None
+    for folder in ("images", maps):
+        for split, names in (("train", "1234"), ("val", "5"), ("test", "67")):
+            (root / folder / split).mkdir()
+            for name in names:
+                (root / folder / f"{name}.png").rename(root / folder / split / f"{name}.png")
+    source = open_folder(root)
+    assert source.splits == {"train": [*"1234"], "val": ["5"], "test": [*"67"]}
+    assert source.read("test", "6").image[0, 0, 0] == 120
+
+
+def test_face_synthetics_needs_no_file_of_classes(tmp_path: Path) -> None:
+    for number in range(10):
+        Image.fromarray(np.full((8, 12, 3), 10 * number, np.uint8)).save(tmp_path / f"{number:06d}.png")
+        labels = np.full((8, 12), 18, np.uint8)
+        labels[0] = 255
+        Image.fromarray(labels).save(tmp_path / f"{number:06d}_seg.png")
+        (tmp_path / f"{number:06d}_ldmks.txt").touch()
+    (tmp_path / "._000000.png").touch()
+    source = open_folder(tmp_path)
+    assert (len(source.splits["train"]), source.splits["test"]) == (8, ["000009"])
+    assert (len(source.labels), source.labels.names[18], source.remarks) == (19, "facewear", ())
+    assert set(np.unique(source.read("test", "000009").labels)) == {18, 255}
+    (tmp_path / "classes.toml").write_text('classes = ["background", "skin"]')
+    assert len(open_folder(tmp_path).labels) == 2
+
+
+def test_what_is_not_read_is_counted_and_named(root: Path) -> None:
+    (root / "images" / "4.png").rename(root / "images" / "4.bmp")
+    (root / "labels" / "5.png").rename(root / "labels" / "5.bmp")
+    (root / "labels" / "._5.png").touch()
+    (root / "images" / "._11.jpg").touch()
+    (root / "valid.txt").write_text("1")
+    source = open_folder(root, partial=True)
+    told = "\n".join(source.remarks)
+    assert "1 photo has no label map" in told
+    assert "5 (5.bmp is there: save label maps as PNG)" in told
+    assert "1 label map has no photo" in told
+    assert "4.bmp (1 .bmp)" in told
+    assert "not read: valid.txt" in told
+    assert "._" not in told
+    assert not any(name.startswith(".") for names in source.splits.values() for name in names)
+
+
+def test_photos_that_no_list_names_are_counted(root: Path) -> None:
+    (root / "train_list.txt").write_text("images/1.png labels/1.png\nimages\\2.png labels\\2.png\n")
+    source = open_folder(root)
+    assert source.splits == {"train": ["1", "2"]}
+    assert any(line.startswith("8 photos have no list that names it: 3, 4, 5, ...") for line in source.remarks)
+
+
+def test_a_list_that_leaves_the_folder_is_refused(root: Path) -> None:
+    (root / "train.txt").write_text("../../1.png\n")
+    with pytest.raises(SourceError, match=r"train\.txt lists '\.\./\.\./1\.png', which is not the name of a face"):
+        open_folder(root, partial=True)
+
+
+def test_two_photos_of_one_face_are_refused(root: Path) -> None:
+    (root / "images" / "1.jpg").touch()
+    with pytest.raises(SourceError, match=r"1\.png and 1\.jpg beside it are one face's photo; keep one"):
+        open_folder(root)

@@ -271,7 +271,7 @@ def test_another_layout_says_what_was_expected_and_where_to_get_it(tmp_path: Pat
     expected = r"pages\.cs\.wisc\.edu.*images/, labels/, exemplars\.txt.*JPlin/Relabeled-HELEN-Dataset.*ID_label\.png"
     with pytest.raises(SourceError, match=f"no folder at .*{expected}"):
         open_helen(tmp_path / "missing")
-    with pytest.raises(SourceError, match=f"has the layout of neither Helen: .*{expected}"):
+    with pytest.raises(SourceError, match=f"has no layout that is read: .*{expected}"):
         open_helen(tmp_path)
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
@@ -290,3 +290,44 @@ def test_a_source_goes_to_workers_and_back(smith: Path, star: Path) -> None:
         assert np.array_equal(ours.labels, theirs.labels)
         assert (ours.landmarks is None) == (theirs.landmarks is None)
         assert ours.landmarks is None or np.array_equal(ours.landmarks, theirs.landmarks, equal_nan=True)
+
+
+def test_names_with_a_dot_are_never_faces(star: Path) -> None:
+    expected = open_helen(star, partial=True).splits
+    for number in range(10):
+        (star / "train" / f"._{number}_image.jpg").touch()
+        (star / "train" / f"._{number}_label.png").touch()
+    source = open_helen(star, partial=True)
+    assert source.splits == expected
+    assert source.remarks == ()
+
+
+def test_a_list_that_leaves_its_folder_is_refused(smith: Path) -> None:
+    (smith / "tuning.txt").write_text("1 , ../../8_1\n")
+    with pytest.raises(SourceError, match=r"tuning\.txt lists '\.\./\.\./8_1', which is not the name of a face"):
+        open_helen(smith, partial=True)
+
+
+def test_label_maps_with_the_lists_of_the_released_code_are_read(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for name in ("1_1", "2_1", "3_1"):
+        photo(tmp_path / "images" / f"{name}.jpg")
+        Image.fromarray(np.full((HEIGHT, WIDTH), 10, np.uint8)).save(tmp_path / "labels" / f"{name}.png")
+    (tmp_path / "train_list.txt").write_text("images/1_1.jpg labels/1_1.png\nimages/2_1.jpg labels/2_1.png\n")
+    (tmp_path / "test_list.txt").write_text("\ufeff3_1\r\n", encoding="utf-8")
+    source = open_helen(tmp_path)
+    assert source.splits == {"train": ["1_1", "2_1"], "test": ["3_1"]}
+    assert (source.read("test", "3_1").labels == 10).all()
+
+
+def test_what_smiths_lists_and_folders_lack_is_counted_and_named(smith: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (smith / "images" / "9_1.jpg").rename(smith / "images" / "9_1.bmp")
+    photo(smith / "images" / "77_1.jpg")
+    told = "\n".join(open_helen(smith, partial=True).remarks)
+    assert "1 listed face without a photo in images/: 9_1" in told
+    assert "1 photo that no list names: 77_1" in told
+    assert "9_1.bmp" in told
+    monkeypatch.setattr(helen, "SMITH_COUNTS", {"train": 3, "val": 1, "test": 1})
+    with pytest.raises(SourceError, match=r"1 listed face without a photo in images/: 9_1: .*--partial"):
+        open_helen(smith)

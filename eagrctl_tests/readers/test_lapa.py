@@ -120,7 +120,7 @@ def test_another_layout_says_what_was_expected_and_where_to_get_it(tmp_path: Pat
     expected = r"github\.com/jd-opensource/lapa-dataset .*train/, val/ and test/"
     with pytest.raises(SourceError, match=f"no folder at .*{expected}"):
         open_lapa(tmp_path / "missing")
-    with pytest.raises(SourceError, match=f"does not have the layout of LaPa: .*{expected}"):
+    with pytest.raises(SourceError, match=f"has no layout that is read: .*{expected}"):
         open_lapa(tmp_path)
     for folder in ("images", "labels"):
         (tmp_path / "val" / folder).mkdir(parents=True)
@@ -133,3 +133,27 @@ def test_a_source_goes_to_workers_and_back(root: Path) -> None:
     copy = pickle.loads(pickle.dumps(source))
     assert copy == source
     assert np.array_equal(copy.read("val", "a_1").labels, source.read("val", "a_1").labels)
+
+
+def test_hidden_names_are_no_faces_and_lonely_ones_are_named(root: Path) -> None:
+    (root / "train" / "images" / "._a_0.jpg").touch()
+    (root / "train" / "labels" / "z_0.png").touch()
+    (root / "train" / "images" / "z_0.bmp").touch()
+    (root / "val" / "labels" / "a_1.png").unlink()
+    source = open_lapa(root, partial=True)
+    assert source.splits["train"] == ["a_0", "b_0", "c_0"]
+    told = "\n".join(source.remarks)
+    assert "1 label map has no photo" in told
+    assert "z_0" in told
+    assert "1 photo has no label map" in told
+    with pytest.raises(SourceError, match=r"1 photo has no label map in .*val/labels: a_1: .*--partial"):
+        open_lapa(root)
+
+
+def test_landmarks_are_found_beside_split_folders(root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for kind in ("images", "labels", "landmarks"):
+        (other / kind).mkdir(parents=True)
+        for split in FACES:
+            (root / split / kind).rename(other / kind / split)
+    assert open_lapa(other, partial=True).read("train", "a_0").landmarks is not None

@@ -91,6 +91,7 @@ class SyntheticSource:
         seed: of the dataset. No two splits share a face.
         size: of photos and labels, in pixels.
         labels: the classes, which are Helen's.
+        remarks: none.
 
     Raises:
         ValueError: an unknown split, a negative count or seed, or a size under 32.
@@ -100,6 +101,7 @@ class SyntheticSource:
     seed: int = 0
     size: int = 256
     labels: LabelSet = HELEN
+    remarks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if unknown := set(self.counts) - set(SPLITS):
