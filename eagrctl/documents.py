@@ -41,8 +41,8 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _inside(name: str) -> str:
-    """Refuse the name of a file that leaves the folder of its document, or that no file can have."""
+def file_name(name: str) -> str:
+    """The name, unless it leaves the folder that it is found in, or no file can have it; ValueError then."""
     path = Path(name)
     try:
         fits = all(len(os.fsencode(part)) <= 255 for part in path.parts) and len(name) < 4096
@@ -59,7 +59,7 @@ NumberOrNaN = Annotated[float, Strict(), AllowInfNan(True)]
 Whole = Annotated[int, Strict(), Field(le=LARGEST, ge=-LARGEST)]
 Count = Annotated[int, Strict(), Field(le=LARGEST, ge=0)]
 Text = Annotated[str, AfterValidator(_encodable)]
-FileName = Annotated[str, AfterValidator(_inside)]
+FileName = Annotated[str, AfterValidator(file_name)]
 
 
 class Written:

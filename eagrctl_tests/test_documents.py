@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from eagrctl.checkpoint import checkpoint_in
 from eagrctl.data.index import ShardIndex
-from eagrctl.data.plan import Piece, done
+from eagrctl.data.plan import Piece
+from eagrctl.data.unfinished import done
 from eagrctl.documents import (
     Count,
     FileName,
@@ -163,6 +164,7 @@ def test_any_value_in_a_run(tmp_path: Path, metrics: Any, about: Any, junk: byte
     history = read_history(run)
     assert all(epoch.step >= 0 for epoch in history.epochs)
     assert run.finished() in (True, False)
+    run.last.touch()
     run.go_on_from(5)
 
 

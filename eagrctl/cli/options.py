@@ -11,7 +11,7 @@ import typer
 
 from eagrctl.cli import console
 from eagrctl.errors import EagrctlError, ShardError
-from eagrctl.files import require_writable
+from eagrctl.files import printable, require_writable
 
 if TYPE_CHECKING:
     import torch
@@ -151,12 +151,18 @@ def data_of(checkpoint: Path, given: Path | None) -> Path:
     Raises:
         EagrctlError: there is neither.
     """
+    from eagrctl.data.index import INDEX
     from eagrctl.training.run import Run
 
     run = Run(checkpoint.parent)
     if given is None and not run.about.is_file():
         raise ShardError(f"{checkpoint} does not lie in a run, which would name its dataset: give --data DIR")
-    return given or run.data()
+    data = given or run.data()
+    if given is None and not (data / INDEX).is_file():
+        raise ShardError(
+            f"{printable(data)}, on which {printable(checkpoint)} was trained, is not there: give --data DIR"
+        )
+    return data
 
 
 def weights_file(given: Path | None, source: Path, force: bool, *endings: str) -> Path:

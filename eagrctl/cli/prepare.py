@@ -149,8 +149,9 @@ def folder(
     """Prepare your own images and label maps.
 
     SOURCE holds images/NAME.jpg and labels/NAME.png of the same size (class ids; 255 is ignored), optionally train.txt,
-    val.txt and test.txt with a name a line (or folders: images/train, train/images), and classes.toml: `classes = ["background", "skin", "left eye", "right
-    eye"]`, and, where sides are told apart, `mirrored = [["left eye", "right eye"]]`.
+    val.txt and test.txt with a name a line (or folders: images/train, train/images), and classes.toml: `classes =
+    ["background", "skin", "left eye", "right eye"]`, and, where sides are told apart, `mirrored = [["left eye", "right
+    eye"]]`.
 
     ```text
     eagrctl prepare folder my-faces --output data/my-faces

@@ -58,7 +58,7 @@ def score(
     maps = LabelMaps(predictions, truths, find_scheme(scheme, truths.labels))
     with console.progress(quiet) as progress:
         if truths.index is not None:
-            truths.index.verify(truths.split, progress)
+            truths.index.check(truths.split, progress)
         found = maps.report(
             name or predictions.resolve().name,
             boundaries=bool(endings & WITH_BOUNDARIES),

@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import h5py
+import numpy as np
 from pydantic import Field
 
 from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.census import Census, emptiness
-from eagrctl.data.labels import LabelSet
-from eagrctl.data.shards import read_names, read_row, read_source_labels
+from eagrctl.data.labels import IGNORE, LabelSet
+from eagrctl.data.shards import check_structure, read_names, read_row, read_source_labels
 from eagrctl.data.source import AlignedSample, Provenance
-from eagrctl.documents import Count, FileName, Text, Versioned, Whole, read_json
+from eagrctl.documents import Count, FileName, Text, Versioned, Whole, read_json, read_json_or_none
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, ignore, tracked
-from eagrctl.files import replacing, sha256_of
+from eagrctl.events import Listener, Notice, ignore, tracked
+from eagrctl.files import printable, replacing, require_regular, sha256_of
 
 SCHEMA = 1
+MOST_SAMPLES = 1 << 20  # in a shard
 INDEX = "index.json"
+YOUNGER = 60  # seconds; file systems of clusters have clocks of their own
 
 Read = TypeVar("Read")
 
@@ -34,8 +37,8 @@ Read = TypeVar("Read")
 class Shard(Versioned):
     """One line of the index."""
 
-    file: Annotated[FileName, Field(pattern=r"^[\w.-]+$")]
-    count: Count
+    file: Annotated[FileName, Field(pattern=r"^[\w-]+-[0-9]{5}\.h5$")]
+    count: Annotated[Count, Field(le=MOST_SAMPLES)]
     bytes: Count
     sha256: str
 
@@ -100,7 +103,7 @@ class _Contents(Versioned):
     split_rule: Text
     settings: dict[Text, Text]
     alignment: Text
-    size: Annotated[Whole, Field(ge=1, le=65535)]
+    size: Annotated[Whole, Field(ge=1, le=4096)]
     classes: tuple[Text, ...]
     colours: tuple[tuple[Byte, Byte, Byte], ...]
     mirrored: tuple[tuple[Byte, Byte], ...]
@@ -113,6 +116,9 @@ class _Contents(Versioned):
         ids = [label for group in (*self.mirrored, *self.regions.values()) for label in group]
         if len(self.colours) != len(self.classes) or any(label >= len(self.classes) for label in ids):
             raise ValueError("it must have a colour for each class, and no id beyond them")
+        files = [shard.file for split in self.splits.values() for shard in split.shards]
+        if len(set(files)) < len(files):
+            raise ValueError("it must list each shard once")
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,8 @@ class ShardIndex:
         labels = LabelSet(found.classes, found.colours, found.mirrored, found.regions)
         return cls(root, provenance, labels, found.size, found.alignment, found.splits, found.part, found.plan)
 
-    def save(self) -> Path:
-        """Write the index into `root`, last of all its files, and name it."""
+    def save(self, file: str = INDEX) -> None:
+        """Write the index into `root`, last of all its files; under another name until they stand there."""
         table = {
             "schema": SCHEMA,
             "eagrctl": __version__,
@@ -178,10 +184,8 @@ class ShardIndex:
             "warnings": self.warnings,
             "splits": {name: {"count": split.count, **asdict(split)} for name, split in self.splits.items()},
         }
-        path = self.root / INDEX
-        with replacing(path) as temporary:
+        with replacing(self.root / file) as temporary:
             temporary.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return path
 
     @property
     def warnings(self) -> list[str]:
@@ -200,28 +204,74 @@ class ShardIndex:
             raise ShardError(f"{self.root} has no split {name!r}; it has {', '.join(self.splits)}")
         return self.splits[name]
 
+    def check(self, name: str, listener: Listener = ignore) -> None:
+        """Compare the sizes of a split's shards with the index; ShardError where one is missing or has changed.
+
+        Hundreds of gigabytes are not read for this. Where a shard is younger than the index, a warning names `verify`.
+        """
+        shards = self.split(name).shards
+        for shard in shards:
+            self._check(shard)
+        indexed = (self.root / INDEX).stat().st_mtime
+        younger = [shard.file for shard in shards if (self.root / shard.file).stat().st_mtime > indexed + YOUNGER]
+        if younger:
+            listener(
+                Notice(
+                    f"{younger[0]} is younger than {INDEX}: whether it has changed, "
+                    f"eagrctl dataset verify {printable(self.root)} tells",
+                    warning=True,
+                )
+            )
+
     def verify(self, name: str, listener: Listener = ignore) -> None:
         """Compare a split's shards with the index, byte for byte; ShardError where one is missing or has changed."""
         for shard in tracked(self.split(name).shards, f"checking {name} shards", listener):
-            path = self.root / shard.file
-            if not path.is_file():
-                raise ShardError(f"{path} is missing, but {INDEX} lists it: prepare the dataset again with --force")
-            if path.stat().st_size != shard.bytes or sha256_of(path) != shard.sha256:
-                raise ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
+            self._check(shard)
+            if sha256_of(self.root / shard.file) != shard.sha256:
+                raise self._changed(shard)
+
+    def _check(self, shard: Shard) -> None:
+        path = self.root / shard.file
+        if not path.is_file():
+            raise ShardError(
+                f"{printable(path)} is missing, but {INDEX} lists it: prepare the dataset again with --force"
+            )
+        if path.stat().st_size != shard.bytes:
+            raise self._changed(shard)
+
+    def _changed(self, shard: Shard) -> ShardError:
+        path = printable(self.root / shard.file)
+        return ShardError(f"{path} changed since it was indexed: prepare the dataset again with --force")
 
     def read(self, split: str, position: int) -> AlignedSample:
         """Read one sample; IndexError where a split has no such position, ShardError where the shard cannot be read."""
         shard, row = self._place(split, position)
-        return self._of(shard, lambda file: read_row(file, row))
+        sample = self._of(shard, lambda file: read_row(file, row))
+        self._check_labels(sample.name, split, sample.labels, sample.source_labels)
+        if not np.isfinite(sample.matrix).all() or abs(np.linalg.det(sample.matrix[:, :2])) < 1e-9:
+            raise self._fault(sample.name, split, "has a matrix that cannot be inverted")
+        return sample
 
     def read_source_labels(self, split: str, position: int) -> Pixels:
         """Read one sample's labels in the source frame, (h, w) uint8, and nothing else; errors as in `read`."""
         shard, row = self._place(split, position)
-        return self._of(shard, lambda file: read_source_labels(file, row))
+        labels = self._of(shard, lambda file: read_source_labels(file, row))
+        self._check_labels(str(position), split, labels)
+        return labels
 
     def names(self, split: str) -> tuple[str, ...]:
         """The names of a split's samples, in order; ShardError where a shard cannot be read."""
         return tuple(name for shard in self.split(split).shards for name in self._of(shard, read_names))
+
+    def _check_labels(self, name: str, split: str, *maps: Pixels) -> None:
+        highest = len(self.labels) - 1
+        if any(((labels > highest) & (labels != IGNORE)).any() for labels in maps):
+            raise self._fault(name, split, f"has a label outside 0..{highest}")
+
+    def _fault(self, name: str, split: str, fault: str) -> ShardError:
+        return ShardError(
+            f"{printable(self.root)}: sample {printable(name)} of split {printable(split)} {fault}; prepare it again"
+        )
 
     def _place(self, split: str, position: int) -> tuple[Shard, int]:
         """The shard that holds a sample, and its row there."""
@@ -237,14 +287,32 @@ class ShardIndex:
         key = os.getpid(), shard.file
         try:
             if key not in self._open:
-                self._open[key] = h5py.File(path, "r")
+                require_regular(path, ShardError)
+                # Some file systems of clusters have no locks, and nobody writes to a shard that is listed.
+                file = h5py.File(path, "r", locking=False)
+                check_structure(file, self.size, shard.count)
+                self._open[key] = file
             return read(self._open[key])
-        except (OSError, KeyError, ValueError, IndexError) as error:
-            raise ShardError(f"{path} cannot be read ({error}): prepare the dataset again with --force") from error
+        except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError, RecursionError) as error:
+            # HDF5's library has an error of its own for every kind of damage.
+            reason = printable(str(error).strip().partition("\n")[0])
+            raise ShardError(
+                f"{printable(path)} cannot be read ({reason}): prepare the dataset again with --force"
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         # An open HDF5 file cannot be pickled; the copy opens its own.
         return self.__dict__ | {"_open": {}}
+
+
+def listed(folder: Path, file: str = INDEX) -> set[str]:
+    """The names of the shards that the index in a folder lists; where it cannot be read, of all shards there."""
+    if not (folder / file).is_file():
+        return set()
+    found = read_json_or_none(folder / file, _Contents)
+    if found is None:
+        return {path.name for path in folder.glob("*-[0-9][0-9][0-9][0-9][0-9].h5")}
+    return {shard.file for split in found.splits.values() for shard in split.shards}
 
 
 def newest_dataset(folder: Path) -> Path:

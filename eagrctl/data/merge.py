@@ -4,14 +4,14 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from eagrctl.data.index import ShardIndex, Split
-from eagrctl.data.prepare import check_output, disk_message, move_into_place
 from eagrctl.data.source import SPLITS
+from eagrctl.data.unfinished import filling, finish
 from eagrctl.errors import ShardError
-from eagrctl.events import Listener, Notice, ignore
+from eagrctl.events import Listener, ignore
+from eagrctl.files import replacing
 
 
 def merge_parts(parts: Sequence[Path], output: Path, force: bool = False, listener: Listener = ignore) -> ShardIndex:
@@ -28,34 +28,27 @@ def merge_parts(parts: Sequence[Path], output: Path, force: bool = False, listen
     Raises:
         ShardError: parts are missing, doubled, damaged or of different preparations, or the disk is full.
     """
-    check_output(output, force)
     indexes = _complete([ShardIndex.load(part, partial=True) for part in parts])
     for index in indexes:
         for split in index.splits:
             index.verify(split, listener)
-    # Not NAME.partial, in which a preparation may wait to be continued.
-    unfinished = output.with_name(output.name + ".merging")
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for index in indexes:
-            for shard in chain.from_iterable(split.shards for split in index.splits.values()):
-                _bring(index.root / shard.file, unfinished / shard.file)
+    shards = [(index.root, shard) for index in indexes for split in index.splits.values() for shard in split.shards]
+    files = [shard.file for _, shard in shards]
+    if twice := sorted({file for file in files if files.count(file) > 1}):
+        raise ShardError(f"{twice[0]} is in two of the parts: prepare them again, each with its own --slice")
+    plan = {"parts of": indexes[0].plan, "parts": len(indexes)}
+    with filling(output, plan, files, force, listener) as work:
+        if work is None:
+            return ShardIndex.load(output)
+        for root, shard in shards:
+            with replacing(work / shard.file) as temporary:
+                _bring(root / shard.file, temporary)
         splits = {
             name: Split.join(found)
             for name in SPLITS
             if (found := [index.splits[name] for index in indexes if name in index.splits])
         }
-        replace(indexes[0], root=unfinished, part=None, splits=splits).save()
-        move_into_place(unfinished, output)
-    except OSError as error:
-        raise ShardError(disk_message(error, output)) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    index = ShardIndex.load(output)
-    for text in index.warnings:
-        listener(Notice(text, warning=True))
-    return index
+        return finish(replace(indexes[0], root=output, part=None, splits=splits, _open={}), listener)
 
 
 def _complete(indexes: list[ShardIndex]) -> list[ShardIndex]:
@@ -81,6 +74,7 @@ def _complete(indexes: list[ShardIndex]) -> list[ShardIndex]:
 
 
 def _bring(source: Path, target: Path) -> None:
+    target.unlink()
     try:
         os.link(source, target)
     except OSError:

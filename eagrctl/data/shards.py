@@ -10,6 +10,8 @@ that no index names (`eagrctl.data.index`).
 """
 
 import io
+import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +21,12 @@ from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.source import AlignedSample
+from eagrctl.documents import file_name
+from eagrctl.files import replacing
 
 SAMPLES_PER_SHARD = 512
+LARGEST_CHUNK = 1 << 28  # bytes, which reading a single value takes
+LARGEST_MAP = 250_000_000  # pixels of source labels, as of photos
 
 
 class _PatientFile(io.FileIO):
@@ -70,11 +76,15 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self.path = path
+        self.path, self.size = path, size
         self.count = 0
-        self._temporary = path.with_name(path.name + ".part")
-        self._raw = _PatientFile(self._temporary)
+        self._stack = ExitStack()
+
+    def _open(self) -> None:
+        size = self.size
+        self._raw = self._stack.enter_context(_PatientFile(self._stack.enter_context(replacing(self.path))))
         self._file = h5py.File(self._raw, "w")
+        self._stack.push(self._close)
         for name, shape, filters in (
             ("image", (size, size, 3), {}),
             ("labels", (size, size), {"compression": "gzip", "compression_opts": 1}),
@@ -86,12 +96,19 @@ class ShardWriter:
         self._create("name", (), h5py.string_dtype())
         self._create("source_labels", (), h5py.vlen_dtype(np.uint8))
 
+    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            self._raw.check()
+
     def _create(self, name: str, shape: tuple[int, ...], dtype: Any, **options: Any) -> None:
         options.setdefault("chunks", (SAMPLES_PER_SHARD, *shape))
         self._file.create_dataset(name, shape=(0, *shape), maxshape=(None, *shape), dtype=dtype, **options)
 
     def append(self, sample: AlignedSample) -> None:
         """Write one sample; OSError where the disk will not take it."""
+        if not self.count:
+            self._open()
         row = {
             "image": sample.image,
             "labels": sample.labels,
@@ -111,21 +128,39 @@ class ShardWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._file.close()
-            self._raw.close()
-            if kind is None and self.count:
-                self._raw.check()
-                self._temporary.replace(self.path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+
+def check_structure(file: h5py.File, size: int, count: int) -> None:
+    """Refuse, with ValueError, a file that is no shard of `count` samples of side `size`, or whose data lie elsewhere.
+
+    HDF5 would follow links and read data from any file of the disk, or take memory for a chunk of any size.
+    """
+    columns = {
+        "image": ((size, size, 3), np.uint8),
+        "labels": ((size, size), np.uint8),
+        "edges": ((size, size), np.uint8),
+        "matrix": ((2, 3), np.float64),
+        "name": ((), str),
+        "source_labels": ((), None),
+    }
+    for name, (shape, kind) in columns.items():
+        dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+            raise ValueError(f"it holds no {name} of its own")
+        text, row = h5py.check_string_dtype(dataset.dtype), h5py.check_vlen_dtype(dataset.dtype)
+        fits = text is not None if kind is str else row == np.uint8 if kind is None else dataset.dtype == kind
+        if not fits or dataset.shape != (count, *shape):
+            raise ValueError(f"{name} is {dataset.dtype} {dataset.shape}")
+        if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > LARGEST_CHUNK:
+            raise ValueError(f"{name} has chunks of {dataset.chunks}")
 
 
 def read_row(file: h5py.File, row: int) -> AlignedSample:
-    """Read one sample of an open shard; OSError or KeyError where the file is damaged."""
+    """Read one sample of an open shard; OSError, KeyError or ValueError where the file is damaged."""
     return AlignedSample(
-        name=file["name"].asstr()[row],
+        name=file_name(file["name"].asstr()[row]),
         image=_pixels(file["image"], row),
         labels=_pixels(file["labels"], row),
         edges=_pixels(file["edges"], row),
@@ -141,7 +176,7 @@ def read_source_labels(file: h5py.File, row: int) -> Pixels:
 
 def read_names(file: h5py.File) -> list[str]:
     """The names of all samples, in order; errors as in `read_row`."""
-    return [str(name) for name in file["name"].asstr()[:]]
+    return [file_name(name) for name in file["name"].asstr()[:]]
 
 
 def _pixels(dataset: h5py.Dataset, row: int) -> Pixels:
@@ -159,6 +194,12 @@ def encode_labels(labels: Pixels) -> bytes:
 
 
 def decode_labels(data: bytes) -> Pixels:
-    """The labels that `encode_labels` was given."""
-    # Pillow knows kinds that run programs; a shard may come from anywhere.
-    return np.array(Image.open(io.BytesIO(data), formats=["PNG"]))
+    """The labels that `encode_labels` was given; ValueError where it gave no such bytes."""
+    try:
+        # Pillow knows kinds that run programs; a shard may come from anywhere.
+        picture = Image.open(io.BytesIO(data), formats=["PNG"])
+        if picture.mode == "L" and picture.width * picture.height <= LARGEST_MAP:
+            return np.array(picture)
+    except Exception as error:  # Pillow's readers raise whatever damaged data make them stumble over
+        raise ValueError(f"its source labels are damaged: {error}") from None
+    raise ValueError(f"its source labels are {picture.mode}, {picture.width} x {picture.height}")

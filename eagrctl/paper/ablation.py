@@ -142,7 +142,7 @@ class Ablation:
         path = self.run(training).best
         checkpoint = load_checkpoint(path)
         check_classes(checkpoint.classes, self.index, str(path))
-        self.index.verify(self.split, listener)
+        self.index.check(self.split, listener)
         evaluation = evaluate(Segmenter.of(checkpoint, device), self.index, self.split, listener=listener)
         table = {
             "eagrctl": __version__,

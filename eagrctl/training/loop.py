@@ -80,7 +80,7 @@ def train(
             for doubt in doubts(recipe, steps, world.device.type == "cuda"):
                 listener(Notice(f"{doubt[0].upper()}{doubt[1:]}.", warning=True))
             for split in ("train", "val"):
-                index.verify(split, listener)
+                index.check(split, listener)
 
         world.agreed(begin)
         torch.manual_seed(recipe.train.seed)

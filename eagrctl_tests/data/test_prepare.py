@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from eagrctl.data import plan
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.aligner import ANNOTATED, Aligner, listed
-from eagrctl.data.index import ShardIndex
+from eagrctl.data.index import INDEX, ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, LabelSet, edge_mask
 from eagrctl.data.prepare import prepare
 from eagrctl.data.shards import ShardWriter
@@ -41,7 +42,7 @@ class Deadly:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in root.iterdir()}
+    return {path.name: path.read_bytes() for path in root.iterdir() if path.is_file()}
 
 
 def test_every_sample_is_stored_in_order_with_its_edges_and_source_labels(merged: Path, tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_split_without_one_usable_sample_is_an_error(merged: Path, tmp_path: P
         (merged / "images" / f"{number}.jpg").write_text("no photo")
     with pytest.raises(SourceError, match="not one of the 3 samples of split val"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49), keep_going=True)
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / INDEX).exists()
 
 
 def test_prepared_data_is_replaced_only_by_force(merged: Path, tmp_path: Path) -> None:
@@ -218,12 +219,12 @@ def test_killed_at_any_moment_and_resumed_it_ends_as_if_nothing_had_happened(
         command = [sys.executable, "-c", KILLED, merged, output, str(share * duration)]
         result = subprocess.run(command, capture_output=True, check=False, cwd=Path(__file__).parents[2])
         killed += result.returncode == -signal.SIGKILL
-        if not output.exists():
+        if not (output / INDEX).exists():
             events: list[Progress | Notice] = []
             prepare(source, output, Aligner(129), listener=events.append)
             continued += any(isinstance(event, Notice) and "Continuing" in event.text for event in events)
         assert files(output) == files(tmp_path / "whole")
-        assert not output.with_name(output.name + ".partial").exists()
+        assert not [path for path in output.iterdir() if path.name.startswith(".")]
     assert killed >= 3
     assert continued >= 1
 
@@ -240,6 +241,52 @@ def test_finished_shards_are_not_done_again(merged: Path, tmp_path: Path, monkey
     for name in range(8):
         (merged / "images" / f"{name}.jpg").write_text("whoever reads this again fails")
     assert prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49)).split("train").count == 12
+
+
+def test_a_sample_that_was_left_out_is_taken_in_once_it_is_mended(
+    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "SAMPLES_PER_SHARD", 4)
+    photos, output = merged / "images", tmp_path / "data"
+    whole = {name: (photos / f"{name}.jpg").read_bytes() for name in (2, 12, 13, 14)}
+    for name in whole:
+        (photos / f"{name}.jpg").write_text("no photo")
+    with pytest.raises(SourceError, match="not one of the 3 samples of split val"):
+        prepare(open_celebamask_hq(merged), output, Aligner(49), keep_going=True)
+    for name, data in whole.items():
+        (photos / f"{name}.jpg").write_bytes(data)
+    index = prepare(open_celebamask_hq(merged), output, Aligner(49), keep_going=True)
+    assert {name: (split.count, split.skipped) for name, split in index.splits.items()} == {
+        "train": (12, ()),
+        "val": (3, ()),
+    }
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_killed_between_any_two_moves_of_force_the_same_command_ends_them(
+    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    source, output = open_celebamask_hq(merged), tmp_path / "data"
+    prepare(source, tmp_path / "new", Aligner(65))
+    prepare(source, output, Aligner(49))
+    old = files(output)
+    left, move = [moves], Path.replace
+
+    def dying(path: Path, target: Path) -> Path:
+        if ".eagrctl-" not in path.name:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+    with suppress(KeyboardInterrupt):
+        prepare(source, output, Aligner(65), force=True)
+    monkeypatch.undo()
+    assert moves or files(output) == old
+    assert prepare(source, output, Aligner(65), force=True).size == 65
+    assert files(output) == files(tmp_path / "new")
+    assert not [path for path in output.iterdir() if path.is_dir()]
 
 
 def test_an_unfinished_run_of_other_options_is_refused_unless_forced(
@@ -269,7 +316,7 @@ def test_faces_without_landmarks_are_left_out_and_listed_when_that_was_asked_for
 def test_landmarks_that_no_face_has_are_refused(merged: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nor of any other, has landmarks annotated by the dataset"):
         prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49, ANNOTATED))
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / INDEX).exists()
 
 
 def test_a_failure_takes_nothing_away_that_others_wrote_beside_it(merged: Path, tmp_path: Path) -> None:

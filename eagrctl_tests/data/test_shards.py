@@ -1,5 +1,8 @@
+import io
 import json
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -8,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
+from eagrctl.data import index as index_module
 from eagrctl.data.aligner import Aligner
 from eagrctl.data.index import Shard, ShardIndex, Skipped, Split
 from eagrctl.data.labels import CELEBAMASK_HQ, edge_mask
 from eagrctl.data.shards import ShardWriter, decode_labels, encode_labels
 from eagrctl.data.source import AlignedSample, Provenance, Sample
 from eagrctl.errors import ShardError
+from eagrctl.events import Notice, Progress
 from eagrctl_tests.conftest import face
 
 
@@ -158,3 +164,119 @@ def test_the_index_is_plain_json(index: ShardIndex) -> None:
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.integers(0, 255)))
 def test_source_labels_are_stored_without_loss(labels: np.ndarray) -> None:
     assert np.array_equal(decode_labels(encode_labels(labels)), labels)
+
+
+def test_sizes_are_compared_without_reading_and_a_younger_shard_is_told(
+    index: ShardIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "sha256_of", lambda path: pytest.fail("a shard is read"))
+    heard: list[Progress | Notice] = []
+    index.check("train", heard.append)
+    assert not heard
+    path = index.root / "train-00001.h5"
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime + 3600))
+    index.check("train", heard.append)
+    assert [event.text for event in heard if isinstance(event, Notice)] == [
+        f"train-00001.h5 is younger than index.json: whether it has changed, eagrctl dataset verify {index.root} tells"
+    ]
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ShardError, match=r"train-00001\.h5 changed since it was indexed"):
+        index.check("train")
+
+
+def external(file: h5py.File, elsewhere: Path) -> None:
+    shape = file["image"].shape
+    elsewhere.write_bytes(bytes(int(np.prod(shape))))
+    del file["image"]
+    file.create_dataset("image", shape, np.uint8, external=[(str(elsewhere), 0, h5py.h5f.UNLIMITED)])
+
+
+def external_link(file: h5py.File, elsewhere: Path) -> None:
+    with h5py.File(elsewhere, "w") as other:
+        file.copy("image", other)
+    del file["image"]
+    file["image"] = h5py.ExternalLink(str(elsewhere), "image")
+
+
+def soft_link(file: h5py.File, elsewhere: Path) -> None:
+    file.move("image", "other")
+    file["image"] = h5py.SoftLink("other")
+
+
+def virtual(file: h5py.File, elsewhere: Path) -> None:
+    external_link(file, elsewhere)
+    del file["image"]
+    layout = h5py.VirtualLayout((3, 33, 33, 3), np.uint8)
+    layout[:] = h5py.VirtualSource(str(elsewhere), "image", (3, 33, 33, 3))
+    file.create_virtual_dataset("image", layout)
+
+
+def retyped(name: str, **options: object) -> Callable[[h5py.File, Path], None]:
+    def change(file: h5py.File, elsewhere: Path) -> None:
+        del file[name]
+        file.create_dataset(name, **options)
+
+    return change
+
+
+def emptied(file: h5py.File, elsewhere: Path) -> None:
+    for name in list(file):
+        del file[name]
+
+
+def replaced(name: str, value: object) -> Callable[[h5py.File, Path], None]:
+    def change(file: h5py.File, elsewhere: Path) -> None:
+        file[name][0] = value
+
+    return change
+
+
+def png(pixels: np.ndarray) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (external, "it holds no image of its own"),
+        (external_link, "it holds no image of its own"),
+        (soft_link, "it holds no image of its own"),
+        (virtual, "it holds no image of its own"),
+        (emptied, "it holds no image of its own"),
+        (retyped("image", shape=(3, 33, 33, 3), dtype=np.float32), r"image is float32 \(3, 33, 33, 3\)"),
+        (retyped("image", shape=(3, 33), dtype=np.uint8), r"image is uint8 \(3, 33\)"),
+        (retyped("labels", shape=(9, 33, 33), dtype=np.uint8), r"labels is uint8 \(9, 33, 33\)"),
+        (retyped("name", shape=(3,), dtype=np.int64), r"name is int64"),
+        (
+            retyped("name", shape=(3,), dtype=h5py.string_dtype(), chunks=(1 << 26,), maxshape=(None,)),
+            "name has chunks",
+        ),
+        (retyped("source_labels", shape=(3,), dtype=h5py.vlen_dtype(np.float64)), "source_labels is object"),
+        (replaced("name", "../../x"), r"must be the name of a file in its own folder, not '../../x'"),
+        (replaced("name", "/etc/passwd"), "must be the name of a file in its own folder"),
+        (replaced("source_labels", np.frombuffer(b"%!PS-Adobe-3.0", np.uint8)), "its source labels are damaged"),
+        (replaced("source_labels", png(np.zeros((4, 4, 3), np.uint8))), "its source labels are RGB, 4 x 4"),
+        (replaced("source_labels", png(np.full((4, 4), 77, np.uint8))), r"has a label outside 0\.\.18; prepare it"),
+        (replaced("labels", np.full((33, 33), 77, np.uint8)), r"has a label outside 0\.\.18; prepare it"),
+        (replaced("matrix", np.full((2, 3), np.nan)), "has a matrix that cannot be inverted; prepare it again"),
+    ],
+)
+def test_a_shard_that_is_none_is_one_line_and_reads_nothing_elsewhere(
+    index: ShardIndex, tmp_path: Path, change: Callable[[h5py.File, Path], None], complaint: str
+) -> None:
+    with h5py.File(index.root / "train-00000.h5", "r+") as file:
+        change(file, tmp_path / "elsewhere")
+    with pytest.raises(ShardError, match=complaint):
+        index.read("train", 0)
+
+
+@pytest.mark.parametrize("file", ["../x.h5", "x.h5", "/x-00000.h5", "sub/x-00000.h5", "index.json"])
+def test_an_index_lists_only_shards_of_its_folder(index: ShardIndex, file: str) -> None:
+    path = index.root / "index.json"
+    table = json.loads(path.read_text())
+    table["splits"]["train"]["shards"][0]["file"] = file
+    path.write_text(json.dumps(table))
+    with pytest.raises(ShardError, match=r"'splits\.train\.shards\[0\]\.file' must be"):
+        ShardIndex.load(index.root)

@@ -208,27 +208,22 @@ def test_what_one_process_meets_is_one_line_with_its_rank(start: Start, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_a_nan_in_a_shard_stops_at_once_and_names_the_samples(
-    start: Start, tmp_path: Path, tiny_data: ShardIndex
-) -> None:
+def test_a_shard_of_other_numbers_is_one_line(start: Start, tmp_path: Path, tiny_data: ShardIndex) -> None:
     data = Path(shutil.copytree(tiny_data.root, tmp_path / "data"))
     shard = next(data.glob("train-*.h5"))
     with h5py.File(shard, "r+") as file:
-        pixels, name = file["image"][:].astype(np.float32), file["name"].asstr()[3]
+        pixels = file["image"][:].astype(np.float32)
         pixels[3, 20, 30] = np.nan
         del file["image"]
         file["image"] = pixels
     index = json.loads((data / "index.json").read_text())
     index["splits"]["train"]["shards"][0] |= {"bytes": shard.stat().st_size, "sha256": sha256_of(shard)}
     (data / "index.json").write_text(json.dumps(index))
-    process = start("--output", "run", "--gpus", 0, "--set", "train.batch=6", data=data)
+    process = start("--output", "run", "--gpus", 0, data=data)
     said = finish(process)
     assert process.returncode == 1
     (line,) = [line for line in said.splitlines() if line.startswith("Error:")]
-    found = re.search(r"not finite at step (\d) \(learning rate [\d.e-]+; samples ([\d, ]+)\)", line)
-    assert found, line
-    assert int(found[1]) <= 2  # within the first epoch of two batches
-    assert name in found[2].split(", ")
+    assert "cannot be read (image is float32 (12, 65, 65, 3))" in line
 
 
 def test_killed_at_random_steps_and_resumed_it_ends_bit_for_bit_the_same(start: Start, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 import torch
 
 from eagrctl.checkpoint import load_checkpoint, restore_network, save_checkpoint
-from eagrctl.data import index as index_module
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, ShardError, TrainingError
 from eagrctl.events import Notice, Progress
@@ -147,12 +147,14 @@ def test_more_than_a_split_holds_in_a_batch_is_refused_before_anything_is_writte
 
 
 def test_a_shard_that_changed_is_refused_before_anything_is_written(
-    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(index_module, "sha256_of", lambda path: "another")
+    root = Path(shutil.copytree(tiny_data.root, tmp_path / "data"))
+    with next(root.glob("val-*.h5")).open("ab") as shard:
+        shard.write(b"more")
     with pytest.raises(ShardError, match="changed since it was indexed"):
-        train(tiny_recipe(), tiny_data, Run(tmp_path / "run"), CPU)
-    assert not list(tmp_path.iterdir())
+        train(tiny_recipe(), ShardIndex.load(root), Run(tmp_path / "run"), CPU)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(

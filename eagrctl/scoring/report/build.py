@@ -98,7 +98,7 @@ def build_report(
 
     each = look if boundaries or examples or save is not None else None
     predictor = Segmenter.of(loaded, device, views)
-    index.verify(split, listener)
+    index.check(split, listener)
     if processes > 1:
         gpus, threads = processes if device.type == "cuda" else 0, max(1, cores() // processes)
         share = Share(checkpoint, index.root, split, views, batch, gpus, threads, each is not None)
