@@ -25,8 +25,11 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, AllowInfNan, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 
 from eagrctl.errors import EagrctlError, did_you_mean
+from eagrctl.files import printable, require_regular
 
 LARGEST = 2**63 - 1  # TOML's largest whole number, and an int64's
+
+LONGEST = 1 << 28  # bytes of a document that is read as a whole
 
 T = TypeVar("T")
 Place = tuple[int | str, ...]  # of something in a document: keys, and numbers in lists
@@ -135,6 +138,7 @@ def read_json_or_none(path: Path, kind: type[T], until: str | None = None) -> T 
     try:
         if until is None:
             return _checked_json(_text(path), kind, path)
+        require_regular(path, _WrongError)
         with path.open(encoding="utf-8") as file:
             head = "".join(takewhile(lambda line: not line.startswith(f"  {json.dumps(until)}:"), file))
         return _checked_json(head.rstrip().rstrip(",") + "}", kind, path)
@@ -145,7 +149,8 @@ def read_json_or_none(path: Path, kind: type[T], until: str | None = None) -> T 
 def valid_lines(path: Path, kind: type[T]) -> list[tuple[str, T]]:
     """The lines of a file that are valid documents of JSON, each as it stands and as read; no file is no lines."""
     found: list[tuple[str, T]] = []
-    with suppress(OSError):
+    with suppress(OSError, _WrongError):
+        require_regular(path, _WrongError)
         for line in path.read_bytes().decode("utf-8", "replace").splitlines():
             with suppress(_WrongError):
                 found.append((line, _checked_json(line, kind, path)))
@@ -179,6 +184,9 @@ def _refused(error: type[EagrctlError], remedy: str, missing: str = "") -> Itera
 
 def _text(path: Path) -> str:
     try:
+        require_regular(path, _WrongError)
+        if (size := path.stat().st_size) > LONGEST:
+            raise _WrongError(f"{printable(path)} has {size:,} bytes, which no such document has")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as failed:
         raise _WrongError(f"{path} is not text in UTF-8 ({failed.reason} at byte {failed.start})") from None

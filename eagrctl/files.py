@@ -101,7 +101,7 @@ def require_writable(path: Path, *suffixes: str) -> None:
         raise EagrctlError(f"cannot write {path}: {'it is a folder' if path.is_dir() else 'its folder does not exist'}")
 
 
-def require_regular(path: Path, error: type[EagrctlError] = EagrctlError) -> None:
+def require_regular(path: Path, error: type[Exception] = EagrctlError) -> None:
     """Refuse, before it is opened, a pipe or a device, which may never end; OSError where there is nothing."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
-from eagrctl.errors import SourceError
+from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.events import Listener, Progress, ignore, tracked
+from eagrctl.files import remove_stale
+from eagrctl.locks import locked
 from eagrctl.parsing.files import WRITERS, ResultFolder
 from eagrctl.parsing.parsed import Failed, Tally
 from eagrctl.parsing.parser import FaceParser
@@ -44,17 +46,21 @@ def parse_files(
         How it went, by kind: "photo", "video", or both.
 
     Raises:
-        EagrctlError: a result cannot be written. The results in the folder are whole even then, and after an interrupt.
+        EagrctlError: another process fills the folder, or a result cannot be written. The results in the folder are
+            whole even then, and after an interrupt.
     """
     tallies: dict[str, Tally] = {}
     photos = [file for file in files if file.kind == "photo"]
-    if photos:
-        tallies["photo"] = Tally()
-        parse_photos(parser, photos, folder, tallies["photo"], force=force, workers=workers, listener=listener)
-    for file in files:
-        if file.kind == "video":
-            tally = tallies.setdefault("video", Tally())
-            parse_video(parser, file, folder, tally, every=every, force=force, workers=workers, listener=listener)
+    with locked(folder.path, EagrctlError, listener):
+        for where in {folder.place(file, "").parent: file for file in files if folder.is_inside(file)}:
+            remove_stale(where)
+        if photos:
+            tallies["photo"] = Tally()
+            parse_photos(parser, photos, folder, tallies["photo"], force=force, workers=workers, listener=listener)
+        for file in files:
+            if file.kind == "video":
+                tally = tallies.setdefault("video", Tally())
+                parse_video(parser, file, folder, tally, every=every, force=force, workers=workers, listener=listener)
     return tallies
 
 

@@ -27,7 +27,7 @@ from eagrctl.data.labels import LabelSet
 from eagrctl.drawing.formats import is_ours, save_jpeg, save_labels
 from eagrctl.drawing.overlay import overlay
 from eagrctl.errors import EagrctlError, SourceError
-from eagrctl.files import replacing
+from eagrctl.files import printable, replacing
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
@@ -44,7 +44,9 @@ from eagrctl.parsing.record import (
 # Threads that draw and write. Each holds a photo, and another one waits for each.
 WRITERS = 2
 
-_FRAME = re.compile(r"\d{6,}\.png")
+FRAME = re.compile(r"[0-9]{6,}\.png")
+_OF_A_PHOTO = re.compile(r"\.png|\.overlay\.jpg|\.npz|\.face-[1-9][0-9]*\.png")  # beside .json
+_OF_A_VIDEO = re.compile(r"\.frames|\.overlay\.mp4|\.legend\.png")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class ResultFolder:
 
     def __init__(self, path: Path, labels: LabelSet, settings: ParserSettings, size: int, wanted: Wanted) -> None:
         self.path, self.labels, self.settings, self.size, self.wanted = path, labels, settings, size, wanted
+        self._inside: dict[Path, bool] = {}
         make_folder(path)
 
     def place(self, photo: Photo, ending: str) -> Path:
@@ -97,35 +100,86 @@ class ResultFolder:
             and (not self.wanted.overlay or "overlay" in files)
             and (not self.wanted.per_face or len(files.get("faces", ())) == faces)
             and (not self.wanted.probabilities or not faces or "probabilities" in files)
-            and all((self.path / name).exists() for name in record.names)
+            and (own := self.own(photo, record)) is not None
+            and all(map(os.path.lexists, own))
         )
+
+    def own(self, photo: Photo, record: Recorded) -> list[Path] | None:
+        """The files that a record lists; None where it lists others than such a result has.
+
+        A record may come from anywhere, and what it lists is removed.
+        """
+        endings = _OF_A_PHOTO if photo.kind == "photo" else _OF_A_VIDEO
+        fits = all(name.startswith(photo.name) and endings.fullmatch(name[len(photo.name) :]) for name in record.names)
+        return [self.path / name for name in record.names] if fits else None
+
+    def is_inside(self, photo: Photo) -> bool:
+        """Whether a result stands in this folder, and in none that a link leads to."""
+        where = self.place(photo, "").parent
+        if where not in self._inside:
+            self._inside[where] = Path(os.path.realpath(where)).is_relative_to(os.path.realpath(self.path))
+        return self._inside[where]
 
     def claim(self, photo: Photo, force: bool = False) -> None:
         """Make sure that the results of a photo or a video replace nothing but its own, or by `force` another's.
 
         Raises:
-            SourceError: a file in its place was written by something else, or for another photo.
+            SourceError: a file in its place was written by something else, or for another photo; or a link leads out of
+                the folder.
         """
         remedy = "name another folder with --output"
+        if not self.is_inside(photo):
+            where = printable(self.place(photo, "").parent)
+            raise SourceError(f"{where} leads out of {printable(self.path)}: take that link away, or {remedy}")
         record, path = self.read(photo), self.place(photo, ".json")
         if record is None:
             for foreign in self._foreign(photo):
-                if foreign.exists():
-                    raise SourceError(f"{foreign} is in the way, which eagrctl parse did not write: {remedy}")
-        elif not force:
+                if os.path.lexists(foreign):
+                    raise SourceError(
+                        f"{printable(foreign)} is in the way, which eagrctl parse did not write: {remedy}"
+                    )
+            return
+        if self.own(photo, record) is None or (photo.kind == "video" and not self._are_frames(photo)):
+            raise SourceError(f"{printable(path)} lists files that are not of such a result: {remedy}")
+        if not force:
             other, stamp = record.file.path, Stamp.of(photo.path)
             if other != path_of(photo) and not (stamp and stamp.is_of(record)):
-                raise SourceError(f"{path} is the result of {other}: {remedy}, or replace it with --force")
+                raise SourceError(
+                    f"{printable(path)} is the result of {printable(other)}: {remedy}, or replace it with --force"
+                )
 
     def _foreign(self, photo: Photo) -> list[Path]:
         """Files that something else wrote if they are there; what an interrupted run leaves is not among them."""
         record, labels, frames = (self.place(photo, ending) for ending in (".json", ".png", ".frames"))
         if photo.kind == "photo":
-            return [record] if is_ours(labels) else [record, labels]
+            # Labels are written first: without them, nothing else is ours.
+            more = (".overlay.jpg", ".npz", ".face-1.png")
+            return [record] if is_ours(labels) else [record, labels, *(self.place(photo, ending) for ending in more)]
         # Frames are moved into place first, and taken away last: without them, nothing else is ours.
-        if frames.is_dir() and all(_FRAME.fullmatch(each.name) for each in frames.iterdir()):
+        if os.path.lexists(frames) and self._are_frames(photo):
             return [record]
         return [record, frames, *(self.place(photo, ending) for ending in (".overlay.mp4", ".legend.png"))]
+
+    def _are_frames(self, video: Photo) -> bool:
+        """Whether a video's folder of frames is not there, or holds frames alone."""
+        frames = self.place(video, ".frames")
+        if not os.path.lexists(frames):
+            return True
+        return (
+            not frames.is_symlink() and frames.is_dir() and all(FRAME.fullmatch(each.name) for each in frames.iterdir())
+        )
+
+    def _stale(self, photo: Photo) -> list[Path]:
+        """What an earlier run left of a photo's results, apart from the JSON."""
+        record, labels = self.read(photo), self.place(photo, ".png")
+        if record is not None:
+            return self.own(photo, record) or []
+        if not is_ours(labels):
+            return []
+        # A run was killed before it could list them.
+        start = labels.name.removesuffix(".png")
+        beside = [path for path in labels.parent.iterdir() if path.name.startswith(start)]
+        return [path for path in beside if _OF_A_PHOTO.fullmatch(path.name[len(start) :])]
 
     def write(self, photo: Photo, parsed: ParsedPhoto, stamp: Stamp) -> None:
         """Write all files of a photo, whose stamp is from before it was read.
@@ -133,7 +187,7 @@ class ResultFolder:
         Raises:
             EagrctlError: a file cannot be written; the others are taken away again.
         """
-        path, before = self.place(photo, ".json"), self.read(photo)
+        path = self.place(photo, ".json")
         files: dict[str, str | list[str]] = {}
         made: list[Path] = []
 
@@ -147,7 +201,9 @@ class ResultFolder:
         try:
             make_folder(path.parent)
             with writing(path):
-                path.unlink(missing_ok=True)  # first: what it says of the others stops being true
+                # The JSON after the others, which it lists: a run that is killed here does not lose sight of them.
+                for stale in (*self._stale(photo), path):
+                    stale.unlink(missing_ok=True)
             files["labels"] = make(".png", partial(save_labels, parsed.labels, self.labels))
             if self.wanted.overlay:
                 picture = overlay(parsed.image, parsed.labels, self.labels, [face.box for face in parsed.faces])
@@ -160,9 +216,6 @@ class ResultFolder:
             if self.wanted.probabilities and parsed.faces:
                 save = partial(write_probabilities, parsed.faces, parsed.classes, self.size)
                 files["probabilities"] = make(".npz", save)
-            for stale in {self.path / name for name in (before.names if before else ())} - set(made):
-                with writing(stale):
-                    stale.unlink(missing_ok=True)
             found = found_in(parsed)
             head = head_of(photo, stamp, parsed, self.settings, self.size, files) | {"shares": found["shares"]}
             make(".json", lambda part: write_record(part, head, "faces", found["faces"]))
@@ -182,10 +235,10 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise SourceError(f"cannot write {path}: its name is too long; shorten the photo's") from None
+            raise SourceError(f"cannot write {printable(path)}: its name is too long; shorten the photo's") from None
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = ": make room, then the same command goes on" if full else ""
-        raise EagrctlError(f"cannot write {path} ({error.strerror or error}){remedy}") from error
+        raise EagrctlError(f"cannot write {printable(path)} ({error.strerror or error}){remedy}") from error
 
 
 def make_folder(path: Path) -> None:
@@ -193,11 +246,15 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise EagrctlError(f"cannot write to {path}: there is a file of that name; name another --output") from None
+        raise EagrctlError(
+            f"cannot write to {printable(path)}: there is a file of that name; name another --output"
+        ) from None
     except OSError as error:
-        raise EagrctlError(f"cannot make {path} ({error.strerror or error}): name another --output") from None
+        raise EagrctlError(
+            f"cannot make {printable(path)} ({error.strerror or error}): name another --output"
+        ) from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise EagrctlError(f"cannot write to {path}: you may not write there; name another --output")
+        raise EagrctlError(f"cannot write to {printable(path)}: you may not write there; name another --output")
 
 
 def write_probabilities(faces: Sequence[ParsedFace], classes: Sequence[str], size: int, path: Path) -> None:

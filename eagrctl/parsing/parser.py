@@ -1,6 +1,8 @@
 """Photo -> faces -> squares -> logits -> labels in the photo: what `eagrctl parse` does, for Python."""
 
+import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 
@@ -72,6 +74,7 @@ class FaceParser:
             raise ValueError(f"batch is {batch}: at least one face goes through the network")
         if finding not in ("faces", "crop", "whole"):
             raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
+        _survive_forks()
         checkpoint = load_checkpoint(_weights(weights))
         self.dataset, self.classes, self.size = checkpoint.dataset, checkpoint.classes, checkpoint.recipe.input.size
         self._segmenter = Segmenter.of(checkpoint, _device(device))
@@ -159,3 +162,13 @@ def _device(given: str | torch.device | None) -> torch.device:
         reason = str(error).strip().splitlines()[0]
         raise EagrctlError(f"no device called {given} can be used ({reason}): leave it out, or name cpu") from None
     return device
+
+
+@cache
+def _survive_forks() -> None:
+    """Let processes that are forked from this one use torch in one thread.
+
+    Its other threads do not come along, and OpenMP would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

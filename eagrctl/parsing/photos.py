@@ -1,5 +1,6 @@
 """Which photos and videos are meant by files, folders, patterns and lists; and what the results of each are called."""
 
+import codecs
 import glob
 import os
 import re
@@ -96,8 +97,12 @@ def _lines(listed: Path) -> Iterator[tuple[str, str]]:
             f"cannot read the list {name} ({error.strerror}): give a text file of one path a line"
         ) from None
     folder = listed.parent if listed.is_file() else Path()
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
+        data = data.decode("utf-16", "replace").encode()
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         text = os.fsdecode(line).strip()
+        if "\\" in text and not os.path.lexists(folder / text):
+            text = text.replace("\\", "/")
         if text and not text.startswith("#"):
             yield f"{name}, line {number}: ", str(folder / text)
 
@@ -110,7 +115,7 @@ def _meant(
         raise SourceError("a path is empty: name a photo or a folder (. is the working directory)")
     path, name = Path(argument), printable(argument)
     pattern: tuple[str, ...] = ("**",)
-    if path.is_dir():
+    if _is_folder(path):
         folder, nothing = path, f"{name} holds no photo"
     elif os.path.lexists(argument):
         real = os.path.realpath(argument) if path.is_symlink() else real_folder(str(path.parent)) + os.sep + path.name
@@ -122,10 +127,17 @@ def _meant(
         raise SourceError(f"{name} is an address: download the photo, and give its file")
     else:
         raise SourceError(f"{name} is missing{_remedy(path)}")
-    files = _in_folder(folder, pattern, left_out, listener) if folder.is_dir() else []
+    files = _in_folder(folder, pattern, left_out, listener) if _is_folder(folder) else []
     if not files:
         raise SourceError(f"{nothing}{_endings(folder)}")
     return files
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, or links in a circle
+        return False
 
 
 def _is_photo_or_video(path: str) -> bool:
@@ -164,7 +176,7 @@ def _in_folder(folder: Path, pattern: Sequence[str], left_out: Collection[str], 
             wanted = f"{inside}/{entry.name}" if inside else entry.name
             link = entry.is_symlink()
             target = os.path.realpath(entry.path) if link else f"{real}{os.sep}{entry.name}"
-            if Path(target).is_dir() if link else entry.is_dir():
+            if _is_folder(Path(target)) if link else entry.is_dir():
                 if _fits(wanted.split("/"), pattern, leads=True):
                     (linked if link else waiting).append((entry.path, wanted, target))
             elif (_is_photo_or_video(wanted) or (named and wanted.endswith(suffix))) and _fits(
@@ -189,7 +201,7 @@ def _fits(names: Sequence[str], pattern: Sequence[str], leads: bool = False) -> 
 
 def _remedy(missing: Path) -> str:
     """For a message about a path that is missing: a name that is nearly the same, or where the path ends."""
-    if not missing.parent.is_dir():
+    if not _is_folder(missing.parent):
         return f": there is no folder {printable(missing.parent)}"
     names = _names(missing.parent)
     # Among more names, looking for one that is nearly the same takes too long.
@@ -199,7 +211,7 @@ def _remedy(missing: Path) -> str:
 
 def _endings(folder: Path) -> str:
     """For a message about a folder in which there is no photo: what there is instead."""
-    if not folder.is_dir():
+    if not _is_folder(folder):
         return f": there is no folder {printable(folder)}"
     names = _names(folder)
     if not names:

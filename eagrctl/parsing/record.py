@@ -12,13 +12,14 @@ number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames 
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, InstanceOf
 
 from eagrctl.documents import Count, FileName, Number, Versioned, Whole, read_json_or_none
 from eagrctl.files import sha256_of
@@ -83,7 +84,7 @@ class Stamp:
 class RecordedFile(Versioned):
     """What is read of a photo's or a video's file."""
 
-    path: str
+    path: InstanceOf[str]  # which may hold bytes of no encoding
     bytes: Count
     modified: Whole
     width: Count
@@ -189,7 +190,7 @@ def read_record(path: Path, kind: str = "photo") -> Recorded | None:
 
 def path_of(photo: Photo) -> str:
     """A photo's place as its record has it."""
-    return str(photo.path.resolve())
+    return os.path.realpath(photo.path)
 
 
 def compact(value: object) -> str:

@@ -9,7 +9,9 @@ from PIL import Image
 
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.events import Notice, Progress
-from eagrctl.parsing.batch import parse_photos
+from eagrctl.files import TEMPORARY
+from eagrctl.locks import locked
+from eagrctl.parsing.batch import parse_files, parse_photos
 from eagrctl.parsing.files import ResultFolder
 from eagrctl.parsing.parsed import Tally
 from eagrctl.parsing.photos import Photo
@@ -93,7 +95,9 @@ import resource, signal, sys
 from pathlib import Path
 from eagrctl.parsing.photos import find_photos
 from eagrctl.errors import EagrctlError
-from eagrctl.parsing.batch import parse_photos
+from eagrctl.files import TEMPORARY
+from eagrctl.locks import locked
+from eagrctl.parsing.batch import parse_files, parse_photos
 from eagrctl.parsing.parsed import Tally
 from eagrctl_tests.parsing.photos import PaintedParser, results_in
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -147,3 +151,24 @@ def test_a_folder_that_cannot_be_written_to_any_more_ends_the_work(tmp_path: Pat
     with pytest.raises(EagrctlError, match="there is a file of that name"):
         parse_photos(parser, photos, folder, Tally())  # type: ignore[arg-type]
     assert len(parser.seen) < len(photos)
+
+
+def test_while_one_fills_the_folder_another_one_is_told_and_takes_nothing_away(tmp_path: Path) -> None:
+    photos = photos_in(tmp_path, "a1", "b2")
+    folder = results_in(tmp_path / "out")
+    with locked(folder.path), pytest.raises(EagrctlError, match="is being filled by another eagrctl"):
+        parse_files(PaintedParser(), photos, folder)  # type: ignore[arg-type]
+    assert parse_files(PaintedParser(), photos, folder)["photo"].skipped == 0  # type: ignore[arg-type]
+    before = sorted(path.name for path in folder.path.iterdir())
+    with locked(folder.path), pytest.raises(EagrctlError, match="is being filled by another eagrctl"):
+        parse_files(PaintedParser(), photos, folder, force=True)  # type: ignore[arg-type]
+    assert sorted(path.name for path in folder.path.iterdir()) == before
+
+
+def test_what_killed_runs_left_unfinished_is_cleared_away(tmp_path: Path) -> None:
+    photos = photos_in(tmp_path, "a1")
+    folder = results_in(tmp_path / "out")
+    stale = folder.path / TEMPORARY.replace("*", "0123456789abcdef")
+    stale.write_text("half a picture")
+    parse_files(PaintedParser(), photos, folder)  # type: ignore[arg-type]
+    assert not stale.exists()

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -206,3 +207,92 @@ def test_probabilities_that_were_not_asked_for_cannot_be_written(tmp_path: Path)
     with pytest.raises(ValueError, match="without probabilities"):
         write_probabilities(photo.faces, photo.classes, SIZE, tmp_path / "p.npz")
     assert not list(tmp_path.iterdir())
+
+
+def forge(folder: ResultFolder, photo: Photo, **files: object) -> None:
+    """Let the record of a photo's result list other files."""
+    path = folder.place(photo, ".json")
+    table = json.loads(path.read_text())
+    table["files"] = {**table["files"], **files}
+    path.write_text(json.dumps(table))
+
+
+@pytest.mark.parametrize("name", ["victim.png", "trip/two.png", "trip/one.v2.thesis.png", "trip/one.v2.face-0.png"])
+def test_a_record_that_lists_other_files_removes_none(tmp_path: Path, photo: Photo, name: str) -> None:
+    folder = results_in(tmp_path / "out")
+    folder.write(photo, parsed_photo(), stamp_of(photo))
+    victim = folder.path / name
+    victim.write_text("years of work")
+    forge(folder, photo, more=name)
+    assert not folder.is_done(photo)
+    for force in (False, True):
+        with pytest.raises(SourceError, match=r"one\.v2\.json lists files that are not of such a result"):
+            folder.claim(photo, force)
+    folder.write(photo, parsed_photo(), stamp_of(photo))
+    assert victim.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["../victim.png", "/victim.png", "trip/../../victim.png"])
+def test_a_record_that_leaves_its_folder_is_none(tmp_path: Path, photo: Photo, name: str) -> None:
+    folder = results_in(tmp_path / "out")
+    folder.write(photo, parsed_photo(), stamp_of(photo))
+    forge(folder, photo, more=name)
+    assert folder.read(photo) is None
+
+
+def test_a_folder_that_a_link_leads_out_of_is_refused(tmp_path: Path, photo: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    (tmp_path / "elsewhere").mkdir()
+    (folder.path / "trip").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError, match=r"trip leads out of .*out: take that link away"):
+        folder.claim(photo)
+    linked = results_in(tmp_path / "link")
+    linked.path.rmdir()
+    linked.path.symlink_to(tmp_path / "elsewhere")
+    linked.claim(photo)  # the folder itself may be a link to a large disk
+
+
+@pytest.mark.parametrize("ending", [".overlay.jpg", ".npz", ".face-1.png"])
+def test_files_of_a_result_without_its_labels_are_somebodys(tmp_path: Path, photo: Photo, ending: str) -> None:
+    folder = results_in(tmp_path / "out")
+    folder.place(photo, "").parent.mkdir()
+    folder.place(photo, ending).symlink_to("nowhere")
+    with pytest.raises(SourceError, match="is in the way"):
+        folder.claim(photo)
+
+
+def test_a_pipe_in_the_place_of_a_result_keeps_nobody_waiting(tmp_path: Path, photo: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    folder.place(photo, "").parent.mkdir()
+    for ending in (".json", ".png"):
+        os.mkfifo(folder.place(photo, ending))
+    with pytest.raises(SourceError, match="is in the way"):
+        folder.claim(photo)
+
+
+def test_what_a_killed_run_left_beside_its_labels_is_taken_away(tmp_path: Path, photo: Photo) -> None:
+    folder = results_in(tmp_path / "out", per_face=True, probabilities=True)
+    folder.write(photo, parsed_photo(1, 3, probabilities=True), stamp_of(photo))
+    folder.place(photo, ".json").unlink()
+    (folder.path / "trip" / "one.v2.notes.txt").write_text("mine")
+    folder.claim(photo)
+    results_in(tmp_path / "out").write(photo, parsed_photo(1, 1), stamp_of(photo))
+    assert names(folder) == [f"trip/one.v2{end}" for end in (".json", ".notes.txt", ".overlay.jpg", ".png")]
+
+
+def test_a_name_that_is_too_long_can_be_claimed_and_asked_for(tmp_path: Path, photo: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    long = Photo(photo.path, "n" * 250)
+    assert not folder.is_done(long)
+    folder.claim(long)
+    with pytest.raises(SourceError, match="its name is too long"):
+        folder.write(long, parsed_photo(), stamp_of(photo))
+    assert names(folder) == []
+
+
+def test_a_photo_whose_name_is_no_text_is_done_the_second_time(tmp_path: Path, photo: Photo) -> None:
+    odd = Photo(photo.path.rename(photo.path.with_name("one\udcff.jpg")), "one\udcff")
+    folder = results_in(tmp_path / "out")
+    folder.write(odd, parsed_photo(), stamp_of(odd))
+    assert folder.is_done(odd)
+    folder.claim(odd)

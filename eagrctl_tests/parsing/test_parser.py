@@ -1,4 +1,7 @@
 import itertools
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -362,3 +365,24 @@ def test_the_network_that_comes_along_is_the_default(
     expected = FaceParser(weights, finding="crop").parse(painted(0)).labels
     for given in (None, "shipped", Path("shipped")):
         assert np.array_equal(FaceParser(given, finding="crop").parse(painted(0)).labels, expected)
+
+
+def test_a_parser_made_before_a_fork_parses_in_the_child(weights: Path, group: np.ndarray) -> None:
+    code = """
+import os, sys
+import numpy as np, torch
+from eagrctl import FaceParser
+torch.set_num_threads(3)
+parser = FaceParser(sys.argv[1], finding="crop")
+photo = np.zeros((300, 300, 3), np.uint8)
+parser.parse(photo)
+child = os.fork()
+if not child:
+    parser.parse(photo)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-c", code, str(weights)]
+    environment = os.environ | {"OMP_NUM_THREADS": "3"}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert (ran.stdout, ran.returncode) == ("7\n", 0), ran.stderr

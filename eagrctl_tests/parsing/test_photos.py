@@ -307,3 +307,18 @@ def test_the_order_of_photos_decides_only_between_copies(whole: list[str], rando
     numbered = {path for path in whole if names[path].rpartition("-")[2].isdigit()}
     if not numbered and not any(name.rpartition("-")[2].isdigit() for name in others.values()):
         assert names == others
+
+
+def test_a_list_from_windows_is_read(make: Make, tmp_path: Path) -> None:
+    make("trip/one.jpg", "trip/back\\slash.jpg")
+    text = "trip\\one.jpg\r\ntrip/back\\slash.jpg\r\n"
+    for data in (b"\xef\xbb\xbf" + text.encode(), text.encode("utf-16")):
+        (tmp_path / "list.txt").write_bytes(data)
+        found = find_photos([], tmp_path / "list.txt")
+        assert [photo.path.name for photo in found] == ["one.jpg", "back\\slash.jpg"]
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".jpg", "n" * 300 + "/one.jpg", "n" * 5000])
+def test_a_name_that_no_file_can_have_is_missing(make: Make, name: str) -> None:
+    with pytest.raises(SourceError, match="is missing"):
+        find_photos([name])

@@ -13,7 +13,7 @@ import numpy as np
 
 from eagrctl.arrays import Pixels
 from eagrctl.errors import EagrctlError, SourceError
-from eagrctl.files import printable
+from eagrctl.files import printable, require_regular
 
 # Encoders by preference: the first plays everywhere; the last is in every build of FFmpeg.
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
@@ -87,8 +87,9 @@ class VideoReader:
         av = _av()
         name = printable(self.path)
         try:
+            require_regular(self.path, SourceError)
             # Absolute, because FFmpeg takes what stands before a colon for a protocol.
-            container = av.open(str(self.path.absolute()))
+            container = av.open(str(self.path.absolute()), metadata_errors="replace")
         except FileNotFoundError:
             raise SourceError(f"{name} is missing: check its name and folder") from None
         except (OSError, av.error.FFmpegError) as error:

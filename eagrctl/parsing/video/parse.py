@@ -7,11 +7,11 @@ For a video that is called NAME:
 * `NAME.json`: what was found, and how (see `eagrctl.parsing.record`).
 
 Frames are handled one by one, so a long video needs no more memory than a short one. Everything is written under names
-that end in `.part`, and moved into place when the video has ended; the JSON is moved last. A video that was interrupted
-is begun again.
+that begin with `.eagrctl-`, and moved into place when the video has ended; the JSON is moved last. A video that was
+interrupted is begun again.
 """
 
-import shutil
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -26,8 +26,8 @@ from eagrctl.drawing.formats import save_labels, save_whole
 from eagrctl.drawing.overlay import SHORTEST, coloured, legend
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
-from eagrctl.files import printable
-from eagrctl.parsing.files import WRITERS, ResultFolder, make_folder, writing
+from eagrctl.files import printable, replacing
+from eagrctl.parsing.files import FRAME, WRITERS, ResultFolder, make_folder, writing
 from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
@@ -37,6 +37,7 @@ from eagrctl.parsing.video.frames import Frame, VideoReader, video_writer
 MISSING = 0.5  # A video that ends so many seconds before its file says is reported.
 
 # Of what is left beside the JSON, in the order in which it is moved into place.
+_UNFINISHED = ".eagrctl-{}.frames"  # what a folder of frames is called while it is filled
 _ENDINGS = {"frames": ".frames", "overlay": ".overlay.mp4", "legend": ".legend.png"}
 
 
@@ -155,30 +156,33 @@ def _write(
 def _parts(video: Photo, folder: ResultFolder, endings: Mapping[str, str]) -> Iterator[dict[str, Path]]:
     """Temporary places, which become the results when the block ends well, and are taken away when it does not.
 
-    They are moved into place in the order of `endings`, by kind; the folder of frames is made.
+    Frames are moved into place first, and the record, which is the last of `endings`, last; the folder of frames is
+    made. What a killed run left is taken away.
     """
     kept = {kind: folder.place(video, ending) for kind, ending in endings.items()}
-    parts = {kind: path.with_name(path.name + ".part") for kind, path in kept.items()}
-    make_folder(kept["record"].parent)
-    with writing(kept["record"]):
-        try:
-            for part in parts.values():
-                _clear(part)
-            parts["frames"].mkdir()
-            yield parts
-            # Those of an earlier run, frames last: they tell that the others are ours.
-            for ending in (".json", *reversed(_ENDINGS.values())):
-                _clear(folder.place(video, ending))
-            for kind, path in kept.items():
-                parts[kind].replace(path)
-        finally:
-            for part in parts.values():
-                _clear(part)
+    where = kept["record"].parent
+    make_folder(where)
+    with writing(kept["record"]), ExitStack() as stack:
+        for stale in where.glob(_UNFINISHED.format("*")):
+            _clear(stale)
+        # Left in the reverse order.
+        parts = {kind: stack.enter_context(replacing(kept[kind])) for kind in reversed([*endings]) if kind != "frames"}
+        parts["frames"] = where / _UNFINISHED.format(secrets.token_hex(8))
+        parts["frames"].mkdir()
+        stack.callback(_clear, parts["frames"])
+        yield parts
+        # Those of an earlier run, frames last: they tell that the others are ours.
+        for ending in (".json", *reversed(_ENDINGS.values())):
+            _clear(folder.place(video, ending))
+        parts["frames"].replace(kept["frames"])
 
 
 def _clear(path: Path) -> None:
-    """Remove a file or a folder of frames, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
+    """Remove a file, a link or a folder of frames, if it is there; OSError where it holds something else."""
+    if path.is_dir() and not path.is_symlink():
+        for frame in path.iterdir():
+            if FRAME.fullmatch(frame.name):
+                frame.unlink()
+        path.rmdir()
     else:
         path.unlink(missing_ok=True)

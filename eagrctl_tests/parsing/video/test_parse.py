@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -192,8 +193,8 @@ def test_an_interrupt_leaves_nothing_half(tmp_path: Path, clip: Photo) -> None:
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path, clip: Photo) -> None:
     folder = results_in(tmp_path / "out")
-    (folder.path / "trip" / "clip.frames.part").mkdir(parents=True)
-    (folder.path / "trip" / "clip.frames.part" / "000001.png").touch()
+    (folder.path / "trip" / ".eagrctl-0123456789abcdef.frames").mkdir(parents=True)
+    (folder.path / "trip" / ".eagrctl-0123456789abcdef.frames" / "000001.png").touch()
     # Killed while the results were being moved into place.
     (folder.path / "trip" / "clip.frames").mkdir()
     (folder.path / "trip" / "clip.frames" / "000007.png").touch()
@@ -205,3 +206,48 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path, clip: Photo) -> 
         "trip/clip.legend.png",
         "trip/clip.overlay.mp4",
     ]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "7.png"])
+def test_a_folder_of_frames_that_holds_something_else_is_left_alone(tmp_path: Path, clip: Photo, name: str) -> None:
+    folder = results_in(tmp_path / "out")
+    run(clip, folder, every=9)
+    mine = folder.path / "trip" / "clip.frames" / name
+    mine.write_text("years of work")
+    tally, _ = run(clip, folder, force=True)
+    assert "lists files that are not of such a result" in tally.failed[0][1]
+    assert mine.read_text() == "years of work"
+
+
+def test_a_link_in_the_place_of_frames_is_not_followed(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "000001.png").write_text("years of work")
+    (folder.path / "trip").mkdir()
+    (folder.path / "trip" / "clip.frames").symlink_to(victim)
+    tally, _ = run(clip, folder, force=True)
+    assert "is in the way" in tally.failed[0][1]
+    assert (victim / "000001.png").read_text() == "years of work"
+
+
+def test_a_pipe_that_is_called_like_a_video_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clip.mp4")
+    tally, _ = run(Photo(tmp_path / "clip.mp4", "clip"), results_in(tmp_path / "out"))
+    assert "is a pipe, a socket or a device" in tally.failed[0][1]
+
+
+def test_metadata_that_are_no_text_are_no_reason_to_refuse_a_video(tmp_path: Path, clip: Photo) -> None:
+    with av.open(str(clip.path)) as source, av.open(str(tmp_path / "titled.mkv"), "w") as target:
+        target.metadata["title"] = "QQQQ"
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    data = (tmp_path / "titled.mkv").read_bytes()
+    assert b"QQQQ" in data
+    (tmp_path / "titled.mkv").write_bytes(data.replace(b"QQQQ", b"\xff\xfe\xe4\xf6"))
+    tally, _ = run(Photo(tmp_path / "titled.mkv", "titled"), results_in(tmp_path / "out"))
+    assert not tally.failed
