@@ -59,6 +59,10 @@ class Options:
 
 
 ALIGNED, AS_THEY_ARE = Options(align=True), Options()
+Ids = Annotated[
+    str | None,
+    option("--scheme", "NAME|FILE", "What the ids in label maps mean, if not the dataset's own; as for eagrctl score."),
+]
 Partial = Annotated[bool, flag("--partial", "Accept fewer faces than the official split, and list unusable ones.")]
 
 
@@ -66,6 +70,7 @@ Partial = Annotated[bool, flag("--partial", "Accept fewer faces than the officia
 @spread
 def helen(
     source: Annotated[Path, argument("SOURCE", "The download, of either distribution.")] = RAW / "helen",
+    scheme: Ids = None,
     partial: Partial = False,
     options: Options = ALIGNED,
 ) -> None:
@@ -81,13 +86,14 @@ def helen(
     """
     from eagrctl.readers.helen import open_helen
 
-    _prepare(open_helen(source, partial), options, partial)
+    _prepare(open_helen(source, partial, scheme), options, partial, scheme=scheme)
 
 
 @app.command("lapa")
 @spread
 def lapa(
     source: Annotated[Path, argument("SOURCE", "The download: train/, val/ and test/.")] = RAW / "lapa",
+    scheme: Ids = None,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
@@ -102,9 +108,9 @@ def lapa(
     """
     from eagrctl.readers.lapa import open_lapa
 
-    opened = open_lapa(source, partial)
+    opened = open_lapa(source, partial, scheme)
     _non_commercial("LaPa")
-    _prepare(opened, options, partial)
+    _prepare(opened, options, partial, scheme=scheme)
 
 
 @app.command("celebamask-hq")
@@ -115,6 +121,7 @@ def celebamask_hq(
     paint_order: Annotated[
         Literal["official", "accessories-last"], flag("--paint-order", "Which parts cover which, where masks overlap.")
     ] = "official",
+    scheme: Ids = None,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
@@ -133,9 +140,9 @@ def celebamask_hq(
     """
     from eagrctl.readers.celebamask_hq import open_celebamask_hq
 
-    opened = open_celebamask_hq(source, partial, paint_order)
+    opened = open_celebamask_hq(source, partial, paint_order, scheme)
     _non_commercial("CelebAMask-HQ")
-    _prepare(opened, options, partial, landmarks=DLIB)
+    _prepare(opened, options, partial, DLIB, scheme)
 
 
 @app.command("folder")
@@ -143,6 +150,7 @@ def celebamask_hq(
 def folder(
     source: Annotated[Path, argument("SOURCE", "A folder with images/ and labels/.")],
     classes: Annotated[Path | None, option("--classes", "FILE", "Class names. Default: SOURCE/classes.toml.")] = None,
+    scheme: Ids = None,
     partial: Partial = False,
     options: Options = AS_THEY_ARE,
 ) -> None:
@@ -160,7 +168,7 @@ def folder(
     """
     from eagrctl.readers.folder import open_folder
 
-    _prepare(open_folder(source, classes, partial), options, partial, landmarks=DLIB)
+    _prepare(open_folder(source, classes, partial, scheme), options, partial, DLIB, scheme)
 
 
 @app.command("synthetic")
@@ -188,11 +196,14 @@ def _non_commercial(dataset: str) -> None:
     console.message(f"{dataset} may be used for non-commercial research only; so may networks trained on it.")
 
 
-def _prepare(source: "Source", options: Options, partial: bool = False, landmarks: str = ANNOTATED) -> None:
+def _prepare(
+    source: "Source", options: Options, partial: bool = False, landmarks: str = ANNOTATED, scheme: str | None = None
+) -> None:
     """Prepare a dataset, with landmarks from where `landmarks` says unless the options do."""
     from eagrctl.data.aligner import Aligner, landmark_source
     from eagrctl.data.prepare import prepare
     from eagrctl.events import Notice
+    from eagrctl.readers.likeness import question
 
     if not options.align and (options.landmarks or options.predictor):
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
@@ -203,7 +214,7 @@ def _prepare(source: "Source", options: Options, partial: bool = False, landmark
     folder = options.output or DATA / name
     workers = cores() if options.workers is None else options.workers
     with console.progress(options.quiet) as listener:
-        for remark in source.remarks:
+        for remark in (*source.remarks, *filter(None, [question(source, scheme)])):
             listener(Notice(remark, warning=True))
         index = prepare(source, folder, aligner, workers, partial, options.force, part, listener)
     console.index(index)

@@ -44,6 +44,34 @@ def resize_matrix(source_size: tuple[int, ...], size: int) -> Matrix:
     return stretch_matrix(source_size, (size, size))
 
 
+def plausible(landmarks: NDArray[np.float64], frame: tuple[int, ...]) -> bool:
+    """Whether landmarks, (5, 2) float64, NaN where unknown, may be those of a face in a frame of (height, width).
+
+    They are not where the eyes are closer together than 3 pixels, or than a twentieth of their distance from the mouth,
+    or further apart than the frame is wide; where four points lie on one line; where the mouth lies above the eyes, as
+    they see it; or where the middle of all lies outside the frame by more than a quarter of it.
+    """
+    known = np.isfinite(landmarks[:, 0]) & np.isfinite(landmarks[:, 1])
+    found, size = landmarks[known], np.array(frame[1::-1], np.float64)
+    middle = found.mean(axis=0) if len(found) else 0.5 * size
+    if (np.abs(middle - 0.5 * size) > 0.75 * size).any():
+        return False
+    if len(found) >= 4:
+        spread = np.linalg.svd(found - middle, compute_uv=False)
+        if spread[1] < 1e-3 * spread[0]:
+            return False
+    if not known[:2].all():
+        return True
+    across = landmarks[1] - landmarks[0]
+    apart = math.hypot(*across)
+    if not 3 <= apart <= math.hypot(*size):
+        return False
+    if not known[3:].all():
+        return True
+    down = landmarks[3:].mean(axis=0) - landmarks[:2].mean(axis=0)
+    return bool(apart >= 0.05 * math.hypot(*down) and across[0] * down[1] - across[1] * down[0] > 0)
+
+
 def similarity(
     points: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64] | None = None
 ) -> Matrix:

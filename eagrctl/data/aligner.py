@@ -18,6 +18,7 @@ from eagrctl.data.align import (
     centre_matrix,
     compose,
     invert,
+    plausible,
     resize_matrix,
     stretch_matrix,
     transform,
@@ -72,7 +73,9 @@ def detected(finder: "DlibLandmarks") -> LandmarkSource:
 
 def _detect(finder: "DlibLandmarks", sample: Sample) -> Landmarks | None:
     to_source = photo_to_source(sample)
-    near = None if sample.landmarks is None else transform(invert(to_source), sample.landmarks)
+    known = sample.landmarks
+    usable = known is not None and plausible(known, sample.labels.shape)
+    near = transform(invert(to_source), known) if known is not None and usable else None
     found = finder.find(sample.image, near)
     return None if found is None else transform(to_source, found)
 
@@ -143,8 +146,8 @@ class Aligner:
         if self.landmarks is None:
             return resize_matrix((height, width), self.size), True
         landmarks = self.landmarks.find(sample)
-        if landmarks is not None:
-            # Landmarks too few or too close to give a similarity are as good as none.
+        if landmarks is not None and plausible(landmarks, (height, width)):
+            # Landmarks too few or too close to give a similarity are as good as none, and so are impossible ones.
             with suppress(AlignmentError):
                 return align_matrix(landmarks, self.size), True
         if self.fallback == "skip":

@@ -33,6 +33,7 @@ from eagrctl.files import printable
 from eagrctl.readers.images import FileSource, read_mask
 from eagrctl.readers.layouts import IMAGES, LABELS, Folders, find_folders, settle, subfolders, unread_folders, visible
 from eagrctl.readers.pairs import BY_FOLDERS, by_name, pair_up, reader_of
+from eagrctl.readers.schemes import Remapping, refuse_scheme
 from eagrctl.readers.splits import check_counts, counted, named, unread_lists
 
 PAPER_SPLIT = "CelebA's partition, as in the paper"
@@ -58,8 +59,10 @@ WHERE = (
 )
 
 
-def open_celebamask_hq(root: Path, partial: bool = False, paint_order: PaintOrder = "official") -> FileSource:
-    """Recognise the layout of a folder and split its faces.
+def open_celebamask_hq(
+    root: Path, partial: bool = False, paint_order: PaintOrder = "official", scheme: str | None = None
+) -> FileSource:
+    """Recognise the layout of a folder and split its faces; merged label maps may have the ids of another `scheme`.
 
     Raises:
         SourceError: no such folder, another layout, no face, a paint order for label maps that are merged already, or,
@@ -67,6 +70,7 @@ def open_celebamask_hq(root: Path, partial: bool = False, paint_order: PaintOrde
     """
     root, moved = settle(root, lambda folder: bool(_raw(folder) or _merged(folder)), "celebamask-hq", WHERE)
     if folders := _raw(root):
+        refuse_scheme(scheme, root)
         source = _open_raw(root, *folders, paint_order, partial)
     elif paint_order != "official":
         raise SourceError(
@@ -74,7 +78,7 @@ def open_celebamask_hq(root: Path, partial: bool = False, paint_order: PaintOrde
             f"gone; give the raw masks ({MASKS[0]}/), or leave the paint order alone"
         )
     else:
-        source = _open_merged(root, _merged(root), partial)
+        source = _open_merged(root, _merged(root), partial, Remapping.by(scheme, CELEBAMASK_HQ))
     if not any(source.splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
     scripted = source.provenance.split_rule == BY_FOLDERS and (root / "train_img").is_dir()
@@ -163,16 +167,18 @@ def _read_raw(photos: Mapping[str, Path], masks: Path, paint_order: PaintOrder, 
     return Sample(name, image, labels)
 
 
-def _open_merged(root: Path, folders: Mapping[str, Folders], partial: bool) -> FileSource:
+def _open_merged(root: Path, folders: Mapping[str, Folders], partial: bool, ids: Remapping) -> FileSource:
     mapping = root / MAPPING
     if mapping.is_file():
         found = pair_up(root, folders, partial, lambda names: (PAPER_SPLIT, _paper_split(names, mapping)), [MAPPING])
     else:
         found = pair_up(root, folders, partial)
     # Which part covers which was decided by whoever merged them; nothing in the files tells.
-    provenance = Provenance("celebamask-hq", "merged", found.rule, {"paint order": "as merged in the source"})
-    reader = reader_of(found, len(CELEBAMASK_HQ))
-    return FileSource(found.splits, provenance, CELEBAMASK_HQ, reader, halved=True, remarks=found.remarks)
+    provenance = Provenance(
+        "celebamask-hq", "merged", found.rule, {"paint order": "as merged in the source", **ids.settings}
+    )
+    reader, remarks = reader_of(found, len(CELEBAMASK_HQ), scheme=ids.scheme), (*found.remarks, *ids.remarks)
+    return FileSource(found.splits, provenance, CELEBAMASK_HQ, reader, halved=True, remarks=remarks)
 
 
 def _paper_split(names: Sequence[str], mapping: Path) -> dict[str, list[str]]:

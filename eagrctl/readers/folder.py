@@ -27,6 +27,7 @@ from eagrctl.errors import SourceError, did_you_mean
 from eagrctl.readers.images import FileSource
 from eagrctl.readers.layouts import find_folders, settle, visible
 from eagrctl.readers.pairs import Pairs, pair_up, reader_of
+from eagrctl.readers.schemes import Remapping
 
 CLASSES = "classes.toml"
 EXAMPLE = 'classes = ["background", "skin", "hair"]'
@@ -94,12 +95,15 @@ class _Classes(Written):
             raise ValueError(f"region {region!r} has the name of a class; call it something else")
 
 
-def open_folder(root: Path, classes: Path | None = None, partial: bool = False) -> FileSource:
+def open_folder(
+    root: Path, classes: Path | None = None, partial: bool = False, scheme: str | None = None
+) -> FileSource:
     """Open a folder that somebody labelled, and split its faces by its lists, or else every tenth.
 
     Args:
         root: the folder that holds `images/` and `labels/`.
         classes: the TOML file that names the classes; `root/classes.toml` unless given. FaceSynthetics needs none.
+        scheme: whose ids the label maps have, if not those of the classes.
         partial: accept photos without a label map, and listed names without a photo; reading one is still an error.
 
     Raises:
@@ -114,8 +118,10 @@ def open_folder(root: Path, classes: Path | None = None, partial: bool = False) 
     found = pair_up(root, folders or {"": Pairs.of(root, root, label=SEG)}, partial)
     if not any(found.splits.values()):
         raise SourceError(f"{root} holds no face: {WHERE}")
-    provenance, reader = Provenance("folder", root.resolve().name, found.rule), reader_of(found, len(label_set), True)
-    return FileSource(found.splits, provenance, label_set, reader, remarks=(*moved, *found.remarks))
+    ids = Remapping.by(scheme, label_set)
+    provenance = Provenance("folder", root.resolve().name, found.rule, ids.settings)
+    reader = reader_of(found, len(label_set), True, ids.scheme)
+    return FileSource(found.splits, provenance, label_set, reader, remarks=(*moved, *found.remarks, *ids.remarks))
 
 
 def _has_segs(root: Path) -> bool:

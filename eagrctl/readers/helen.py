@@ -31,6 +31,7 @@ from eagrctl.files import printable
 from eagrctl.readers.images import FileSource, read_labels, read_probabilities
 from eagrctl.readers.layouts import find_folders, settle, subfolders, visible
 from eagrctl.readers.pairs import Pairs, by_name, pair_up, reader_of
+from eagrctl.readers.schemes import Remapping, Scheme, refuse_scheme
 from eagrctl.readers.splits import (
     check_counts,
     check_disjoint,
@@ -59,8 +60,8 @@ WHERE = (
 )
 
 
-def open_helen(root: Path, partial: bool = False) -> FileSource:
-    """Recognise which Helen a folder holds, and list its faces.
+def open_helen(root: Path, partial: bool = False, scheme: str | None = None) -> FileSource:
+    """Recognise which Helen a folder holds, and list its faces; label maps may have the ids of another `scheme`.
 
     Raises:
         SourceError: no such folder, another layout, a list or a file of landmarks that cannot be used, or, unless
@@ -68,14 +69,17 @@ def open_helen(root: Path, partial: bool = False) -> FileSource:
     """
     root, moved = settle(root, lambda folder: bool(_star(folder) or find_folders(folder)), "helen", WHERE)
     if pairs := _star(root):
-        source = _open_star(root, pairs, partial)
+        source = _open_star(root, pairs, partial, Remapping.by(scheme, HELEN))
     elif not any((root / file).is_file() for file in LISTS.values()) and (
         "" not in (folders := find_folders(root)) or read_lists(root) is not None
     ):
         found = pair_up(root, folders, partial)
-        provenance = Provenance("helen", "merged label maps", found.rule)
-        source = FileSource(found.splits, provenance, HELEN, reader_of(found, len(HELEN)), remarks=found.remarks)
+        ids = Remapping.by(scheme, HELEN)
+        provenance = Provenance("helen", "merged label maps", found.rule, ids.settings)
+        reader = reader_of(found, len(HELEN), scheme=ids.scheme)
+        source = FileSource(found.splits, provenance, HELEN, reader, remarks=(*found.remarks, *ids.remarks))
     else:
+        refuse_scheme(scheme, root)
         source = _open_smith(root, partial)
     return replace(source, remarks=(*moved, *source.remarks))
 
@@ -150,7 +154,7 @@ def _read_smith(root: Path, photos: Mapping[str, str], points: Mapping[str, Path
     return Sample(name, image, labels, _five_of_194(points[name]) if name in points else None)
 
 
-def _open_star(root: Path, pairs: Mapping[str, Pairs], partial: bool) -> FileSource:
+def _open_star(root: Path, pairs: Mapping[str, Pairs], partial: bool, ids: Remapping) -> FileSource:
     found = pair_up(root, pairs, partial)
     names = {split: sorted(found.splits.get(split, ())) for split in STAR_COUNTS}
     if not partial:
@@ -167,14 +171,17 @@ def _open_star(root: Path, pairs: Mapping[str, Pairs], partial: bool) -> FileSou
     )
     files = [folder / LANDMARKS for folder in (root, root / "train", root / "test")]
     landmarks = {name: five for file in files if file.is_file() for name, five in _five_of_68(file).items()}
-    reader = functools.partial(_read_star, pairs, landmarks)
-    return FileSource(splits, Provenance("helen", "HELEN*", rule), HELEN, reader, remarks=found.remarks)
+    reader = functools.partial(_read_star, pairs, landmarks, ids.scheme)
+    provenance = Provenance("helen", "HELEN*", rule, ids.settings)
+    return FileSource(splits, provenance, HELEN, reader, remarks=(*found.remarks, *ids.remarks))
 
 
-def _read_star(pairs: Mapping[str, Pairs], landmarks: Mapping[str, Landmarks], split: str, name: str) -> Sample:
+def _read_star(
+    pairs: Mapping[str, Pairs], landmarks: Mapping[str, Landmarks], scheme: Scheme | None, split: str, name: str
+) -> Sample:
     """A face that `landmarks.txt` leaves out has no landmarks."""
     here = pairs["test" if split == "test" else "train"]
-    labels = read_labels(here.map(name), len(HELEN))
+    labels = read_labels(here.map(name), len(HELEN), scheme=scheme)
     return Sample(name, read_any_photo(here.photo(name)), labels, landmarks.get(name))
 
 

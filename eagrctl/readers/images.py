@@ -15,6 +15,7 @@ from eagrctl.errors import SourceError
 from eagrctl.faces.kinds import LABEL_MAPS
 from eagrctl.faces.picture import STORED_AS, TURNS, orientation_of, picture_in
 from eagrctl.files import printable
+from eagrctl.readers.schemes import Scheme
 
 # By what Pillow multiplies the values of grey pictures of so few bits, to make white 255.
 _STRETCHED = {"L;2": 85, "L;4": 17}
@@ -45,23 +46,28 @@ class FileSource:
         return sample
 
 
-def read_labels(path: Path, classes: int, ignored: bool = False) -> Pixels:
+def read_labels(path: Path, classes: int, ignored: bool = False, scheme: Scheme | None = None) -> Pixels:
     """Read a label map as (H, W) uint8 ids, upright as its own EXIF says.
 
     Ids are the values of a grey picture of any depth, the indexes of a palette, or the value that red, green and blue
-    share; an alpha channel means nothing.
+    share; an alpha channel means nothing. Those of another `scheme` become the dataset's.
 
     Raises:
-        SourceError: as `picture_in`; in colours, or with an id beyond `classes`, how many there are; 255, a pixel
-            without a label, is allowed where `ignored` says so.
+        SourceError: as `picture_in`; in colours, or with an id beyond `classes`, how many there are, or that the scheme
+            has not; 255, a pixel without a label, is allowed where `ignored` says so.
     """
     with picture_in(path, LABEL_MAPS) as picture:
         labels = _values(picture, printable(path))
+    if scheme is not None and not (labels.size and (labels.min() < 0 or labels.max() > IGNORE)):
+        ids = labels.astype(np.uint8)
+        if (stranger := scheme.stranger(ids)) is not None:
+            raise SourceError(f"{printable(path)} holds id {stranger}, which scheme {printable(scheme.name)} has not")
+        return scheme.translate(ids)
     found = labels[labels != IGNORE] if ignored else labels
     if found.size and not 0 <= (wrong := found.min() if found.min() < 0 else found.max()) < classes:
         raise SourceError(
             f"{printable(path)} holds label {wrong}, outside 0..{classes - 1}: "
-            "if it follows another id scheme, convert it to official ids"
+            "if it follows another id scheme, name that with --scheme"
         )
     return labels.astype(np.uint8)
 

@@ -19,6 +19,7 @@ from eagrctl.faces.photo import read_any_photo
 from eagrctl.readers.images import FileSource, read_labels
 from eagrctl.readers.layouts import SPELT, find_folders, settle
 from eagrctl.readers.pairs import BY_FOLDERS, Paired, pair_up
+from eagrctl.readers.schemes import Remapping, Scheme
 from eagrctl.readers.splits import check_counts
 
 OFFICIAL_COUNTS = {"train": 18_176, "val": 2_000, "test": 2_000}
@@ -31,8 +32,8 @@ WHERE = (
 )
 
 
-def open_lapa(root: Path, partial: bool = False) -> FileSource:
-    """Recognise LaPa's layout and list its faces.
+def open_lapa(root: Path, partial: bool = False, scheme: str | None = None) -> FileSource:
+    """Recognise LaPa's layout and list its faces; label maps may have the ids of another `scheme`.
 
     Raises:
         SourceError: no such folder, another layout, no face, or, unless `partial`, a split without its official count
@@ -46,14 +47,15 @@ def open_lapa(root: Path, partial: bool = False) -> FileSource:
     if not partial:
         check_counts(root, splits, OFFICIAL_COUNTS, "LaPa")
     rule = "the dataset's own folders" if found.rule == BY_FOLDERS else found.rule
-    provenance, remarks = Provenance("lapa", "LaPa", rule), (*moved, *found.remarks)
-    return FileSource(splits, provenance, HELEN, functools.partial(_read, found), remarks=remarks)
+    ids = Remapping.by(scheme, HELEN)
+    provenance, remarks = Provenance("lapa", "LaPa", rule, ids.settings), (*moved, *found.remarks, *ids.remarks)
+    return FileSource(splits, provenance, HELEN, functools.partial(_read, found, ids.scheme), remarks=remarks)
 
 
-def _read(found: Paired, split: str, name: str) -> Sample:
+def _read(found: Paired, scheme: Scheme | None, split: str, name: str) -> Sample:
     """A face whose landmark file is missing has no landmarks; a malformed one is an error."""
     pairs = found.of(split)
-    image, labels = read_any_photo(pairs.photo(name)), read_labels(pairs.map(name), len(HELEN))
+    image, labels = read_any_photo(pairs.photo(name)), read_labels(pairs.map(name), len(HELEN), scheme=scheme)
     photos = pairs.folders[0]
     inner = photos.name.casefold() in SPELT.get(split, ())  # images/train, not train/images
     folder = photos.parent.with_name("landmarks") / photos.name if inner else photos.with_name("landmarks")

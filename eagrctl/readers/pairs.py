@@ -13,6 +13,7 @@ from eagrctl.faces.photo import read_any_photo
 from eagrctl.files import printable
 from eagrctl.readers.images import read_labels
 from eagrctl.readers.layouts import Folders, unread_folders, visible
+from eagrctl.readers.schemes import Scheme
 from eagrctl.readers.splits import (
     BY_LISTS,
     EVERY_TENTH,
@@ -172,14 +173,16 @@ def pair_up(
     return Paired(rule, splits, pairs, tuple(remarks))
 
 
-def reader_of(paired: Paired, classes: int, ignored: bool = False) -> Callable[[str, str], Sample]:
-    """What reads a face of a split, for a `FileSource`; `classes`, `ignored` as for `read_labels`."""
-    return functools.partial(_read, paired, classes, ignored)
+def reader_of(
+    paired: Paired, classes: int, ignored: bool = False, scheme: Scheme | None = None
+) -> Callable[[str, str], Sample]:
+    """What reads a face of a split, for a `FileSource`; `classes`, `ignored`, `scheme` as for `read_labels`."""
+    return functools.partial(_read, paired, classes, ignored, scheme)
 
 
-def _read(paired: Paired, classes: int, ignored: bool, split: str, name: str) -> Sample:
+def _read(paired: Paired, classes: int, ignored: bool, scheme: Scheme | None, split: str, name: str) -> Sample:
     pairs = paired.of(split)
-    return Sample(name, read_any_photo(pairs.photo(name)), read_labels(pairs.map(name), classes, ignored))
+    return Sample(name, read_any_photo(pairs.photo(name)), read_labels(pairs.map(name), classes, ignored, scheme))
 
 
 def by_name(folder: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES, ending: str = "") -> dict[str, str]:

@@ -16,7 +16,7 @@ Helen and LaPa name sides as the viewer sees them, CelebAMask-HQ as the subject 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from eagrctl.arrays import Pixels
-from eagrctl.data.labels import BACKGROUND, CELEBAMASK_HQ, HELEN, IGNORE, LabelSet
+from eagrctl.data.labels import BACKGROUND, CELEBAMASK_HQ, HELEN, IGNORE, LabelSet, in_words
 from eagrctl.documents import Written, read_toml
 from eagrctl.errors import SourceError, did_you_mean
+from eagrctl.files import printable, sha256_of
 
 OFFICIAL = "official"
 IGNORED = "ignore"
@@ -56,7 +57,7 @@ SCHEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # The classes of CelebAMask-HQ that mean the same as Helen's and LaPa's, in their order: sides change their names.
 _SAME = ("background", "skin", "r_brow", "l_brow", "r_eye", "l_eye", "nose", "u_lip", "mouth", "l_lip", "hair")
 # In both directions, by the names of the classes that are the target.
-_COUNTERPARTS = {
+COUNTERPARTS = {
     CELEBAMASK_HQ.names: dict(zip(HELEN.names, _SAME, strict=True)),
     HELEN.names: dict(zip(_SAME, HELEN.names, strict=True)),
 }
@@ -84,7 +85,7 @@ class Scheme:
         name: as it was asked for.
         lookup: (256,) uint8, the dataset's id for each id of the scheme; 255 where a pixel is left out of the scores.
         known: (256,) bool, which ids the scheme has.
-        unmatched: its classes that the dataset has not, which become background.
+        unmatched: its classes that the dataset has not, which become background or are ignored.
         missing: the dataset's classes that no id of it becomes.
     """
 
@@ -104,8 +105,10 @@ class Scheme:
         return self.lookup[labels]
 
 
-def find_scheme(name: str, labels: LabelSet) -> Scheme:
+def find_scheme(name: str, labels: LabelSet, unmatched: int = BACKGROUND) -> Scheme:
     """The scheme of that name, or in the TOML file of that name, for a dataset of these classes.
+
+    Classes of the scheme that the dataset has not become `unmatched`: background, or 255, which is ignored.
 
     Raises:
         SourceError: there is none, the dataset's classes are not known to it, or the file is malformed.
@@ -113,12 +116,12 @@ def find_scheme(name: str, labels: LabelSet) -> Scheme:
     if name == OFFICIAL:
         return _by_names(name, labels.names, labels)
     if name in SCHEMES:
-        if labels.names not in _COUNTERPARTS:
+        if labels.names not in COUNTERPARTS:
             raise SourceError(
                 f"scheme {name} has no classes of this dataset, which has its own: use {OFFICIAL}, or a TOML file: "
                 f"{EXAMPLE}"
             )
-        return _by_names(name, SCHEMES[name], labels)
+        return _by_names(name, SCHEMES[name], labels, unmatched)
     path = Path(name)
     if path.suffix != ".toml" and not path.is_file():
         names = (OFFICIAL, *SCHEMES)
@@ -129,13 +132,47 @@ def find_scheme(name: str, labels: LabelSet) -> Scheme:
     return read_scheme(path, labels)
 
 
+@dataclass(frozen=True)
+class Remapping:
+    """What becomes of label maps that are prepared by a scheme.
+
+    Attributes:
+        scheme: whose unmatched classes are ignored; None leaves ids as they are.
+        settings: what an index says of it.
+        remarks: what is lost, a line each.
+    """
+
+    scheme: Scheme | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def by(cls, name: str | None, labels: LabelSet) -> "Remapping":
+        """By the scheme of that name or file, if one is named; errors as in `find_scheme`."""
+        if name is None:
+            return cls()
+        scheme = find_scheme(name, labels, unmatched=IGNORE)
+        file = "" if name in (OFFICIAL, *SCHEMES) else f" ({sha256_of(Path(name))[:12]})"
+        lost = ", ".join(map(in_words, scheme.unmatched))
+        remark = f"scheme {name} has classes without counterpart, whose pixels are ignored: {lost}"
+        return cls(scheme, {"label scheme": f"{Path(name).name}{file}"}, (remark,) if lost else ())
+
+
+def refuse_scheme(name: str | None, root: Path) -> None:
+    """Refuse, with SourceError, a scheme for a dataset without label maps of ids."""
+    if name is not None:
+        raise SourceError(
+            f"{printable(root)} has a mask for each part, and no ids that a scheme could mean: leave out --scheme"
+        )
+
+
 def scheme_of(classes: Sequence[str], labels: LabelSet) -> Scheme | None:
     """The scheme in which a network of these classes, in the order of its ids, writes label maps.
 
     Where no scheme is known by a name, it goes by the names of the classes and is called MAP.toml, for a file that is
     still to be written. None where nothing but the background has a counterpart in the dataset.
     """
-    known = (name for name, names in SCHEMES.items() if names == tuple(classes) and labels.names in _COUNTERPARTS)
+    known = (name for name, names in SCHEMES.items() if names == tuple(classes) and labels.names in COUNTERPARTS)
     scheme = _by_names(next(known, "MAP.toml"), classes, labels)
     return None if set(scheme.missing) >= set(labels.names[1:]) else scheme
 
@@ -158,10 +195,10 @@ def _class(key: str, name: str, labels: LabelSet, path: Path) -> int:
     return labels.id(name)
 
 
-def _by_names(scheme: str, classes: Sequence[str], labels: LabelSet) -> Scheme:
-    same = _COUNTERPARTS.get(labels.names, {})
+def _by_names(scheme: str, classes: Sequence[str], labels: LabelSet, other: int = BACKGROUND) -> Scheme:
+    same = COUNTERPARTS.get(labels.names, {})
     targets = [name if name in labels.names else same.get(name) for name in classes]
-    ids = {place: BACKGROUND if name is None else labels.id(name) for place, name in enumerate(targets)}
+    ids = {place: other if name is None else labels.id(name) for place, name in enumerate(targets)}
     unmatched = tuple(name for name, target in zip(classes, targets, strict=True) if target is None)
     return _scheme(scheme, ids, unmatched, labels)
 

@@ -9,18 +9,21 @@ from typing import NamedTuple
 import numpy as np
 
 from eagrctl.arrays import Pixels, shape_of
-from eagrctl.data.labels import IGNORE, in_words
+from eagrctl.data.labels import IGNORE, LabelSet, in_words
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
 from eagrctl.readers.images import read_labels
-from eagrctl.readers.schemes import Scheme
+from eagrctl.readers.schemes import COUNTERPARTS, OFFICIAL, SCHEMES, Scheme, find_scheme
 from eagrctl.scoring.boundary import Boundary
 from eagrctl.scoring.confusion import Confusion, Counts
 from eagrctl.scoring.examples import Example, mean_f1_of, ranked
 from eagrctl.scoring.origin import Origin
 from eagrctl.scoring.report.contents import Report
+from eagrctl.scoring.scores import score
 from eagrctl.scoring.truths import Truths, label_maps
 from eagrctl.workers import Workers
+
+FAR_BETTER = 20  # points of mean F1
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,13 @@ class LabelMaps:
     def read(self, place: int) -> tuple[Pixels, Pixels, int]:
         """The truth at a place and its prediction in the same ids, both (H, W) uint8.
 
-        What the prediction leaves out is 255 in both, and the third number says how many labelled pixels that is.
+        See `read_ids` for errors, and `_translated` for what the third number is.
+        """
+        labels, ids = self.read_ids(place)
+        return _translated(labels, ids, self.scheme)
+
+    def read_ids(self, place: int) -> tuple[Pixels, Pixels]:
+        """The truth at a place and its prediction in its own ids, both (H, W) uint8.
 
         Raises:
             DataError: the truth cannot be read.
@@ -60,9 +69,7 @@ class LabelMaps:
                 f"{path} holds id {stranger}, which scheme {self.scheme.name} has not: choose another with --scheme, "
                 "or write one that lists it as a TOML file"
             )
-        prediction = self.scheme.translate(ids)
-        left_out = (prediction == IGNORE) & (labels != IGNORE)
-        return np.where(left_out, np.uint8(IGNORE), labels), prediction, int(np.count_nonzero(left_out))
+        return labels, ids
 
     def report(
         self,
@@ -96,11 +103,13 @@ class LabelMaps:
         counts, boundary = Confusion(classes).counts, Boundary(classes)
         means: list[float] = []  # mean F1 of each face
         resolutions: set[tuple[int, int]] = set()
+        ids = np.zeros((classes, 256), np.int64)  # predicted ids of each class's pixels
         ignored, task = 0, "comparing label maps"
         listener(Progress(task, 0, len(places)))
         with Workers(workers, partial(_compare, self, boundaries)) as pool:
             for done, (_, one) in enumerate(pool.map(places), start=1):
                 counts += one.counts
+                ids += one.ids
                 ignored += one.ignored
                 resolutions.add(one.resolution)
                 boundary.join(one.boundary)
@@ -108,7 +117,11 @@ class LabelMaps:
                 listener(Progress(task, done, len(places)))
         left_out = _left_out(len(names) - len(places), len(names), ignored, int(counts.sum()))
         lacking = lacking_in_words(self.scheme)
-        for text in (left_out and f"left out {left_out}", lacking and f"scheme {self.scheme.name} {lacking}"):
+        for text in (
+            left_out and f"left out {left_out}",
+            lacking and f"scheme {self.scheme.name} {lacking}",
+            self._better(ids, counts),
+        ):
             if text:
                 listener(Notice(text, warning=True))
         if len(present) > len(places):
@@ -122,6 +135,25 @@ class LabelMaps:
             origin=self._origin(len(places), tuple(sorted(resolutions)), left_out, lacking),
             boundary=boundary if boundaries else None,
             examples=shown,
+        )
+
+    def _better(self, ids: Counts, counts: Counts) -> str:
+        """Which other scheme would give far better scores, in words; empty where none does, or none is known."""
+        ours, labels = _mean_f1(counts, self.truths.labels), self.truths.labels
+        others = {}
+        for name in (OFFICIAL, *SCHEMES):
+            if name == OFFICIAL or labels.names in COUNTERPARTS:
+                scheme = find_scheme(name, labels)
+                table = np.zeros((len(labels), 256), np.int64)
+                for number, target in enumerate(scheme.lookup):
+                    table[:, target] += ids[:, number]
+                others[name] = _mean_f1(table[:, : len(labels)], labels)
+        best = max(others, key=lambda name: others[name])
+        if others[best] <= ours + FAR_BETTER:
+            return ""
+        return (
+            f"by scheme {best}, mean F1 would be {others[best]:.1f} instead of {ours:.1f}: if that tool made "
+            f"{self.predictions.resolve().name}, add --scheme {best}"
         )
 
     def _origin(self, images: int, resolutions: tuple[tuple[int, int], ...], left_out: str, lacking: str) -> Origin:
@@ -165,16 +197,33 @@ class _One(NamedTuple):
     boundary: Boundary
     resolution: tuple[int, int]
     ignored: int
+    ids: Counts
+
+
+def _translated(labels: Pixels, ids: Pixels, scheme: Scheme) -> tuple[Pixels, Pixels, int]:
+    """A truth and its prediction in the same ids, both (H, W) uint8.
+
+    What the prediction leaves out is 255 in both, and the third number says how many labelled pixels that is.
+    """
+    prediction = scheme.translate(ids)
+    left_out = (prediction == IGNORE) & (labels != IGNORE)
+    return np.where(left_out, np.uint8(IGNORE), labels), prediction, int(np.count_nonzero(left_out))
+
+
+def _mean_f1(counts: Counts, labels: LabelSet) -> float:
+    return float(100 * score(counts, labels).mean_f1)
 
 
 def _compare(maps: LabelMaps, boundaries: bool, place: int) -> _One:
-    labels, prediction, ignored = maps.read(place)
     classes = len(maps.truths.labels)
+    truth, ids = maps.read_ids(place)
+    pairs = np.bincount(truth[truth < classes] * np.int64(256) + ids[truth < classes], minlength=256 * classes)
+    labels, prediction, ignored = _translated(truth, ids, maps.scheme)
     boundary = Boundary(classes)
     if boundaries:
         boundary.add(labels, prediction)
     counts = Confusion(classes).add(labels, prediction)
-    return _One(counts, boundary, (labels.shape[0], labels.shape[1]), ignored)
+    return _One(counts, boundary, (labels.shape[0], labels.shape[1]), ignored, pairs.reshape(classes, 256))
 
 
 def lacking_in_words(scheme: Scheme) -> str:

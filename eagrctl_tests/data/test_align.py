@@ -14,6 +14,7 @@ from eagrctl.data.align import (
     centre_matrix,
     compose,
     invert,
+    plausible,
     resize_matrix,
     warp_image,
     warp_labels,
@@ -247,3 +248,40 @@ def test_real_labels_survive_a_turn_onto_473_and_back_inside_the_crop(angle: flo
         there = matrix @ np.stack([columns.ravel(), rows.ravel(), np.ones(labels.size)])
         inside = ((there >= 0) & (there <= 472)).all(axis=0).reshape(labels.shape)
         assert (back == labels)[inside].mean() >= 0.99
+
+
+FACE = TEMPLATE * 200 + 20
+
+
+def moved(row: int | slice, by: tuple[float, float]) -> np.ndarray:
+    points = FACE.copy()
+    points[row] += by
+    return points
+
+
+@given(st.floats(0, 6.3), st.floats(0.1, 3), st.integers(0, 31))
+def test_a_face_is_plausible_however_it_is_turned_and_whatever_is_unknown(
+    angle: float, scale: float, unknown: int
+) -> None:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = (FACE - FACE.mean(axis=0)) @ turn.T * scale + 120
+    points[[bool(unknown & 1 << row) for row in range(5)]] = np.nan
+    assert plausible(points, (240, 240))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.array([[100.0, 100], [101, 101], [102, 120], [95, 140], [105, 140]]),  # as in some files of LaPa
+        FACE[[1, 0, 2, 3, 4]],  # the sides are swapped, or the photo stands on its head
+        moved(slice(0, 5), (250, 0)),
+        moved(slice(3, 5), (0, -150)),
+        np.array([[x, x + 3.0] for x in (10, 30, 50, 70, 90)]),
+        FACE * 3,
+        np.full((5, 2), 7.0),
+    ],
+    ids=["eyes", "sides", "outside", "mouth above eyes", "a line", "too large", "a point"],
+)
+def test_what_is_no_face_is_not_plausible(points: np.ndarray) -> None:
+    assert not plausible(points, (240, 240))
+    assert plausible(FACE, (240, 240))

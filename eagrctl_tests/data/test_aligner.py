@@ -80,7 +80,7 @@ def test_detected_landmarks_are_brought_from_the_photo_to_the_source_frame() -> 
     assert np.allclose(to_source @ [0, 0, 1], [-0.25, -0.25])
 
 
-@pytest.mark.parametrize("answer", [None, np.full((5, 2), np.nan), np.full((5, 2), 7.0)])
+@pytest.mark.parametrize("answer", [None, np.full((5, 2), np.nan), np.full((5, 2), 7.0), TEMPLATE * 3])
 def test_a_face_without_landmarks_is_centred_or_skipped(answer: np.ndarray | None) -> None:
     source = detected(Finder(answer, []))
     wide = Sample("wide", np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8))

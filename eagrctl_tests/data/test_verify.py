@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.prepare import prepare
 from eagrctl.data.verify import class_shares, verify_dataset
 from eagrctl.errors import ShardError
+from eagrctl.events import Notice, Progress
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.readers.folder import open_folder
 from eagrctl_tests.conftest import face
@@ -93,3 +95,13 @@ def test_pixels_without_a_label_are_no_fault(index: ShardIndex, tmp_path: Path) 
     prepared = prepare(open_folder(root), tmp_path / "prepared", Aligner(49))
     verify_dataset(prepared)
     assert class_shares(prepared)["train"].sum() == pytest.approx(1)
+
+
+def test_a_photo_in_two_splits_is_told_and_no_fault(merged: Path, tmp_path: Path) -> None:
+    shutil.copy(merged / "images" / "3.jpg", merged / "images" / "13.jpg")
+    prepared = prepare(open_celebamask_hq(merged), tmp_path / "data", Aligner(49))
+    heard: list[Progress | Notice] = []
+    verify_dataset(prepared, heard.append)
+    assert [event.text for event in heard if isinstance(event, Notice)] == [
+        "1 photo in two splits: val 13 is train 3: scores are too good if a test face was trained on"
+    ]

@@ -1,11 +1,16 @@
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet, distinct_colours
 from eagrctl.errors import SourceError
-from eagrctl.readers.schemes import SCHEMES, Scheme, find_scheme, read_scheme, scheme_of
+from eagrctl.readers.celebamask_hq import open_celebamask_hq
+from eagrctl.readers.lapa import open_lapa
+from eagrctl.readers.schemes import SCHEMES, Scheme, find_scheme, read_scheme, refuse_scheme, scheme_of
+from eagrctl_tests.conftest import write_merged
 
 OWN = LabelSet(("background", "skin", "left eye"), distinct_colours(3))
 
@@ -132,3 +137,42 @@ def test_a_scheme_that_is_none_is_an_error(tmp_path: Path) -> None:
         find_scheme("gone.toml", CELEBAMASK_HQ)
     with pytest.raises(SourceError, match=r"scheme farl has no classes of this dataset.*TOML"):
         find_scheme("farl", OWN)
+
+
+def test_a_dataset_is_remapped_when_it_is_prepared(tmp_path: Path) -> None:
+    root = write_merged(tmp_path / "merged", {"train": ["1", "2"], "val": ["3"], "test": []})
+    lookup = np.array([SCHEMES["farl"].index(name) for name in CELEBAMASK_HQ.names], np.uint8)
+    official = {path.stem: np.array(Image.open(path)) for path in (root / "labels").iterdir()}
+    for name, labels in official.items():
+        Image.fromarray(lookup[labels]).save(root / "labels" / f"{name}.png")
+    source = open_celebamask_hq(root, scheme="farl")
+    assert source.provenance.settings["label scheme"] == "farl"
+    for name in ("1", "2"):
+        assert np.array_equal(source.read("train", name).labels, official[name])
+
+
+def test_classes_without_counterpart_are_ignored_and_named(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        for folder in ("images", "labels"):
+            (tmp_path / split / folder).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / split / "images" / "one.jpg")
+        Image.fromarray(np.full((9, 9), SCHEMES["farl"].index("cloth"), np.uint8)).save(
+            tmp_path / split / "labels" / "one.png"
+        )
+    source = open_lapa(tmp_path, partial=True, scheme="farl")
+    assert (source.read("train", "one").labels == 255).all()
+    assert any("whose pixels are ignored: neck, clothes" in remark for remark in source.remarks)
+
+
+def test_a_file_of_ids_is_told_with_its_hash_and_a_stranger_refused(tmp_path: Path) -> None:
+    root = write_merged(tmp_path / "merged", {"train": ["1"], "val": [], "test": []})
+    (tmp_path / "map.toml").write_text('[ids]\n0 = "skin"\n')
+    source = open_celebamask_hq(root, scheme=str(tmp_path / "map.toml"))
+    assert re.fullmatch(r"map\.toml \([0-9a-f]{12}\)", source.provenance.settings["label scheme"])
+    with pytest.raises(SourceError, match=r"1\.png holds id \d+, which scheme .*map\.toml has not"):
+        source.read("train", "1")
+
+
+def test_masks_of_single_parts_have_no_scheme(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"has a mask for each part, and no ids .*: leave out --scheme"):
+        refuse_scheme("farl", tmp_path)

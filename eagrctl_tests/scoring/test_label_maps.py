@@ -243,3 +243,16 @@ def test_the_origin_names_predictions_scheme_and_truth(
     assert "alignment" not in line
     assert "checkpoint" not in line
     assert str(tmp_path.parent) not in line
+
+
+@pytest.mark.parametrize("name", ["farl", "zllrunning"])
+def test_where_another_scheme_scores_far_better_it_is_named(truths: Truths, guesses: Path, name: str) -> None:
+    recode(guesses, np.array([SCHEMES[name].index(each) for each in CELEBAMASK_HQ.names] + [0] * 237, np.uint8))
+    for scheme, told in ((OFFICIAL, True), (find_scheme(name, CELEBAMASK_HQ), False)):
+        heard: list[Progress | Notice] = []
+        mean = LabelMaps(guesses, truths, scheme).report(listener=heard.append).scores.mean_f1
+        texts = [event.text for event in heard if isinstance(event, Notice) and "mean F1 would be" in event.text]
+        assert len(texts) == told
+        if told:
+            assert f"if that tool made guess, add --scheme {name}" in texts[0]
+            assert f"instead of {100 * mean:.1f}" in texts[0]
