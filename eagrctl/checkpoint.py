@@ -99,6 +99,7 @@ def restore_network(checkpoint: Checkpoint) -> EAGRNet:
         network = build_network(checkpoint.recipe, len(checkpoint.classes))
     kinds = {name: tensor.dtype for name, tensor in network.state_dict().items()}
     try:
+        network.load_state_dict(checkpoint.network, assign=True)  # compares shapes, before anything is copied
         network.load_state_dict(
             {name: tensor.to(kinds.get(name, tensor.dtype), copy=True) for name, tensor in checkpoint.network.items()},
             assign=True,

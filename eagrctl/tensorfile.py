@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from eagrctl.errors import CheckpointError
+from eagrctl.files import printable
 
 HEADER = 8  # bytes that say how long the header of a safetensors file is
 
@@ -46,24 +47,61 @@ def read_tensors(path: Path, old_pickles: bool = False, mapped: bool = False) ->
         CheckpointError: missing, damaged, or something else than tensors and plain types.
     """
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}" if not path.exists() else f"{path} is not a file of weights")
+        raise CheckpointError(
+            f"no checkpoint at {printable(path)}"
+            if not path.exists()
+            else f"{printable(path)} is not a file of weights"
+        )
     try:
         if _is_safetensors(path):
             with safe_open(path, framework="pt", device="cpu") as file:
                 return TensorFile({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118  # no dictionary
-        if not old_pickles and not zipfile.is_zipfile(path):
+        archive = zipfile.is_zipfile(path)
+        if archive:
+            _check_archive(path)
+        elif not old_pickles:
             raise zipfile.BadZipFile(path)
         with warnings.catch_warnings():
             # torch warns of the age of an old file's storages; the user can do nothing about it.
             warnings.simplefilter("ignore")
-            return TensorFile(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
+            # Mapped, torch cuts tensors out of the file; else it believes what the pickle says of their sizes.
+            contents = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+        return TensorFile(_plain(contents, copied=archive and not mapped))
     except pickle.UnpicklingError as error:
         # torch tells apart a pickle of something else and what is no pickle at all, in words only.
         more = "GLOBAL" in str(error)
         why = " (it holds code beside tensors, which is not run)" if more else ", or is damaged"
-        raise CheckpointError(f"{path} is not a file of weights{why}: {REMEDY}") from None
-    except (SafetensorError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, OSError, IndexError):
-        raise CheckpointError(f"{path} is not a file of weights, or is damaged: {REMEDY}") from None
+        raise CheckpointError(f"{printable(path)} is not a file of weights{why}: {REMEDY}") from None
+    except MemoryError:
+        raise
+    except Exception:  # torch's readers raise whatever damaged data make them stumble over
+        raise CheckpointError(f"{printable(path)} is not a file of weights, or is damaged: {REMEDY}") from None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it is, with ValueError; torch packs nothing."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if sum(each.file_size for each in members) > path.stat().st_size or any(each.compress_type for each in members):
+        raise ValueError("compressed")
+
+
+def _plain(contents: Any, copied: bool) -> Any:
+    """The same dictionaries and lists, of tensors that are what they seem; ValueError where one is not.
+
+    Sparse, quantised and complex tensors have no place in a network, nor has one whose numbers are the same few again
+    and again, of which a copy may take any memory.
+    """
+    if isinstance(contents, torch.Tensor):
+        needed = contents.numel() * contents.element_size()
+        if contents.layout != torch.strided or contents.is_quantized or contents.is_complex():
+            raise ValueError("no plain tensor")
+        if contents.device.type != "cpu" or contents.untyped_storage().nbytes() < needed:
+            raise ValueError("numbers that are not there")
+        return contents.clone() if copied else contents
+    if isinstance(contents, dict):
+        return type(contents)((key, _plain(value, copied)) for key, value in contents.items())
+    return type(contents)(_plain(each, copied) for each in contents) if type(contents) in (list, tuple) else contents
 
 
 REMEDY = "give a .pt or .safetensors file that eagrctl wrote, or other weights to eagrctl weights import"

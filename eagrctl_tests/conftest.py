@@ -50,6 +50,14 @@ TINY = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `eagrctl_tests/robustness` does on demand."""
+    group = parser.getgroup("robustness")
+    group.addoption("--fuzz", type=int, default=200, metavar="N", help="damaged inputs to run (default: 200)")
+    group.addoption("--fuzz-seed", type=int, default=0, metavar="SEED", help="another seed draws other inputs")
+    group.addoption("--fuzz-one", metavar="SEED:NUMBER", help="run this one input and print what became of it")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say why."""
     for item in items:

@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +77,66 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         read_tensors(tmp_path / "missing.pt")
     with pytest.raises(CheckpointError, match="is not a file of weights"):
         read_tensors(tmp_path)
+
+
+def packed(path: Path) -> None:
+    """The same archive, compressed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def promised(path: Path) -> None:
+    """The same archive, whose pickle says that the tensor has more numbers than there are."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            # 3,000 as a two-byte whole number, in a pickle of protocol 2: of the storage, the shape.
+            archive.writestr(name, data.replace(b"M\xb8\x0b", b"M\xff\xff") if name.endswith("data.pkl") else data)
+
+
+@pytest.mark.parametrize("change", [packed, promised])
+def test_an_archive_that_promises_more_than_it_holds_is_refused(change: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.save({"a": torch.zeros(3000)}, path)
+    change(path)
+    for mapped in (False, True):
+        with pytest.raises(CheckpointError, match=r"net\.pt is not a file of weights, or is damaged"):
+            read_tensors(path, mapped=mapped)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(1).expand(40_000, 90_000),
+        torch.eye(3).to_sparse(),
+        torch.zeros(3, dtype=torch.complex64),
+    ],
+    ids=["expanded", "sparse", "complex"],
+)
+def test_tensors_that_no_network_has_are_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
+    torch.save({"network": [tensor]}, tmp_path / "net.pt")
+    with pytest.raises(CheckpointError, match="is not a file of weights, or is damaged"):
+        read_tensors(tmp_path / "net.pt")
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    nested: list[object] = []
+    for _ in range(200):
+        nested = [nested]
+    torch.save(nested, tmp_path / "net.pt")
+    for _ in range(50_000):
+        nested = [nested]
+    path = tmp_path / "net.pt"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(
+                name, b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b"." if name.endswith(".pkl") else data
+            )
+    with pytest.raises(CheckpointError, match="is not a file of weights, or is damaged"):
+        read_tensors(path)

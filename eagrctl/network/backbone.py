@@ -212,7 +212,8 @@ class Backbone(nn.Module):
 def _initialise(network: nn.Module) -> None:
     """He's initialisation: without pretrained weights, torch's default shrinks the signal layer by layer."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        # Numbers that are not there need no drawing, for which torch's meta device imports its compiler: two seconds.
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, ActivatedBatchNorm):
             nn.init.ones_(module.weight)

@@ -19,6 +19,8 @@ from eagrctl.events import Listener, Notice, ignore
 from eagrctl.faces.photo import photo_suffixes
 from eagrctl.files import printable
 
+LONGEST_PATH = 4096  # letters; the system knows none that is longer, and patterns take time
+LONGEST_LIST = 1 << 28  # bytes
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 
 
@@ -89,13 +91,16 @@ def _lines(listed: Path) -> Iterator[tuple[str, str]]:
     """The lines of a list that name something, each behind its place in the file, for messages."""
     name = printable(listed)
     try:
-        data = sys.stdin.buffer.read() if str(listed) == "-" else listed.read_bytes()
+        with sys.stdin.buffer if str(listed) == "-" else listed.open("rb") as file:
+            data = file.read(LONGEST_LIST + 1)
     except FileNotFoundError:
         raise SourceError(f"the list {name} is missing{_remedy(listed)}") from None
     except OSError as error:
         raise SourceError(
             f"cannot read the list {name} ({error.strerror}): give a text file of one path a line"
         ) from None
+    if len(data) > LONGEST_LIST:
+        raise SourceError(f"{name} is no list of photos: it has more than {LONGEST_LIST:,} bytes")
     folder = listed.parent if listed.is_file() else Path()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
         data = data.decode("utf-16", "replace").encode()
@@ -111,6 +116,8 @@ def _meant(
     argument: str, left_out: Collection[str], listener: Listener, real_folder: Callable[[str], str]
 ) -> Sequence[_Found]:
     """The files that one argument, or one line of a list, stands for."""
+    if len(argument) > LONGEST_PATH:
+        raise SourceError(f"{printable(argument[:60])}... is longer than any path")
     if not argument:
         raise SourceError("a path is empty: name a photo or a folder (. is the working directory)")
     path, name = Path(argument), printable(argument)

@@ -29,7 +29,7 @@ from eagrctl.errors import SourceError
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.files import printable
 from eagrctl.readers.images import FileSource, read_labels, read_probabilities
-from eagrctl.readers.layouts import find_folders, settle, subfolders, visible
+from eagrctl.readers.layouts import find_folders, is_kind, settle, subfolders, visible
 from eagrctl.readers.pairs import Pairs, by_name, pair_up, reader_of
 from eagrctl.readers.schemes import Remapping, Scheme, refuse_scheme
 from eagrctl.readers.splits import (
@@ -115,7 +115,7 @@ def _open_smith(root: Path, partial: bool) -> FileSource:
         check_counts(root, splits, SMITH_COUNTS)
     rule = "exemplars.txt is train, tuning.txt is val, testing.txt is test"
     photos, listed = by_name(root / "images"), {name for names in splits.values() for name in names}
-    maps = {entry.name for entry in visible(root / "labels") if entry.is_dir()}
+    maps = {entry.name for entry in visible(root / "labels") if is_kind(entry, folder=True)}
     lacking = [
         f"{counted(len(names), 'listed face')} without {what}: {named(sorted(names))}"
         for names, what in ((listed - photos.keys(), "a photo in images/"), (listed - maps, "a folder in labels/"))

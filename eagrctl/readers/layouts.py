@@ -64,9 +64,17 @@ def visible(folder: Path) -> list[os.DirEntry[str]]:
         ) from None
 
 
+def is_kind(entry: os.DirEntry[str], folder: bool) -> bool:
+    """Whether an entry is a folder, or else a file; links in a circle are neither."""
+    try:
+        return entry.is_dir() if folder else entry.is_file()
+    except OSError:
+        return False
+
+
 def subfolders(folder: Path) -> dict[str, Path]:
     """The visible folders in a folder, by their names in small letters."""
-    return {entry.name.casefold(): folder / entry.name for entry in visible(folder) if entry.is_dir()}
+    return {entry.name.casefold(): folder / entry.name for entry in visible(folder) if is_kind(entry, folder=True)}
 
 
 def find_folders(root: Path, images: Sequence[str] = IMAGES, labels: Sequence[str] = LABELS) -> dict[str, Folders]:

@@ -12,7 +12,7 @@ from eagrctl.errors import SourceError
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.files import printable
 from eagrctl.readers.images import read_labels
-from eagrctl.readers.layouts import Folders, unread_folders, visible
+from eagrctl.readers.layouts import Folders, is_kind, unread_folders, visible
 from eagrctl.readers.schemes import Scheme
 from eagrctl.readers.splits import (
     BY_LISTS,
@@ -194,7 +194,7 @@ def by_name(folder: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES, ending: str 
     found: dict[str, str] = {}
     for entry in sorted(visible(folder), key=lambda entry: (len(entry.name), entry.name)):
         stem, dot, suffix = entry.name.rpartition(".")
-        if dot + suffix.lower() not in suffixes or not stem.endswith(ending) or not entry.is_file():
+        if dot + suffix.lower() not in suffixes or not stem.endswith(ending) or not is_kind(entry, folder=False):
             continue
         name = stem.removesuffix(ending)
         if _UNWRITABLE.search(name):

@@ -53,13 +53,52 @@ def make_materials(server: Server, place: Path) -> Path:
         (*merged, "-o", "data"),
         *((*merged, "-o", f"parts/{part}", "--slice", f"{part}/2") for part in (1, 2)),
         ("train", "-r", "recipe.toml", "--data", "data", "-o", "runs/run", "--set", "train.epochs=2", *TRAIN),
-        ("parse", "photos", "-o", "results", "--weights", "nets/net.pt", "--gpus", "0", "--no-detect", "--workers", "1"),
+        (
+            "parse",
+            "photos",
+            "-o",
+            "results",
+            "--weights",
+            "nets/net.pt",
+            "--gpus",
+            "0",
+            "--no-detect",
+            "--workers",
+            "1",
+        ),
         ("evaluate", "runs/run", "--save-predictions", "predictions", "--gpus", "0", "--cpu-processes", "1"),
-        ("landmarks", "train", "astronaut", "--depth", "2", "--cascades", "2", "--trees", "10", "--starts", "2", "-o", "points.dat"),
-    ):  # fmt: skip
+        (
+            "landmarks",
+            "train",
+            "astronaut",
+            "--depth",
+            "2",
+            "--cascades",
+            "2",
+            "--trees",
+            "10",
+            "--starts",
+            "2",
+            "-o",
+            "points.dat",
+        ),
+    ):
         if command[0] == "landmarks":
             _astronauts(place)
-            server.run(("prepare", "celebamask-hq", "raw-astronaut", "--partial", "--no-align", "--size", "512", "-o", "astronaut"), place)
+            server.run(
+                (
+                    "prepare",
+                    "celebamask-hq",
+                    "raw-astronaut",
+                    "--partial",
+                    "--no-align",
+                    "--size",
+                    "512",
+                    "-o",
+                    "astronaut",
+                ),
+                place,
+            )
             shutil.rmtree(place / "raw-astronaut")
         ran = server.run(command, place)
         assert ran.code == 0, (command, ran.stderr)

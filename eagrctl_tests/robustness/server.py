@@ -74,6 +74,8 @@ class Server:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def start(self, command: Sequence[str], folder: Path, plant: str = "") -> None:
         """Begin a command in `folder`, whose results `finish` gives; a child may be given a fault to plant in it."""
@@ -159,9 +161,9 @@ def _be_the_command(order: dict[str, Any], files: list[str]) -> None:
 
         # Consoles made at import hold on to the width of that time.
         console.stdout, console.stderr = console.Console(highlight=False), console.Console(stderr=True, highlight=False)
+        sys.addaudithook(lambda event, arguments: _tell(acts, event, arguments))
         if order["plant"]:
             exec(order["plant"], {})
-        sys.addaudithook(lambda event, arguments: _tell(acts, event, arguments))
         sys.argv = ["eagrctl", *order["command"]]
         try:
             app.main()
@@ -185,7 +187,9 @@ def _tell(acts: int, event: str, arguments: tuple[Any, ...]) -> None:
         told = [_absolute(path)] if not isinstance(path, int) and (changes or set(mode or "") & set("wax+")) else []
     elif event in _CHANGES:
         # The last argument of these is the open folder that a path is relative to, if it is 0 or more.
-        folder = arguments[-1] if isinstance(arguments[-1], int) and event in ("os.remove", "os.rmdir", "os.mkdir") else -1
+        folder = (
+            arguments[-1] if isinstance(arguments[-1], int) and event in ("os.remove", "os.rmdir", "os.mkdir") else -1
+        )
         told = [_absolute(arguments[place], folder) for place in _CHANGES[event]]
     elif event in _PROGRAMS or event in _NETWORK:
         told = [repr(arguments)[:200]]
@@ -195,12 +199,9 @@ def _tell(acts: int, event: str, arguments: tuple[Any, ...]) -> None:
 
 def _absolute(path: Any, folder: int = -1) -> str:
     if isinstance(path, int):
-        return os.readlink(f"/proc/self/fd/{path}")
-    name = os.fsdecode(path)
-    if folder >= 0 and not os.path.isabs(name):
-        name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
-    parent, last = os.path.split(os.path.abspath(name))
-    return os.fsencode(os.path.join(os.path.realpath(parent), last)).decode(errors="backslashreplace")
+        return str(Path(f"/proc/self/fd/{path}").readlink())
+    whole = (Path(f"/proc/self/fd/{folder}").readlink() if folder >= 0 else Path.cwd()) / os.fsdecode(path)
+    return str(Path(os.path.realpath(whole.parent)) / whole.name).encode(errors="backslashreplace").decode()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ REAL = SHARED / "weights" / "resnet50-imagenet-v1.safetensors"
 State = dict[str, torch.Tensor]
 
 
-def random_resnet(depths: tuple[int, ...], bottleneck: bool, deep: bool, counters: bool = False) -> State:
-    """A state dict as torchvision names it, at full width."""
+def random_resnet(
+    depths: tuple[int, ...], bottleneck: bool, deep: bool, counters: bool = False, width: int = 64
+) -> State:
+    """A state dict as torchvision names it, at full width unless another one is given."""
     random = torch.Generator().manual_seed(3)
     state: State = {}
 
@@ -33,15 +35,15 @@ def random_resnet(depths: tuple[int, ...], bottleneck: bool, deep: bool, counter
         if counters:
             state[f"{norm}.num_batches_tracked"] = torch.tensor(9)
 
-    inputs = 64
+    inputs = width
     if deep:
-        for number, (before, after) in enumerate(((3, 64), (64, 64), (64, 128)), start=1):
+        for number, (before, after) in enumerate(((3, width), (width, width), (width, 2 * width)), start=1):
             unit(f"conv{number}", f"bn{number}", before, after, 3)
-        inputs = 128
+        inputs = 2 * width
     else:
-        unit("conv1", "bn1", 3, 64, 7)
+        unit("conv1", "bn1", 3, width, 7)
     for stage, depth in enumerate(depths, start=1):
-        middle = 32 * 2**stage
+        middle = width // 2 * 2**stage
         outputs = 4 * middle if bottleneck else middle
         for number in range(depth):
             name = f"layer{stage}.{number}"
