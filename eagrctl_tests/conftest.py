@@ -56,6 +56,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fuzz", type=int, default=200, metavar="N", help="damaged inputs to run (default: 200)")
     group.addoption("--fuzz-seed", type=int, default=0, metavar="SEED", help="another seed draws other inputs")
     group.addoption("--fuzz-one", metavar="SEED:NUMBER", help="run this one input and print what became of it")
+    group.addoption(
+        "--kills", type=int, default=0, metavar="N", help="kill each long command so often (default: never)"
+    )
+    group.addoption("--pairs", type=int, default=0, metavar="N", help="start two of a kind so often (default: never)")
+    group.addoption("--leak", type=int, default=0, metavar="N", help="parse so many photos, evaluate six times as many")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

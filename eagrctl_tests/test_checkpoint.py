@@ -1,6 +1,8 @@
 import dataclasses
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,3 +156,16 @@ def test_a_restored_network_shares_nothing_with_its_checkpoint_and_can_be_traine
         for parameter in again.parameters():
             parameter.zero_()
     assert any(tensor.any() for tensor in checkpoint.network.values() if tensor.is_floating_point())
+
+
+def test_a_restored_network_imports_no_compiler() -> None:
+    # torch's meta device imports it to draw random numbers that nobody needs, which takes seconds.
+    code = """
+import sys
+from eagrctl.checkpoint import load_checkpoint, restore_network
+from eagrctl.weights import NETWORK
+restore_network(load_checkpoint(NETWORK))
+print("torch._dynamo" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stdout == "False\n", ran.stderr

@@ -18,7 +18,7 @@ from eagrctl.checkpoint import Checkpoint, epoch_of, save_checkpoint
 from eagrctl.documents import Count, NumberOrNaN, Versioned, read_json, read_json_or_none, valid_lines
 from eagrctl.errors import CheckpointError, RecipeError, TrainingError
 from eagrctl.events import Listener, ignore
-from eagrctl.files import TEMPORARY, printable, replacing, writing
+from eagrctl.files import TEMPORARY, printable, replacing, require_regular, writing
 from eagrctl.locks import LOCK, is_locked, locked
 from eagrctl.recipe import Recipe, load_recipe, recipe_to_toml
 
@@ -115,6 +115,7 @@ class Run:
         """Whether recipe.toml and run.json, either of which may have been cut short, are of this training."""
         wanted = recipe_to_toml(recipe).encode()
         try:
+            require_regular(self.recipe, RecipeError)
             same = wanted.startswith(self.recipe.read_bytes()) or load_recipe(self.recipe) == recipe
         except (OSError, RecipeError):
             return False
@@ -212,8 +213,11 @@ class Run:
 
     def log(self, line: Mapping[str, Any]) -> None:
         """Append to the metrics; TrainingError where the disk is full."""
-        with writing(self.metrics, TrainingError), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(line)) + "\n")
+        with writing(self.metrics, TrainingError):
+            if self.metrics.exists():
+                require_regular(self.metrics, TrainingError)
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dict(line)) + "\n")
 
     def keep_last(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint to resume from, and keep the one before.

@@ -322,3 +322,9 @@ def test_a_list_from_windows_is_read(make: Make, tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_missing(make: Make, name: str) -> None:
     with pytest.raises(SourceError, match=r"is missing|is longer than any path"):
         find_photos([name])
+
+
+def test_a_list_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eagrctl.parsing.photos.LONGEST_LIST", 1000)
+    with pytest.raises(SourceError, match=r"/dev/zero is no list of photos: it has more than 1,000 bytes"):
+        find_photos([], Path("/dev/zero"))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from eagrctl.errors import SourceError
-from eagrctl.readers.layouts import find_folders, settle, unread_folders, visible
+from eagrctl.readers.layouts import find_folders, is_kind, settle, unread_folders, visible
 
 
 def folders(root: Path, *names: str) -> Path:
@@ -74,3 +74,11 @@ def test_an_archive_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "data.zip").touch()
     with pytest.raises(SourceError, match=r"data\.zip is a file: unpack it, and give the folder; so"):
         settle(tmp_path / "data.zip", fits, "folder", "so")
+
+
+def test_links_in_a_circle_are_neither_files_nor_folders(tmp_path: Path) -> None:
+    (tmp_path / "images").symlink_to("images")
+    (entry,) = visible(tmp_path)
+    assert not is_kind(entry, folder=True)
+    assert not is_kind(entry, folder=False)
+    assert find_folders(tmp_path) == {}

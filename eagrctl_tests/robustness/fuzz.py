@@ -90,7 +90,7 @@ def _faults(ran: Ran, command: Command, work: Path) -> Iterator[str]:
 
 
 def _may_write(path: str, command: Command, work: Path) -> bool:
-    if path == os.devnull or any(path.startswith(f"{work.parent / folder}/") for folder in ("home", "tmp")):
+    if path == os.devnull or any(f"{path}/".startswith(f"{work.parent / folder}/") for folder in ("home", "tmp")):
         return True
     for allowed in command.writes:
         target = work / allowed

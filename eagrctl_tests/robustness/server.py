@@ -148,8 +148,8 @@ def _be_the_command(order: dict[str, Any], files: list[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         acts = os.open(files[2], os.O_WRONLY | os.O_CREAT)
         os.chdir(place)
-        places = {"HOME": "home", "XDG_CACHE_HOME": "home", "TORCH_HOME": "home", "TMPDIR": "tmp"}
-        os.environ |= {name: f"{place}/../{folder}" for name, folder in places.items()} | {"COLUMNS": "200"}
+        homes = ("HOME", "XDG_CACHE_HOME", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR")
+        os.environ |= dict.fromkeys(homes, f"{place}/../home") | {"TMPDIR": f"{place}/../tmp", "COLUMNS": "200"}
         tempfile.tempdir = None
         held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (held + int(MEMORY), held + int(MEMORY)))
