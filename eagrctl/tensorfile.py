@@ -65,7 +65,10 @@ def read_tensors(path: Path, old_pickles: bool = False, mapped: bool = False) ->
             # torch warns of the age of an old file's storages; the user can do nothing about it.
             warnings.simplefilter("ignore")
             # Mapped, torch cuts tensors out of the file; else it believes what the pickle says of their sizes.
-            contents = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
+            with path.open("rb") as file:
+                # torch takes no name that is no text; the open file has another one.
+                named = path if _is_text(path) else f"/proc/self/fd/{file.fileno()}"
+                contents = torch.load(named, map_location="cpu", weights_only=True, mmap=archive)
         return TensorFile(_plain(contents, copied=archive and not mapped))
     except pickle.UnpicklingError as error:
         # torch tells apart a pickle of something else and what is no pickle at all, in words only.
@@ -76,6 +79,14 @@ def read_tensors(path: Path, old_pickles: bool = False, mapped: bool = False) ->
         raise
     except Exception:  # torch's readers raise whatever damaged data make them stumble over
         raise CheckpointError(f"{printable(path)} is not a file of weights, or is damaged: {REMEDY}") from None
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_archive(path: Path) -> None:

@@ -140,3 +140,10 @@ def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
             )
     with pytest.raises(CheckpointError, match="is not a file of weights, or is damaged"):
         read_tensors(path)
+
+
+def test_a_name_that_is_no_text_is_read(tmp_path: Path) -> None:
+    torch.save({"a": torch.arange(3)}, tmp_path / "net.pt")
+    path = (tmp_path / "net.pt").rename(tmp_path / "n\udcff.pt")
+    for mapped in (False, True):
+        assert read_tensors(path, mapped=mapped).contents["a"].tolist() == [0, 1, 2]

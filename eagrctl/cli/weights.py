@@ -66,7 +66,8 @@ def import_(
     console.result(f"{file} is {found.kind}")
     _show_conversion(found.conversion)
     for line in () if quiet else in_lines(found.weights):
-        console.result(line)
+        for part in line.split("\n"):
+            console.result(part)
     console.written([output])
 
 
@@ -96,7 +97,8 @@ def info(
     found = recognise(path)
     console.result(f"{path}: {found.kind}{'' if found.conversion is None else ', not yet imported'}")
     for line in in_lines(found.weights):
-        console.result(line)
+        for part in line.split("\n"):
+            console.result(part)
 
 
 @app.command("export")

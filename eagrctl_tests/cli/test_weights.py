@@ -137,3 +137,9 @@ def test_a_checkpoint_of_other_classes_is_refused_by_evaluate(
     save_checkpoint(dataclasses.replace(loaded, classes=classes, network=network.state_dict(), training=None), other)
     line = one_line(eagrctl("evaluate", other, "--data", tiny_data.root))  # type: ignore[attr-defined]
     assert "eleven.pt" in line
+
+
+def test_the_card_and_the_recipe_are_shown_line_by_line(eagrctl: Invoke) -> None:
+    shown = eagrctl("weights", "info", "shipped").stdout
+    assert "\\n" not in shown
+    assert 'backbone = "resnet18"' in shown.splitlines()
