@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from eagrctl.documents import Count, FileName, Flag, Number, Text, Whole, Written, check, plain, read_toml, toml_table
+from eagrctl.documents import Count, Flag, Number, Text, Whole, Written, check, plain, read_toml, toml_table
 from eagrctl.errors import RecipeError, did_you_mean
 
 
@@ -149,7 +149,7 @@ class Recipe(Written):
         dataset: name of the dataset it is meant for; `data/NAME` is where it looks unless told otherwise.
     """
 
-    dataset: FileName
+    dataset: Text
     model: ModelRecipe
     input: InputRecipe
     augment: AugmentRecipe

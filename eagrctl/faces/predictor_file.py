@@ -42,7 +42,7 @@ def check_predictor(content: bytes, name: object) -> None:
         _check(_Reader(content))
     except (_WrongError, OverflowError) as wrong:  # more of something than a pattern can say
         raise AlignmentError(
-            f"{name} is not dlib's landmark predictor ({wrong}): name another with --predictor, or fetch it again"
+            f"{name} is not dlib's landmark predictor ({wrong}): name another with --predictor or EAGRCTL_PREDICTOR"
         ) from None
 
 
