@@ -155,3 +155,9 @@ def test_several_processes_and_views_are_told_in_the_report(eagrctl: Invoke, run
     assert Path("one.md").read_text() == Path("two.md").read_text()
     assert "test-time augmentation mirror, scales 0.75 and 1.25" in Path("one.md").read_text()
     assert "called 'miror'" in one_line(eagrctl("evaluate", "--tta", "miror"))
+
+
+def test_data_that_was_moved_is_asked_for(eagrctl: Invoke, run: Run, tmp_path: Path) -> None:
+    run.about.write_text(json.dumps({"data": str(tmp_path / "moved")}))
+    said = one_line(eagrctl("evaluate"))
+    assert f"{tmp_path / 'moved'}, on which runs/tiny/best.pt was trained, is not there: give --data DIR" in said
