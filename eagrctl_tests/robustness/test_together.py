@@ -99,7 +99,10 @@ def assert_same(one: Any, other: Any, where: str = "") -> None:
         for number, (mine, theirs) in enumerate(zip(one, other, strict=True)):
             assert_same(mine, theirs, f"{where}/{number}")
     elif isinstance(one, float | torch.Tensor) or (isinstance(one, np.ndarray) and one.dtype.kind in "fiu"):
-        assert np.allclose(np.asarray(one), np.asarray(other), atol=1e-4, equal_nan=True), where
+        # Of float16, which probabilities are kept in, one step more: other batches, of the photos that a killed run has
+        # left, differ by a ten millionth, which may fall on the other side of a step.
+        step = 2**-10 if getattr(one, "dtype", None) == np.float16 else 0.0
+        assert np.allclose(np.asarray(one), np.asarray(other), atol=1e-4, rtol=step, equal_nan=True), where
     else:
         assert one is other or np.array_equal(one, other), (where, one, other)
 
