@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -22,6 +22,9 @@ def _in_order(factors: tuple[float, float]) -> tuple[float, float]:
     return factors
 
 
+Kind = TypeVar("Kind", bound=Written)
+
+DETECTOR = "detector"  # the one recipe that comes with eagrctl and is another network's
 MOST = 1_000_000  # of whatever is counted; also of rates and weights
 AboveZero = Annotated[Number, Field(gt=0, le=MOST)]
 Weight = Annotated[Number, Field(ge=0, le=MOST)]
@@ -158,8 +161,8 @@ class Recipe(Written):
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with eagrctl, sorted."""
-    return sorted(path.stem for path in _shipped().glob("*.toml"))
+    """Names of the recipes of `Recipe` that come with eagrctl, sorted."""
+    return sorted(path.stem for path in _shipped().glob("*.toml") if path.stem != DETECTOR)
 
 
 def find_recipe(name: str) -> Path:
@@ -188,13 +191,18 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         RecipeError: unreadable or not TOML; a key that is unknown, missing or mistyped; a value out of range.
     """
+    return load_recipe_as(Recipe, path, overrides)
+
+
+def load_recipe_as(kind: type[Kind], path: Path, overrides: Iterable[str] = ()) -> Kind:
+    """As `load_recipe`, for a recipe of another kind, such as a detector's."""
     table = read_toml(path, dict[str, Any], RecipeError)
     remedy = (
         "write it as key=value, such as train.rate=2e-3 or model.backbone='\"resnet50\"' (strings keep their quotes)"
     )
     for override in overrides:
         _merge(table, toml_table(override, f"--set {override}", RecipeError, remedy))
-    return check(table, Recipe, str(path), RecipeError)
+    return check(table, kind, str(path), RecipeError)
 
 
 def changed(recipe: Recipe, **values: Any) -> Recipe:
@@ -204,8 +212,8 @@ def changed(recipe: Recipe, **values: Any) -> Recipe:
     return check(table, Recipe, "the recipe", RecipeError)
 
 
-def recipe_to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML that `load_recipe` reads back unchanged."""
+def recipe_to_toml(recipe: Written) -> str:
+    """A recipe of any kind as TOML that reads back unchanged."""
     table = plain(recipe)
     lines = [f"{key} = {_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
     for section, values in table.items():

@@ -15,6 +15,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors __init__",
         "arrays events files workers",
+        "geometry",
         "locks",
         "documents",
         "tensorfile",

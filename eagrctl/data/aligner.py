@@ -13,22 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from eagrctl.arrays import Landmarks, Matrix
-from eagrctl.data.align import (
-    align_matrix,
-    centre_matrix,
-    compose,
-    invert,
-    plausible,
-    resize_matrix,
-    stretch_matrix,
-    transform,
-    warp_image,
-    warp_labels,
-)
+from eagrctl.data.align import align_matrix, centre_matrix, plausible, resize_matrix, warp_labels
 from eagrctl.data.labels import edge_mask
 from eagrctl.data.source import AlignedSample, Sample
 from eagrctl.errors import AlignmentError, DataError, NoFaceError
 from eagrctl.files import sha256_of
+from eagrctl.geometry import compose, invert, stretch_matrix, transform, warp_image
 
 if TYPE_CHECKING:
     from eagrctl.faces.landmarks import DlibLandmarks

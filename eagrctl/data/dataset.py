@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch.utils.data import Dataset
 
 from eagrctl.arrays import Matrix, Pixels
-from eagrctl.data.align import compose, resize_matrix
+from eagrctl.data.align import resize_matrix
 from eagrctl.data.index import ShardIndex
+from eagrctl.geometry import compose
 
 
 class FaceDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):

@@ -11,6 +11,7 @@ that no index names (`eagrctl.data.index`).
 
 import io
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -133,10 +134,7 @@ class ShardWriter:
 
 
 def check_structure(file: h5py.File, size: int, count: int) -> None:
-    """Refuse, with ValueError, a file that is no shard of `count` samples of side `size`, or whose data lie elsewhere.
-
-    HDF5 would follow links and read data from any file of the disk, or take memory for a chunk of any size.
-    """
+    """Refuse, with ValueError, a file that is no shard of `count` samples of side `size`; see `check_columns`."""
     columns = {
         "image": ((size, size, 3), np.uint8),
         "labels": ((size, size), np.uint8),
@@ -145,6 +143,19 @@ def check_structure(file: h5py.File, size: int, count: int) -> None:
         "name": ((), str),
         "source_labels": ((), None),
     }
+    check_columns(file, columns, count)
+
+
+def check_columns(file: h5py.File, columns: Mapping[str, tuple[tuple[int, ...], Any]], count: int) -> None:
+    """Refuse, with ValueError, a file without these columns of `count` rows, or whose data lie elsewhere.
+
+    HDF5 would follow links and read data from any file of the disk, or take memory for a chunk of any size.
+
+    Args:
+        file: open.
+        columns: shape and type of a row of each; the type is `str` for text, and None for bytes of any number.
+        count: rows.
+    """
     for name, (shape, kind) in columns.items():
         dataset = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
         if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from eagrctl.arrays import Pixels
-from eagrctl.data.align import align_matrix, resize_matrix, warp_image
+from eagrctl.data.align import align_matrix, resize_matrix
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, ignore, tracked
 from eagrctl.faces.photo import read_any_photo
+from eagrctl.geometry import warp_image
 from eagrctl.inference.predict import Segmenter
 
 # (B, S, S, 3) uint8 RGB -> labels, (B, S, S) uint8, and logits, (B, N, h, w) float32.

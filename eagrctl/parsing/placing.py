@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eagrctl.arrays import Landmarks, Matrix, Pixels
-from eagrctl.data.align import align_matrix, centre_matrix, invert, resize_matrix, warp_image
+from eagrctl.data.align import align_matrix, centre_matrix, resize_matrix
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.landmarks import DlibLandmarks, FoundFace, find_predictor
+from eagrctl.geometry import invert, warp_image
 from eagrctl.parsing.parsed import Placement, Window
 
 Finding = Literal["faces", "crop", "whole"]

@@ -8,10 +8,11 @@ from PIL import Image
 from skimage.data import astronaut
 
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
-from eagrctl.data.align import align_matrix, warp_image
+from eagrctl.data.align import align_matrix
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.drawing.chart import Chart
 from eagrctl.drawing.figures import SIDE, VertexMaps, response_figure
+from eagrctl.geometry import warp_image
 from eagrctl.recipe import Recipe
 from eagrctl.training.run import Run
 from eagrctl_tests.cli.conftest import Invoke, one_line

@@ -8,19 +8,10 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from skimage.transform import resize as independent_resize
 
-from eagrctl.data.align import (
-    TEMPLATE,
-    align_matrix,
-    centre_matrix,
-    compose,
-    invert,
-    plausible,
-    resize_matrix,
-    warp_image,
-    warp_labels,
-)
-from eagrctl.data.align import similarity as best_similarity
+from eagrctl.data.align import TEMPLATE, align_matrix, centre_matrix, plausible, resize_matrix, warp_labels
 from eagrctl.errors import AlignmentError
+from eagrctl.geometry import compose, invert, warp_image
+from eagrctl.geometry import similarity as best_similarity
 from eagrctl_tests.conftest import SUBSET
 
 sides = st.integers(20, 90)

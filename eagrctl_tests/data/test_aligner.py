@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eagrctl.data.align import TEMPLATE, invert
+from eagrctl.data.align import TEMPLATE
 from eagrctl.data.aligner import ANNOTATED, Aligner, detected, listed, photo_to_source
 from eagrctl.data.labels import edge_mask
 from eagrctl.data.source import Sample
 from eagrctl.errors import NoFaceError
+from eagrctl.geometry import invert
 from eagrctl.readers.synthetic.source import paint
 
 

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from eagrctl.checkpoint import build_network
-from eagrctl.data.align import compose, resize_matrix
+from eagrctl.data.align import resize_matrix
 from eagrctl.data.dataset import normalise
 from eagrctl.data.index import ShardIndex
+from eagrctl.geometry import compose
 from eagrctl.inference.predict import Segmenter, labels_in_source
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.recipe import Recipe

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.data import astronaut
 
-from eagrctl.data.align import TEMPLATE, align_matrix, centre_matrix, invert, resize_matrix, warp_image
+from eagrctl.data.align import TEMPLATE, align_matrix, centre_matrix, resize_matrix
 from eagrctl.faces.landmarks import FoundFace
+from eagrctl.geometry import invert, warp_image
 from eagrctl.parsing import placing as module
 from eagrctl.parsing.placing import (
     BOX_MIDDLE,

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eagrctl.arrays import Landmarks
-from eagrctl.data.align import TEMPLATE, align_matrix, transform
+from eagrctl.data.align import TEMPLATE, align_matrix
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
 from eagrctl.events import Listener, ignore, tracked
 from eagrctl.faces.landmarks import DlibLandmarks
+from eagrctl.geometry import transform
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
 # An aligned eye within this distance of the template's, as a share of the aligned frame's side, is where it should be:

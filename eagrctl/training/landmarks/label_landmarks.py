@@ -60,7 +60,11 @@ class LabelLandmarks:
                 f"the faces of {index.root} are aligned, so all landmarks lie where alignment put them: "
                 "prepare the dataset with --no-align"
             )
-        classes = index.classes
+        return cls.among(index.classes)
+
+    @classmethod
+    def among(cls, classes: Sequence[str]) -> Self:
+        """For label maps of these classes, by id; DataError where eyes, nose or mouth are not among them."""
         parts = {part: [classes.index(name) for name in names if name in classes] for part, names in _PARTS.items()}
         missing = [part for part, ids in parts.items() if not ids]
         if missing:

@@ -1,0 +1,69 @@
+"""A detector's training as one TOML file, as `eagrctl.recipe` has it for networks that parse faces."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from eagrctl.documents import Count, Whole, Written
+from eagrctl.recipe import MOST, AboveZero, BelowOne, Weight
+from eagrctl.training.detector.losses import LossWeights
+from eagrctl.training.detector.scenes import SceneRecipe
+
+Width = Annotated[Whole, Field(ge=1, le=1024)]
+Depth = Annotated[Whole, Field(ge=1, le=32)]
+
+
+@dataclass(frozen=True)
+class NetworkRecipe(Written):
+    """The network; see `eagrctl.faces.detection.network.DetectorNetwork`."""
+
+    widths: tuple[Width, Width, Width, Width, Width]
+    depths: tuple[Depth, Depth, Depth]
+    neck: Width
+
+
+@dataclass(frozen=True)
+class DetectorTrainRecipe(Written):
+    """AdamW with polynomial decay.
+
+    Attributes:
+        seed: fixes initial weights and scenes.
+        scenes: of an epoch; after each, the network is validated.
+        epochs: of the run.
+        batch: scenes a step.
+        rate: learning rate of the first step after the warm-up; it decays as (1 - step / steps) ** power.
+        weight_decay: of AdamW.
+        power: of the decay.
+        warm_up: steps over which the rate first grows from 0.
+        average: decay of the exponential moving average of the weights, which is what is validated and kept.
+    """
+
+    seed: Count
+    scenes: Annotated[Whole, Field(ge=1, le=MOST)]
+    epochs: Annotated[Whole, Field(ge=1, le=MOST)]
+    batch: Annotated[Whole, Field(ge=2, le=4096, description="batch norm needs two images")]
+    rate: AboveZero
+    weight_decay: Weight
+    power: Weight
+    warm_up: Annotated[Whole, Field(ge=0, le=MOST)]
+    average: BelowOne
+
+    def __post_init__(self) -> None:
+        if self.scenes < self.batch:
+            raise ValueError(f"scenes must be at least one batch of {self.batch}, not {self.scenes}")
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return self.scenes // self.batch
+
+
+@dataclass(frozen=True)
+class DetectorRecipe(Written):
+    """A whole run."""
+
+    network: NetworkRecipe
+    scenes: SceneRecipe
+    loss: LossWeights
+    train: DetectorTrainRecipe

@@ -1,0 +1,383 @@
+"""Photos to learn from, made on the fly: heads pasted on backgrounds, real photos, and backgrounds alone.
+
+A scene follows from seed, epoch and number, and nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from eagrctl.arrays import Landmarks, Matrix, Pixels
+from eagrctl.documents import Number, Whole, Written
+from eagrctl.faces.detection.network import LARGEST_STRIDE
+from eagrctl.geometry import invert, transform
+from eagrctl.recipe import Share
+from eagrctl.training.detector.covers import Frame, covered
+from eagrctl.training.detector.development import developed
+from eagrctl.training.detector.materials import (
+    BackgroundAbout,
+    HeadAbout,
+    Material,
+    MaterialIndex,
+    PhotoAbout,
+    known_points,
+)
+
+MIRRORED = [1, 0, 2, 4, 3]  # which point each becomes in a mirror
+LEAST_SIZE = 7.0  # pixels; a smaller face, the square root of its box's area, neither counts nor is denied
+LEAST_SEEN = 0.35  # of a face's ellipse that other heads and the frame leave; with less, likewise
+EYES_APART = 0.9  # in halves of a face's width
+
+
+@dataclass(frozen=True)
+class SceneRecipe(Written):
+    """What scenes are made of.
+
+    Attributes:
+        size: side of a scene, in pixels.
+        photos, backgrounds: shares of scenes that are real photos, or have no face; all others are composites.
+        covered: share of pasted heads that something covers.
+        turned: share of faces that are turned by any angle; the others by 45 degrees at most, most of them less.
+        squeezed: share of pasted heads that are narrowed, for views from the side.
+        nearest: the smallest distance of two eyes, in pixels.
+    """
+
+    size: Annotated[Whole, Field(ge=64, le=2048, multiple_of=LARGEST_STRIDE)]
+    photos: Share
+    backgrounds: Share
+    covered: Share
+    turned: Share
+    squeezed: Share
+    nearest: Annotated[Number, Field(ge=1, le=100)]
+
+
+class Scene(NamedTuple):
+    """A photo and what is known of its faces.
+
+    Attributes:
+        image: (S, S, 3) uint8.
+        boxes: (M, 4) float32; they reach beyond the photo where it cuts a face.
+        points: (M, 5, 2) float32, NaN where one is hidden or unknown.
+        ignored: (K, 4) float32, regions in which nothing counts.
+        eyes: (M,) float32, the distance of the eyes in pixels, as far as it can be told from the face's width.
+        covered: (M,) bool, whether something covers the face.
+        turns: (M,) float32, how far the face is turned, in degrees; NaN where unknown.
+    """
+
+    image: Pixels
+    boxes: NDArray[np.float32]
+    points: NDArray[np.float32]
+    ignored: NDArray[np.float32]
+    eyes: NDArray[np.float32]
+    covered: NDArray[np.bool_]
+    turns: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Stock:
+    """The material of a split, in memory."""
+
+    heads: Sequence[Material]
+    photos: Sequence[Material]
+    backgrounds: Sequence[Material]
+
+    @classmethod
+    def of(cls, index: MaterialIndex, split: str, heads: str | None = None) -> "Stock":
+        """Read a split; heads are those of another one where it is named."""
+        return cls(index.read("heads", heads or split), index.read("photos", split), index.read("backgrounds", split))
+
+
+@dataclass(frozen=True)
+class _Face:
+    """A face in a scene: its ellipse, points, and whether it is covered."""
+
+    frame: Frame
+    points: Landmarks
+    covered: bool = False
+
+    @property
+    def box(self) -> NDArray[np.float64]:
+        reach = np.hypot(*self.frame.axes)
+        return np.concatenate([self.frame.middle - reach, self.frame.middle + reach])
+
+    @property
+    def size(self) -> float:
+        """The square root of its box's area."""
+        return float(2 * np.sqrt(np.prod(np.hypot(*self.frame.axes))))
+
+    @property
+    def turn(self) -> float:
+        """In degrees, clockwise; NaN where no point is known."""
+        down = self.frame.axes[1]
+        return float(np.rad2deg(np.arctan2(-down[0], down[1])))
+
+    def moved(self, matrix: Matrix) -> "_Face":
+        """Where a matrix takes it, mirrored if the matrix mirrors."""
+        axes = self.frame.axes @ matrix[:, :2].T
+        points = transform(matrix, self.points)
+        if np.linalg.det(matrix[:, :2]) < 0:
+            points, axes = points[MIRRORED], axes * [[-1.0], [1.0]]
+        return replace(self, frame=Frame(transform(matrix, self.frame.middle[None])[0], axes), points=points)
+
+
+def scene(stock: Stock, recipe: SceneRecipe, seed: int, epoch: int, number: int) -> Scene:
+    """The scene of a number in an epoch."""
+    random = np.random.default_rng((seed, epoch, number))
+    kind = random.random()
+    if kind < recipe.photos and stock.photos:
+        return _of_photo(stock, recipe, random)
+    canvas = _ground(stock, recipe.size, random)
+    if kind < recipe.photos + recipe.backgrounds or not stock.heads:
+        return _scene(canvas, recipe.size, [], [], random)
+    return _composite(canvas, stock, recipe, random)
+
+
+def _scene(
+    canvas: Image.Image,
+    size: int,
+    faces: Sequence[_Face],
+    left_out: Sequence[NDArray[np.float64]],
+    random: np.random.Generator,
+) -> Scene:
+    """Develop the picture, and gather what is known; `left_out` are boxes in which nothing counts."""
+    counted = [face for face in faces if face.size >= LEAST_SIZE]
+    ignored = [*left_out, *(face.box for face in faces if face.size < LEAST_SIZE)]
+    eyes = [EYES_APART * float(np.hypot(*face.frame.axes[0])) for face in counted]
+    return Scene(
+        developed(np.asarray(canvas), random),
+        np.array([face.box for face in counted], np.float32).reshape(-1, 4),
+        np.array([_inside(face.points, size) for face in counted], np.float32).reshape(-1, 5, 2),
+        np.array(ignored, np.float32).reshape(-1, 4),
+        np.array(eyes, np.float32),
+        np.array([face.covered for face in counted], bool),
+        np.array([face.turn for face in counted], np.float32),
+    )
+
+
+def _inside(points: Landmarks, size: int) -> Landmarks:
+    """The points, NaN where they lie outside the photo."""
+    inside = np.all((points >= 0) & (points <= size - 1), axis=1)
+    return np.where(inside[:, None], points, np.nan)
+
+
+def _ground(stock: Stock, size: int, random: np.random.Generator) -> Image.Image:
+    """A background of the size of a scene."""
+    if not stock.backgrounds or random.random() < 0.04:
+        low, high = (random.integers(0, 256, 3) for _ in range(2))
+        ramp = np.linspace(low, high, size)[:, None].repeat(size, 1)
+        return Image.fromarray(ramp.astype(np.uint8))
+    first, second = (stock.backgrounds[int(random.integers(len(stock.backgrounds)))] for _ in range(2))
+    # The hard ones come twice as often.
+    about = first.about
+    chosen = first if isinstance(about, BackgroundAbout) and about.hard else second
+    picture = chosen.picture()
+    if random.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    side = min(picture.size) * random.uniform(0.45, 1.0)
+    left, top = (random.uniform(0, end - side) for end in picture.size)
+    box = (left, top, left + side, top + side)
+    shown: Image.Image = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return shown
+
+
+def _turn(recipe: SceneRecipe, random: np.random.Generator) -> float:
+    """An angle in radians."""
+    if random.random() < recipe.turned:
+        return float(random.uniform(-np.pi, np.pi))
+    return float(np.deg2rad(np.clip(random.normal(0, 18), -45, 45)))
+
+
+def _matrix(
+    scale: float, turn: float, squeeze: float, mirror: bool, middle: NDArray[np.float64], to: NDArray[np.float64]
+) -> Matrix:
+    """Squeeze along the first axis, mirror, turn and scale about a point, and put it somewhere."""
+    side = -1.0 if mirror else 1.0
+    cosine, sine = np.cos(turn), np.sin(turn)
+    linear = scale * np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([side * squeeze, 1.0])
+    return np.column_stack([linear, to - linear @ middle])
+
+
+def _of_photo(stock: Stock, recipe: SceneRecipe, random: np.random.Generator) -> Scene:
+    """A real photo, scaled so that one of its faces has a size drawn, shifted, now and then turned."""
+    material = stock.photos[int(random.integers(len(stock.photos)))]
+    about = material.about
+    assert isinstance(about, PhotoAbout)
+    picture, size = material.picture(), recipe.size
+    boxes = np.array(about.boxes, np.float64).reshape(-1, 4)
+    faces = [
+        _Face(Frame(0.5 * (box[:2] + box[2:]), np.diag(0.5 * (box[2:] - box[:2]))), known_points(points))
+        for box, points in zip(boxes, about.points, strict=True)
+    ]
+    whole = size / max(picture.size)
+    if faces:
+        face = faces[random.integers(len(faces))]
+        wanted = np.exp(random.uniform(np.log(9), np.log(300)))
+        scale = float(np.clip(wanted / face.size, 0.5 * whole, max(3.0 * whole, 1.0)))
+        focus = face.frame.middle
+    else:
+        scale, focus = whole, 0.5 * np.array(picture.size)
+    turn = _turn(recipe, random) if random.random() < 0.25 else 0.0
+    room = scale * np.array(picture.size)
+    # Where the photo is smaller than the scene it stays in view; where it is larger, the face does.
+    if (room <= size).all() and not turn:
+        to = random.uniform(0, 1, 2) * (size - room) + scale * focus
+    else:
+        to = random.uniform(0.15, 0.85, 2) * size
+    matrix = _matrix(scale, turn, 1.0, bool(random.random() < 0.5), focus, to)
+    canvas = _ground(stock, size, random) if random.random() < 0.6 else Image.new("RGB", (size, size), _grey(random))
+    _paste(canvas, picture, Image.new("L", picture.size, 255), matrix)
+    ignored = [
+        _Face(Frame(0.5 * (box[:2] + box[2:]), np.diag(0.5 * (box[2:] - box[:2]))), known_points(None)).moved(matrix)
+        for box in np.array(about.ignored, np.float64).reshape(-1, 4)
+    ]
+    moved = [face.moved(matrix) for face in faces]
+    counted = [face for face in moved if _share_inside(face.box, size) >= 0.5]
+    left_out = [face.box for face in moved if 0 < _share_inside(face.box, size) < 0.5]
+    return _scene(canvas, size, counted, [*left_out, *(face.box for face in ignored)], random)
+
+
+def _grey(random: np.random.Generator) -> tuple[int, int, int]:
+    level = int(random.choice([0, 0, 128, 255]))
+    return level, level, level
+
+
+def _share_inside(box: NDArray[np.float64], size: int) -> float:
+    kept = np.clip(box, 0, size)
+    return float(np.prod(kept[2:] - kept[:2])) / max(float(np.prod(box[2:] - box[:2])), 1e-9)
+
+
+def _composite(canvas: Image.Image, stock: Stock, recipe: SceneRecipe, random: np.random.Generator) -> Scene:
+    """Heads pasted on a background, one to thirty."""
+    size = recipe.size
+    low, high = ((1, 2), (2, 4), (4, 11), (11, 31))[random.choice(4, p=(0.34, 0.26, 0.26, 0.14))]
+    count = int(random.integers(low, high))
+    largest = max(0.5 * size / np.sqrt(count), 2 * recipe.nearest)
+    base = np.exp(random.uniform(np.log(recipe.nearest), np.log(largest)))
+    faces: list[_Face] = []
+    owner = np.full((size, size), -1, np.int16)
+    for _ in range(count):
+        head = stock.heads[int(random.integers(len(stock.heads)))]
+        apart = float(np.clip(base * np.exp(random.normal(0, 0.3)), recipe.nearest, 0.6 * size))
+        placed = _free_place(faces, apart, size, random)
+        if placed is not None:
+            faces.append(_pasted(canvas, owner, len(faces), head, apart, placed, recipe, random))
+    counted, left_out = [], []
+    for number, face in enumerate(faces):
+        seen, visible = _seen(owner, number, face)
+        if seen >= LEAST_SEEN:
+            counted.append(replace(face, points=visible, covered=face.covered or seen < 0.75))
+        elif seen > 0:
+            left_out.append(face.box)
+    return _scene(canvas, size, counted, left_out, random)
+
+
+def _free_place(
+    faces: Sequence[_Face], apart: float, size: int, random: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """A place for a face, mostly one that hides no other; None where there is hardly any."""
+    over = random.random() < 0.12
+    reach = 1.4 * apart
+    for _ in range(12):
+        edge = 0.0 if random.random() < 0.15 else min(reach, 0.45 * size)
+        place = random.uniform(edge, size - edge, 2)
+        close = 0.6 if over else 1.0
+        if all(np.hypot(*(place - face.frame.middle)) > close * (reach + 0.5 * face.size) for face in faces):
+            return place
+    return None
+
+
+def _pasted(
+    canvas: Image.Image,
+    owner: NDArray[np.int16],
+    number: int,
+    head: Material,
+    apart: float,
+    place: NDArray[np.float64],
+    recipe: SceneRecipe,
+    random: np.random.Generator,
+) -> _Face:
+    """Dress a head, turn and scale it, and paste it."""
+    about = head.about
+    assert isinstance(about, HeadAbout)
+    picture, opacity = head.picture(), head.opacity()
+    scale = apart / (EYES_APART * about.reach[0])
+    # What shrinks much is shrunk first: it looks better, and paint costs less.
+    factor = int(1 / (2 * scale)) if scale < 0.25 else 1
+    if factor > 1:
+        picture, opacity = picture.reduce(factor), opacity.reduce(factor)
+    down = np.array([[1 / factor, 0, 0.5 / factor - 0.5], [0, 1 / factor, 0.5 / factor - 0.5]])
+    along = np.array([np.cos(about.roll), np.sin(about.roll)])
+    axes = np.array([about.reach[0] * along, about.reach[1] * np.array([-along[1], along[0]])])
+    face = _Face(Frame(np.array(about.middle), axes), known_points(about.points)).moved(down)
+    if random.random() < recipe.covered:
+        picture, opacity, points = covered(picture, opacity, face.frame, face.points, random)
+        face = replace(face, points=points, covered=True)
+    if random.random() < 0.5:
+        picture = picture.point([min(255, int(gain * level)) for gain in _gains(random) for level in range(256)])
+    squeeze = random.uniform(0.6, 0.95) if random.random() < recipe.squeezed else 1.0
+    turn = _turn(recipe, random) - about.roll
+    matrix = _matrix(scale * factor, turn, squeeze, bool(random.random() < 0.5), face.frame.middle, place)
+    _paste(canvas, picture, opacity, matrix, owner, number)
+    return face.moved(matrix)
+
+
+def _gains(random: np.random.Generator) -> list[float]:
+    """What a head's red, green and blue are multiplied by: heads are lit otherwise than backgrounds."""
+    return [float(gain) for gain in random.uniform(0.6, 1.35) * random.uniform(0.92, 1.08, 3)]
+
+
+def _paste(
+    canvas: Image.Image,
+    picture: Image.Image,
+    opacity: Image.Image,
+    matrix: Matrix,
+    owner: NDArray[np.int16] | None = None,
+    number: int = 0,
+) -> None:
+    """Paste a picture where a matrix takes it; whose each pixel is now stands in `owner`."""
+    width, height = picture.size
+    first, last, lowest = -0.5, width - 0.5, height - 0.5
+    corners = transform(matrix, np.array([[first, first], [last, first], [first, lowest], [last, lowest]]))
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, canvas.size)
+    if right <= left or bottom <= top:
+        return
+    here = matrix.copy()
+    here[:, 2] -= [left, top]
+    factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if factor < 0.7:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        picture, opacity = (each.resize(size, Image.Resampling.BILINEAR) for each in (picture, opacity))
+        across, along = width / size[0], height / size[1]
+        here = np.column_stack([here[:, :2] * [across, along], here @ [0.5 * across - 0.5, 0.5 * along - 0.5, 1]])
+    # Pillow wants the way back, between frames whose origin is the corner of the first pixel.
+    back = invert(here)
+    back[:, 2] += 0.5 - 0.5 * back[:, :2].sum(axis=1)
+    options = (right - left, bottom - top), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BILINEAR
+    seen, mask = picture.transform(*options), opacity.transform(*options)
+    canvas.paste(seen, (int(left), int(top)), mask)
+    if owner is not None:
+        owner[top:bottom, left:right][np.asarray(mask) > 127] = number
+
+
+_ANGLES = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+_DISC = np.concatenate([radius * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1) for radius in (0.3, 0.6, 0.85)])
+
+
+def _seen(owner: NDArray[np.int16], number: int, face: _Face) -> tuple[float, Landmarks]:
+    """The share of a face that is seen, and its points, NaN where another head or the frame hides them."""
+
+    def shown(places: NDArray[np.float64]) -> NDArray[np.bool_]:
+        at = np.nan_to_num(places.round(), nan=-1).astype(int)
+        inside = ((at >= 0) & (at < owner.shape[0])).all(axis=1)
+        x, y = np.where(inside[:, None], at, 0).T
+        own: NDArray[np.bool_] = inside & (owner[y, x] == number)
+        return own
+
+    share = float(shown(face.frame.middle + _DISC @ face.frame.axes).mean())
+    return share, np.where(shown(face.points)[:, None], face.points, np.nan)
