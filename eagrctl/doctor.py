@@ -257,7 +257,7 @@ def _memory() -> Finding:
 
 
 def _predictor() -> Finding:
-    """The landmark predictor that alignment would use; nothing else needs one."""
+    """The landmark predictor that dlib's detector would use; nothing else needs one."""
     name = "dlib predictor"
     try:
         from eagrctl.faces.landmarks import VARIABLE, DlibLandmarks, find_predictor
@@ -266,7 +266,7 @@ def _predictor() -> Finding:
         return Finding(name, True, f"{path} ({DlibLandmarks(path).description})")
     except AlignmentError as error:
         detail, _, remedy = str(error).rpartition(": ")
-        # Without one, all but --align works; one that is named and unfit was meant to be used.
+        # Without one, all but --detector dlib works; one that is named and unfit was meant to be used.
         return Finding(name, False if os.environ.get(VARIABLE) else None, detail, remedy)
     except Exception as error:  # a broken package raises whatever it likes
         return Finding(name, None, f"cannot be told ({error})", "mend dlib and the other packages first")

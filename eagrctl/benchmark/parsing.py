@@ -79,6 +79,7 @@ def benchmark_parsing(
     large: Subject | None,
     photos: Path | None,
     device: torch.device,
+    detector: str | None = None,
     predictor: Path | None = None,
     repeat: int = 5,
     compiled: bool = False,
@@ -91,7 +92,8 @@ def benchmark_parsing(
         large: the other one, if there is one.
         photos: a folder; None takes a photo that scikit-image has, several times.
         device: where networks run.
-        predictor: dlib's landmark predictor; None is the one that comes with eagrctl.
+        detector: what finds faces, as for `FaceParser`.
+        predictor: likewise.
         repeat: timed rounds of each way.
         compiled: whether to measure torch.compile, too.
         drawing: draws progress.
@@ -101,13 +103,13 @@ def benchmark_parsing(
     """
     assert small.path is not None, "photos are parsed by a checkpoint"
     segmenter = Segmenter(small.network, small.recipe, device)
-    parser = FaceParser(small.path, device=device, predictor=predictor)
+    parser = FaceParser(small.path, device=device, detector=detector, predictor=predictor)
     found: dict[str, list[NetworkSpeed]] = {}
     with nullcontext(photos) if photos else astronauts() as folder, drawing() as listener:
         paths = [photo.path for photo in find_photos([str(folder)], listener=listener) if photo.kind == "photo"]
-        whole = measure_photos(parser, segmenter, paths, predictor, listener)
+        whole = measure_photos(parser, segmenter, paths, listener)
         for subject in [small, large] if large else [small]:
-            faces = faces_of(paths, subject.recipe.size, predictor)
+            faces = faces_of(paths, subject.recipe.size, parser.finder)
             found[subject.title] = subject.measure(faces, device, repeat, compiled, listener)
     said = f"{len(paths)} photos of {photos}" if photos else f"scikit-image's astronaut, {COPIES} times"
     remarks = [f"{whole.faces_per_second:.1f} faces a second, detection included."]

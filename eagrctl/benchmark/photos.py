@@ -10,7 +10,7 @@ import torch
 from eagrctl.arrays import Pixels
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Progress, ignore
-from eagrctl.faces.landmarks import FoundFace
+from eagrctl.faces.found import FaceFinder, FoundFace
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.clock import Clock
 from eagrctl.inference.predict import Segmenter
@@ -48,8 +48,8 @@ class PhotoSpeed:
 class _TimedPlacer(Placer):
     """Tells finding from aligning."""
 
-    def __init__(self, size: int, predictor: Path | None, clock: Clock) -> None:
-        super().__init__(size, "faces", predictor)
+    def __init__(self, size: int, finder: FaceFinder | None, clock: Clock) -> None:
+        super().__init__(size, "faces", finder)
         self._clock = clock
 
     def _find(self, photo: Pixels) -> list[FoundFace]:
@@ -57,14 +57,14 @@ class _TimedPlacer(Placer):
             return super()._find(photo)
 
 
-def faces_of(photos: Sequence[Path], size: int, predictor: Path | None = None) -> list[Pixels]:
+def faces_of(photos: Sequence[Path], size: int, finder: FaceFinder | None) -> list[Pixels]:
     """The faces of photos as a network of this input size sees them, (size, size, 3) uint8 each.
 
     Raises:
         SourceError: a photo that cannot be read.
         EagrctlError: no face in any of them.
     """
-    placer = Placer(size, "faces", predictor)
+    placer = Placer(size, "faces", finder)
     found = [face.pixels for path in photos for face in placer.place(read_any_photo(path))]
     if not found:
         raise EagrctlError(
@@ -78,7 +78,6 @@ def measure_photos(
     parser: FaceParser,
     predictor: Segmenter,
     photos: Sequence[Path],
-    landmarks: Path | None = None,
     listener: Listener = ignore,
 ) -> PhotoSpeed:
     """Parse photos part by part, one after the other, then as a whole with what `FaceParser` does side by side.
@@ -87,14 +86,13 @@ def measure_photos(
         parser: what `eagrctl parse` uses.
         predictor: the same network.
         photos: files, each of which can be read.
-        landmarks: dlib's landmark predictor; None is the one that comes with eagrctl.
         listener: hears of progress.
 
     Raises:
         EagrctlError: a photo that cannot be read.
     """
     clock = Clock(PARTS, predictor.device)
-    placer = _TimedPlacer(parser.size, landmarks, clock)
+    placer = _TimedPlacer(parser.size, parser.finder, clock)
     parser.parse(photos[0])  # warms up
     count = 0
     for number, path in enumerate(photos):

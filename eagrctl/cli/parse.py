@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Batch, Gpus, LandmarkPredictor, Quiet, argument, choose_device, flag, option
+from eagrctl.cli.options import (
+    RUNS,
+    Batch,
+    Detector,
+    Gpus,
+    LandmarkPredictor,
+    Quiet,
+    argument,
+    choose_device,
+    flag,
+    option,
+)
 from eagrctl.errors import EagrctlError
 
 if TYPE_CHECKING:
@@ -33,6 +44,7 @@ def parse(
     weights: Annotated[
         Path | None, option("--weights", "RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl.")
     ] = None,
+    detector: Detector = None,
     predictor: LandmarkPredictor = None,
     batch: Batch = 8,
     workers: Annotated[
@@ -51,10 +63,10 @@ def parse(
     eagrctl parse photo.jpg
     eagrctl parse holiday/ 'more/*.jpg' --output labels --per-face
     eagrctl parse clip.mp4 --every 2
+    eagrctl parse crowd.jpg --detector face_detection_yunet_2023mar.onnx
     ```
     """
     from eagrctl.data.labels import label_set_of
-    from eagrctl.faces.landmarks import find_predictor
     from eagrctl.parsing.batch import parse_files
     from eagrctl.parsing.files import ResultFolder, Wanted
     from eagrctl.parsing.parser import FaceParser
@@ -72,14 +84,19 @@ def parse(
         found = find_photos(paths or [], listed, without=[output], listener=listener)
     finding: Finding = "crop" if no_detect else "whole" if whole_image else "faces"
     path = find_checkpoint(weights or Path(SHIPPED), RUNS)
-    chosen = None if no_detect else find_predictor(predictor, shipped_first=True)
     parser = FaceParser(
-        path, device=choose_device(gpus), predictor=chosen, finding=finding, probabilities=probabilities, batch=batch
+        path,
+        device=choose_device(gpus),
+        detector=detector,
+        predictor=predictor,
+        finding=finding,
+        probabilities=probabilities,
+        batch=batch,
     )
     folder = ResultFolder(
         output,
         label_set_of(parser.dataset, parser.classes),
-        ParserSettings.of(path, chosen, finding),
+        ParserSettings.of(path, parser.finder, finding),
         parser.size,
         Wanted(not no_overlay, per_face, probabilities),
     )

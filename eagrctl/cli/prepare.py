@@ -13,7 +13,7 @@ from eagrctl.workers import cores
 if TYPE_CHECKING:
     from eagrctl.data.source import Source
 
-ANNOTATED, DLIB = "annotated", "dlib"
+ANNOTATED, OWN, DLIB = "annotated", "own", "dlib"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,9 +43,9 @@ class Options:
         str | None,
         option(
             "--landmarks",
-            "annotated|dlib|FILE",
-            "Where landmarks come from: the dataset, dlib, or a file of lines NAME x1 y1 ... x5 y5. "
-            "Default: the dataset where it annotates them, else dlib.",
+            "annotated|own|dlib|FILE",
+            "Where landmarks come from: the dataset, eagrctl's own detector, dlib, or a file of lines NAME x1 y1 ... "
+            "x5 y5. Default: the dataset where it annotates them, else own.",
         ),
     ] = None
     predictor: LandmarkPredictor = None
@@ -142,7 +142,7 @@ def celebamask_hq(
 
     opened = open_celebamask_hq(source, partial, paint_order, scheme)
     _non_commercial("CelebAMask-HQ")
-    _prepare(opened, options, partial, DLIB, scheme)
+    _prepare(opened, options, partial, OWN, scheme)
 
 
 @app.command("folder")
@@ -168,7 +168,7 @@ def folder(
     """
     from eagrctl.readers.folder import open_folder
 
-    _prepare(open_folder(source, classes, partial, scheme), options, partial, DLIB, scheme)
+    _prepare(open_folder(source, classes, partial, scheme), options, partial, OWN, scheme)
 
 
 @app.command("synthetic")
@@ -207,7 +207,8 @@ def _prepare(
 
     if not options.align and (options.landmarks or options.predictor):
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
-    found = landmark_source(options.landmarks or landmarks, options.predictor) if options.align else None
+    wanted = options.landmarks or (DLIB if options.predictor else landmarks)
+    found = landmark_source(wanted, options.predictor) if options.align else None
     aligner = Aligner(options.size, found, options.fallback)
     part = _part(options.part)
     name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")

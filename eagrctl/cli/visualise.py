@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from eagrctl.cli import console
-from eagrctl.cli.options import RUNS, Gpus, LandmarkPredictor, Quiet, argument, choose_device, flag, option
+from eagrctl.cli.options import RUNS, Detector, Gpus, LandmarkPredictor, Quiet, argument, choose_device, flag, option
 from eagrctl.files import CHARTS
 
 
@@ -24,7 +24,8 @@ def visualise(
         Literal["high", "low", "both"] | None,
         flag("--module", "EAGR module to look into. Default: high, or both where it is the only one."),
     ] = None,
-    align: Annotated[bool, flag("--align", "Find each face with dlib, and put it where prepare --align does.")] = False,
+    align: Annotated[bool, flag("--align", "Find each face, and put it where prepare --align does.")] = False,
+    detector: Detector = None,
     predictor: LandmarkPredictor = None,
     gpus: Gpus = None,
     quiet: Quiet = False,
@@ -43,13 +44,13 @@ def visualise(
     from eagrctl.data.aligner import Aligner, detected
     from eagrctl.drawing.chart import save_chart
     from eagrctl.drawing.figures import SIDE
-    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
+    from eagrctl.faces.finders import open_finder
     from eagrctl.inference.predict import Segmenter
     from eagrctl.paper.responses import choose_vertices, find_module, read_face, respond
     from eagrctl.training.runs import find_checkpoint
 
-    if predictor and not align:
-        raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--predictor")
+    if (detector or predictor) and not align:
+        raise typer.BadParameter("faces are found for alignment, which is off: add --align", param_hint="--detector")
     path = find_checkpoint(checkpoint, RUNS)
     loaded = load_checkpoint(path)
     network = Segmenter.of(loaded, choose_device(gpus))
@@ -57,7 +58,7 @@ def visualise(
     chosen = choose_vertices(vertices, found.project.pooling)
     # A network of small input sees a photo that is shrunk again: the figure need not be as coarse.
     side = max(loaded.recipe.input.size, SIDE)
-    aligner = Aligner(side, detected(DlibLandmarks(find_predictor(predictor))) if align else None)
+    aligner = Aligner(side, detected(open_finder(detector, predictor)) if align else None)
     with console.progress(quiet) as progress:
         photos = [read_face(image, aligner, progress) for image in images]
         responses = respond(network, photos, name, listener=progress)

@@ -27,6 +27,10 @@ TEMPLATE.flags.writeable = False
 WEIGHTS = np.array([1.0, 1.0, 0.02, 0.02, 0.02])
 WEIGHTS.flags.writeable = False
 
+# Below the first share of the template's own ratio of the eyes' distance to that from the eyes to the mouth, the nose
+# and the mouth begin to weigh more; at the second, all landmarks weigh alike. The third is the template's ratio.
+NARROWEST = (0.75, 0.45, 0.240 / 0.252)
+
 
 def resize_matrix(source_size: tuple[int, ...], size: int) -> Matrix:
     """The matrix that stretches a whole frame of (height, width) onto a size x size square."""
@@ -64,9 +68,21 @@ def plausible(landmarks: NDArray[np.float64], frame: tuple[int, ...]) -> bool:
 def align_matrix(landmarks: NDArray[np.float64], size: int) -> Matrix:
     """The similarity that takes a face's landmarks, (5, 2) float64, onto `TEMPLATE` in a size x size frame.
 
-    The eyes weigh most, see `WEIGHTS`; errors as in `similarity`.
+    The eyes weigh most, see `WEIGHTS`, unless they are as close together as those of a head that is seen from the side:
+    by them alone, a profile would be blown up. Errors as in `similarity`.
     """
-    return similarity(landmarks, TEMPLATE * size - 0.5, WEIGHTS)
+    return similarity(landmarks, TEMPLATE * size - 0.5, weights_of(landmarks))
+
+
+def weights_of(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each of five landmarks weighs, (5,) float64: the nose and the mouth more, the less the eyes say."""
+    if not np.isfinite(landmarks).all():
+        return WEIGHTS
+    apart = math.dist(landmarks[0], landmarks[1])
+    down = math.dist(landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0))
+    narrow = apart / max(down, 1e-9) / NARROWEST[2]
+    share = (NARROWEST[0] - narrow) / (NARROWEST[0] - NARROWEST[1])
+    return WEIGHTS + min(1.0, max(0.0, share)) * (1 - WEIGHTS)
 
 
 def centre_matrix(frame: tuple[int, ...], size: int, whole: bool = False) -> Matrix:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from eagrctl.data.align import align_matrix, centre_matrix, plausible, resize_ma
 from eagrctl.data.labels import edge_mask
 from eagrctl.data.source import AlignedSample, Sample
 from eagrctl.errors import AlignmentError, DataError, NoFaceError
-from eagrctl.files import sha256_of
+from eagrctl.faces.finders import DLIB, OWN, open_finder
+from eagrctl.faces.found import FaceFinder
 from eagrctl.geometry import compose, invert, stretch_matrix, transform, warp_image
-
-if TYPE_CHECKING:
-    from eagrctl.faces.landmarks import DlibLandmarks
 
 Fallback = Literal["centre", "skip"]
 
@@ -56,12 +54,12 @@ def _look_up(landmarks: dict[str, Landmarks], sample: Sample) -> Landmarks | Non
     return landmarks.get(sample.name)
 
 
-def detected(finder: "DlibLandmarks") -> LandmarkSource:
-    """Landmarks that dlib finds in the photo; the dataset's own tell which of several faces is meant."""
-    return LandmarkSource(finder.description, sha256_of(finder.path), partial(_detect, finder))
+def detected(finder: FaceFinder) -> LandmarkSource:
+    """Landmarks that are found in the photo; the dataset's own tell which of several faces is meant."""
+    return LandmarkSource(finder.description, finder.identity, partial(_detect, finder))
 
 
-def _detect(finder: "DlibLandmarks", sample: Sample) -> Landmarks | None:
+def _detect(finder: FaceFinder, sample: Sample) -> Landmarks | None:
     to_source = photo_to_source(sample)
     known = sample.landmarks
     usable = known is not None and plausible(known, sample.labels.shape)
@@ -71,7 +69,7 @@ def _detect(finder: "DlibLandmarks", sample: Sample) -> Landmarks | None:
 
 
 def landmark_source(name: str, predictor: Path | None = None) -> LandmarkSource:
-    """Landmarks as "annotated" by the dataset, as "dlib" finds them, or from a file.
+    """Landmarks as "annotated" by the dataset, as a detector finds them, "own" or "dlib", or from a file.
 
     Args:
         name: one of these words, or the path of a file of lines `NAME x1 y1 ... x5 y5`.
@@ -79,18 +77,17 @@ def landmark_source(name: str, predictor: Path | None = None) -> LandmarkSource:
 
     Raises:
         DataError: neither, or a file that cannot be read.
-        AlignmentError: dlib's predictor cannot be read.
+        AlignmentError: a detector or dlib's predictor cannot be read.
     """
     from eagrctl.faces.landmark_file import read_landmarks
-    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
 
     if name == "annotated":
         return ANNOTATED
-    if name == "dlib":
-        return detected(DlibLandmarks(find_predictor(predictor)))
+    if name in (OWN, DLIB):
+        return detected(open_finder(name, predictor))
     path = Path(name)
     if not path.is_file():
-        raise DataError(f"--landmarks {name} is neither annotated nor dlib nor a file: give one of them")
+        raise DataError(f"--landmarks {name} is neither annotated, own, dlib nor a file: give one of them")
     return listed(read_landmarks(path), f"from {path.name}")
 
 

@@ -5,7 +5,7 @@ on integers; it reaches beyond the photo where the border cuts a face. Boxes are
 above zero, which is the detector's threshold; a clear face has 1 to 3.
 """
 
-from functools import cached_property
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eagrctl.arrays import Landmarks, Pixels
+from eagrctl.faces.found import choose_face
 
 Box = NDArray[np.float64]
 Boxes = NDArray[np.float64]
@@ -36,10 +37,6 @@ SMALL = 400  # A smaller photo is enlarged to this size, but at most fourfold.
 # without a margin, and 73, 96 and 82 % with one.
 MARGIN = 0.25
 
-# Where one face is meant, boxes far less certain than the best one count as false: with upsampling, scikit-image's
-# astronaut has a face at 1.16 and a patch of her suit at 0.12.
-DOUBTFUL = 0.25
-
 # Where all are meant, a share of the best one would lose faces of a group: one in twenty lies below a tenth of what the
 # clearest has. In 800 photos of which the head was blurred, 3 boxes lay above zero, one of them above this.
 CERTAIN = 0.2
@@ -48,7 +45,11 @@ SAME = 0.3  # Two boxes show one face where they share more than this of what th
 
 
 class FaceDetector:
-    """dlib's detector of upright faces, with the choice of what it looks at."""
+    """dlib's detector of upright faces, with the choice of what it looks at. Threads may share it."""
+
+    def __init__(self) -> None:
+        # dlib's own keeps the photo that it looks at, so each thread has another one.
+        self._of_thread = threading.local()
 
     def find(self, image: Pixels, near: Landmarks | None = None) -> Box | None:
         """The box of the face that is meant in an image, (H, W, 3) uint8 RGB; None where there is none.
@@ -100,42 +101,13 @@ class FaceDetector:
         seen[:, 4] = confidences
         return seen
 
-    @cached_property
+    @property
     def _detector(self) -> Any:
         import dlib
 
-        return dlib.get_frontal_face_detector()
-
-
-def choose_face(
-    boxes: Boxes, confidences: Confidences, image_size: tuple[int, int], near: Landmarks | None = None
-) -> int | None:
-    """Which of several detected faces is meant.
-
-    Args:
-        boxes: (N, 4).
-        confidences: (N,).
-        image_size: height and width.
-        near: (5, 2) float64, known landmarks in the image's frame, NaN where unknown: a face must hold one of them, and
-            the one that holds most is meant. Without any, it is the largest and most central face.
-
-    Returns:
-        The row of `boxes`; None where there is none, or none that holds a known landmark.
-    """
-    if not len(boxes):
-        return None
-    height, width = image_size
-    upper, lower = boxes[:, :2], boxes[:, 2:]
-    middle = 0.5 * np.array([width - 1, height - 1])
-    distance = np.linalg.norm(0.5 * (upper + lower) - middle, axis=1) / (0.5 * np.hypot(width, height))
-    merit = np.prod(lower - upper, axis=1) * np.clip(1 - distance, 0, None)
-    known = np.empty((0, 2)) if near is None else near[np.isfinite(near).all(axis=1)]
-    if len(known):
-        held = ((known >= upper[:, None]) & (known <= lower[:, None])).all(axis=2).sum(axis=1)
-        eligible = (held > 0) & (held == held.max())
-    else:
-        eligible = confidences >= DOUBTFUL * confidences.max()
-    return int(np.argmax(np.where(eligible, merit, -1))) if eligible.any() else None
+        if not hasattr(self._of_thread, "detector"):
+            self._of_thread.detector = dlib.get_frontal_face_detector()
+        return self._of_thread.detector
 
 
 def distinct_faces(boxes: Boxes, confidences: Confidences) -> list[int]:

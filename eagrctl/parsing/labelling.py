@@ -55,7 +55,7 @@ def label_face(
         for start in range(top, bottom, rows)
     ]
     labels = maps[0] if len(maps) == 1 else np.concatenate(maps)
-    placed = square.placed, square.box, square.confidence, square.landmarks
+    placed = square.placed, square.box, square.confidence, square.landmarks, square.look
     return ParsedFace(square.matrix, square.window, labels, *placed, probabilities)
 
 

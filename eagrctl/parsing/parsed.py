@@ -10,6 +10,7 @@ from PIL import Image
 
 from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.errors import EagrctlError
+from eagrctl.faces.found import roll_of, yaw_of
 from eagrctl.parsing.photos import Photo
 
 # What decided where a face is: landmarks; the detector's box alone, where landmarks give no alignment; the frame of a
@@ -30,8 +31,9 @@ class ParsedFace:
         labels: (bottom - top, right - left) uint8, this face's classes in its window, background where it ends.
         placed: what decided where the face is.
         box: left, top, right and bottom in the photo's pixels, as the detector found the face; None without a detector.
-        confidence: the detector's, above zero; None without one.
+        confidence: the detector's, 0..1, or above zero for dlib's; None without one.
         landmarks: (5, 2) float64 in the photo, see `eagrctl.arrays.Landmarks`; None without a detector.
+        look: the photo's longer side, in pixels, when the detector found the face; None where that is not told.
         probabilities: (N, h, w) float32, 0..1, of each class at each point of the network's output, whose corners are
             those of its input; None unless asked for.
     """
@@ -43,7 +45,18 @@ class ParsedFace:
     box: tuple[float, float, float, float] | None = None
     confidence: float | None = None
     landmarks: Landmarks | None = None
+    look: int | None = None
     probabilities: NDArray[np.float32] | None = None
+
+    @property
+    def roll(self) -> float | None:
+        """How far the face is turned in the photo, clockwise, in degrees; None where it is not known."""
+        return None if self.landmarks is None else roll_of(self.landmarks)
+
+    @property
+    def yaw(self) -> float | None:
+        """How far the head is turned to the viewer's right, roughly, in degrees; None where it is not known."""
+        return None if self.landmarks is None else yaw_of(self.landmarks)
 
     def in_photo(self, size: tuple[int, ...]) -> Pixels:
         """This face's labels in the whole photo of (height, width), uint8; background outside the window."""

@@ -12,6 +12,7 @@ from PIL.Image import Image
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.errors import CheckpointError, EagrctlError, SourceError
+from eagrctl.faces.finders import open_finder
 from eagrctl.faces.photo import as_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing.labelling import label_faces, merge_faces
@@ -42,7 +43,8 @@ class FaceParser:
     Args:
         weights: a checkpoint; None, or "shipped" where no file has that name, is the network that eagrctl ships.
         device: where the network runs; None is a GPU where there is one.
-        predictor: dlib's landmark predictor; None is the one that eagrctl ships.
+        detector: what finds faces, as for `eagrctl.faces.finders.open_finder`: "own", "dlib" or a file.
+        predictor: dlib's landmark predictor; only for "dlib".
         finding: "faces" finds all faces of a photo; "whole" also parses a photo without any as a whole; "crop" treats
             each photo as one face, cropped like those of the training data.
         probabilities: whether faces carry the probabilities of all classes.
@@ -52,10 +54,11 @@ class FaceParser:
         dataset: whose classes are parsed.
         classes: their names, by id; the background is 0.
         size: side of the network's square input, in pixels.
+        finder: finds the faces; None where none is looked for.
 
     Raises:
         CheckpointError: the weights are missing, damaged, or something else.
-        AlignmentError: the predictor is missing, or something else.
+        AlignmentError: the detector or the predictor is missing, or something else.
         EagrctlError: there is no such device.
         ValueError: `batch` is below 1, or `finding` something else.
     """
@@ -65,6 +68,7 @@ class FaceParser:
         weights: Path | str | None = None,
         *,
         device: str | torch.device | None = None,
+        detector: Path | str | None = None,
         predictor: Path | str | None = None,
         finding: Finding = "faces",
         probabilities: bool = False,
@@ -78,7 +82,9 @@ class FaceParser:
         checkpoint = load_checkpoint(_weights(weights))
         self.dataset, self.classes, self.size = checkpoint.dataset, checkpoint.classes, checkpoint.recipe.input.size
         self._segmenter = Segmenter.of(checkpoint, _device(device))
-        self._placer = Placer(self.size, finding, None if predictor is None else Path(predictor))
+        chosen = None if predictor is None else Path(predictor)
+        self.finder = None if finding == "crop" else open_finder(detector, chosen)
+        self._placer = Placer(self.size, finding, self.finder)
         self._probabilities, self._batch = probabilities, batch
 
     def parse(self, image: AnyImage) -> ParsedPhoto:

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, floor
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.data.align import align_matrix, centre_matrix, resize_matrix
 from eagrctl.errors import AlignmentError
-from eagrctl.faces.landmarks import DlibLandmarks, FoundFace, find_predictor
+from eagrctl.faces.found import FaceFinder, FoundFace
 from eagrctl.geometry import invert, warp_image
 from eagrctl.parsing.parsed import Placement, Window
 
@@ -37,6 +36,7 @@ class Square:
     box: tuple[float, float, float, float] | None = None
     confidence: float | None = None
     landmarks: Landmarks | None = None
+    look: int | None = None
 
 
 class Placer:
@@ -45,16 +45,11 @@ class Placer:
     Args:
         size: S, the side of the network's input.
         finding: as in `FaceParser`.
-        predictor: as in `FaceParser`; not read where no face is looked for.
+        finder: finds the faces; None where no face is looked for.
     """
 
-    def __init__(self, size: int, finding: Finding, predictor: Path | None = None) -> None:
-        self.size, self.finding = size, finding
-        # A detector keeps the photo that it looks at, so each thread needs another one while it looks.
-        self._idle: list[DlibLandmarks] = []
-        if finding != "crop":
-            self._path = find_predictor(predictor, shipped_first=True)
-            self._idle.append(DlibLandmarks(self._path))
+    def __init__(self, size: int, finding: Finding, finder: FaceFinder | None) -> None:
+        self.size, self.finding, self._finder = size, finding, finder
 
     def place(self, photo: Pixels) -> list[Square]:
         """The faces of a photo, (H, W, 3) uint8, largest first; the whole photo where the finding says so."""
@@ -76,14 +71,7 @@ class Placer:
         return _cut(photo, box_matrix(face.box, self.size), self.size, "box", face)
 
     def _find(self, photo: Pixels) -> list[FoundFace]:
-        try:
-            finder = self._idle.pop()
-        except IndexError:
-            finder = DlibLandmarks(self._path)
-        try:
-            return finder.find_all(photo)
-        finally:
-            self._idle.append(finder)
+        return [] if self._finder is None else self._finder.find_all(photo)
 
 
 def box_matrix(box: NDArray[np.float64], size: int) -> Matrix:
@@ -130,4 +118,5 @@ def _cut(photo: Pixels, matrix: Matrix, size: int, placed: Placement, face: Foun
     if face is None:
         return Square(pixels, matrix, window, placed)
     left, top, right, bottom = face.box.tolist()
-    return Square(pixels, matrix, window, placed, (left, top, right, bottom), face.confidence, face.landmarks)
+    box = left, top, right, bottom
+    return Square(pixels, matrix, window, placed, box, face.confidence, face.landmarks, face.look)

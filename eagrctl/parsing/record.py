@@ -3,8 +3,8 @@
 Keys of a photo's: `format` and `version`; `photo` (absolute `path`, links followed; `bytes`; `modified` in nanoseconds;
 `width` and `height` upright); `classes` by id; `settings`, which decide the result; `input`, the side of the network's
 input; `files`, names relative to the folder of the results; `shares` of the photo's pixels by class, 0..1; and `faces`,
-largest first, each with what `eagrctl.parsing.parsed.ParsedFace` has (`box`, `confidence`, `landmarks`, `matrix`,
-`placed`, `window`), and its own `shares` of the photo.
+largest first, each with what `eagrctl.parsing.parsed.ParsedFace` has (`box`, `confidence`, `landmarks`, `roll`, `yaw`,
+`look`, `matrix`, `placed`, `window`), and its own `shares` of the photo.
 
 A video's has `video` for `photo`, with `rate` in frames a second; `every`; and at the end `frames`, each with its
 number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames were parsed, and how many faces.
@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import AliasChoices, Field, InstanceOf
 
 from eagrctl.documents import Count, FileName, Number, Versioned, Whole, read_json_or_none
+from eagrctl.faces.found import FaceFinder
 from eagrctl.files import sha256_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
@@ -33,19 +34,22 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class ParserSettings(Versioned):
-    """What decides a result: the files of the network and of the landmark predictor, and what faces are looked for."""
+    """What decides a result: the files of the network and of the detector, and what faces are looked for."""
 
     weights: str
     weights_sha256: str
-    predictor: str | None  # where no face is looked for
-    predictor_sha256: str | None
     finding: str  # as for `FaceParser`
+    detector: str | None = None  # in words; None where no face is looked for
+    # SHA-256 of its file. Version 0.1.0 had dlib's detector, and named its landmark predictor's.
+    detector_sha256: Annotated[
+        str | None, Field(validation_alias=AliasChoices("detector_sha256", "predictor_sha256"))
+    ] = None
 
     @classmethod
-    def of(cls, weights: Path, predictor: Path | None, finding: str) -> "ParserSettings":
-        """The settings of a parser that is made of these files."""
-        named, digest = (str(predictor), sha256_of(predictor)) if predictor else (None, None)
-        return cls(str(weights), sha256_of(weights), named, digest, finding)
+    def of(cls, weights: Path, finder: FaceFinder | None, finding: str) -> "ParserSettings":
+        """The settings of a parser that is made of these."""
+        named, digest = (None, None) if finder is None else (finder.description, finder.identity)
+        return cls(str(weights), sha256_of(weights), finding, named, digest)
 
     def hold_for(self, result: "Recorded") -> bool:
         """Whether a result's photo would be parsed alike.
@@ -53,7 +57,7 @@ class ParserSettings(Versioned):
         Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
         """
         other = result.settings
-        if (other.weights_sha256, other.predictor_sha256) != (self.weights_sha256, self.predictor_sha256):
+        if (other.weights_sha256, other.detector_sha256) != (self.weights_sha256, self.detector_sha256):
             return False
         found = any(face.box for face in result.faces)
         return other.finding == self.finding or (found and "crop" not in (other.finding, self.finding))
@@ -154,6 +158,9 @@ def face_record(face: ParsedFace, classes: tuple[str, ...], pixels: int) -> Reco
         "box": face.box and [round(float(edge), 2) for edge in face.box],
         "confidence": None if face.confidence is None else round(face.confidence, 4),
         "landmarks": points and [[round(x, 2), round(y, 2)] if math.isfinite(x + y) else None for x, y in points],
+        "roll": None if face.roll is None else round(face.roll, 1),
+        "yaw": None if face.yaw is None else round(face.yaw, 1),
+        "look": face.look,
         "placed": face.placed,
         "matrix": face.matrix.tolist(),
         "window": [int(edge) for edge in face.window],

@@ -9,6 +9,7 @@ from eagrctl.benchmark.photos import PARTS, PhotoSpeed, faces_of, measure_photos
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.events import Notice, Progress
+from eagrctl.faces.finders import open_finder
 from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing.parser import FaceParser
 from eagrctl_tests.faces.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE, train
@@ -31,7 +32,7 @@ def test_parts_and_whole_are_of_the_same_photos(tiny_checkpoint: Path, points: P
     parser = FaceParser(tiny_checkpoint, device="cpu", predictor=points)
     predictor = Segmenter.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
     events: list[Progress | Notice] = []
-    speed = measure_photos(parser, predictor, photos, points, events.append)
+    speed = measure_photos(parser, predictor, photos, events.append)
     assert speed.photos == 2
     assert speed.faces == len(parser.parse(photos[0]).faces)
     assert tuple(speed.seconds) == PARTS
@@ -44,11 +45,11 @@ def test_faces_a_second_count_everything() -> None:
 
 
 def test_faces_are_what_the_network_sees(points: Path, photos: list[Path]) -> None:
-    faces = faces_of(photos, 49, points)
+    faces = faces_of(photos, 49, open_finder("dlib", points))
     assert faces
     assert all(face.shape == (49, 49, 3) for face in faces)
     with pytest.raises(EagrctlError, match="no face was found in 1 photo:"):
-        faces_of(photos[1:], 49, points)
+        faces_of(photos[1:], 49, open_finder("dlib", points))
 
 
 def test_a_photo_that_cannot_be_read_is_named(tiny_checkpoint: Path, points: Path, tmp_path: Path) -> None:
@@ -56,4 +57,4 @@ def test_a_photo_that_cannot_be_read_is_named(tiny_checkpoint: Path, points: Pat
     parser = FaceParser(tiny_checkpoint, device="cpu", predictor=points)
     predictor = Segmenter.of(load_checkpoint(tiny_checkpoint), torch.device("cpu"))
     with pytest.raises(SourceError, match=r"bad\.jpg"):
-        measure_photos(parser, predictor, [tmp_path / "bad.jpg"], points)
+        measure_photos(parser, predictor, [tmp_path / "bad.jpg"])

@@ -10,7 +10,7 @@ from skimage.data import astronaut
 from eagrctl.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
 from eagrctl.data.align import align_matrix
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.faces.landmarks import FoundFace
+from eagrctl.faces.found import FoundFace
 from eagrctl.inference.predict import Segmenter
 from eagrctl.recipe import Recipe
 from eagrctl_tests.cli.conftest import Invoke, one_line
@@ -21,10 +21,9 @@ FACE = FoundFace(np.array([179.0, 83, 266, 170]), 1.5, np.array([[203.5, 102], [
 
 
 class Finder:
-    """In the place of dlib, which needs a predictor: knows where the astronaut's face is, and no other."""
+    """In the place of a detector: knows where the astronaut's face is, and no other."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    description = identity = "known"
 
     def find_all(self, image: np.ndarray) -> list[FoundFace]:
         return [FACE] if image.shape == (512, 512, 3) else []
@@ -43,9 +42,7 @@ def network(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> Path:
 @pytest.fixture
 def parse(eagrctl: Invoke, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """`eagrctl parse` with that network, and a photo of the astronaut and one without a face in `photos/`."""
-    monkeypatch.setattr("eagrctl.parsing.placing.DlibLandmarks", Finder)
-    (tmp_path / "points.dat").touch()
-    monkeypatch.setenv("EAGRCTL_PREDICTOR", str(tmp_path / "points.dat"))
+    monkeypatch.setattr("eagrctl.faces.finders.SearchingFinder", lambda *_: Finder())
     Path("photos").mkdir()
     Image.fromarray(astronaut()).save("photos/astronaut.png")
     Image.fromarray(face(1)[0][:50]).save("photos/none.jpg")
@@ -122,7 +119,7 @@ def test_a_cropped_face_gets_the_labels_that_evaluate_would_give(parse: Invoke, 
     found = np.asarray(Image.open("parsed/crop.png"))
     assert (found == expected).mean() > 0.998
     record = json.loads(Path("parsed/crop.json").read_text())
-    assert record["settings"]["predictor"] is None
+    assert record["settings"]["detector"] is None
     assert record["faces"][0]["placed"] == "crop"
 
 

@@ -143,7 +143,7 @@ def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, mo
     for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "face_recognition_models", "install eagrctl again"):
         assert remedy in line
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlip"))
-    assert "--landmarks dlip is neither annotated nor dlib nor a file" in line
+    assert "--landmarks dlip is neither annotated, own, dlib nor a file" in line
 
 
 def test_lapa_and_folder_and_paint_order_are_read(eagrctl: Invoke, tmp_path: Path, merged: Path) -> None:

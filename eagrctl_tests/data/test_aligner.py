@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from eagrctl.data.aligner import ANNOTATED, Aligner, detected, listed, photo_to_
 from eagrctl.data.labels import edge_mask
 from eagrctl.data.source import Sample
 from eagrctl.errors import NoFaceError
+from eagrctl.faces.found import FoundFace
 from eagrctl.geometry import invert
 from eagrctl.readers.synthetic.source import paint
 
@@ -58,11 +58,14 @@ class Finder:
     answer: np.ndarray | None
     asked: list[np.ndarray | None]
     description: str = "dlib"
-    path: Path = Path(__file__)
+    identity: str = "dlib"
 
-    def find(self, image: np.ndarray, near: np.ndarray | None) -> np.ndarray | None:
+    def find(self, image: np.ndarray, near: np.ndarray | None = None) -> np.ndarray | None:
         self.asked.append(near)
         return self.answer
+
+    def find_all(self, image: np.ndarray) -> list[FoundFace]:
+        raise NotImplementedError
 
 
 def test_detected_landmarks_are_brought_from_the_photo_to_the_source_frame() -> None:

@@ -10,7 +10,8 @@ from skimage import data as photos
 from skimage.data import astronaut
 
 from eagrctl.faces import detector as module
-from eagrctl.faces.detector import CERTAIN, FaceDetector, choose_face, distinct_faces
+from eagrctl.faces.detector import CERTAIN, FaceDetector, distinct_faces
+from eagrctl.faces.found import choose_face
 from eagrctl_tests.conftest import SUBSET
 
 # The eyes of scikit-image's astronaut, measured by hand.

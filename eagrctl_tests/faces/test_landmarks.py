@@ -11,7 +11,7 @@ from skimage.data import astronaut
 from eagrctl.data.align import TEMPLATE, align_matrix
 from eagrctl.errors import AlignmentError
 from eagrctl.faces import landmarks as module
-from eagrctl.faces.detector import choose_face
+from eagrctl.faces.found import choose_face
 from eagrctl.faces.landmarks import FILES, SHIPPED, VARIABLE, DlibLandmarks, find_predictor
 from eagrctl.geometry import warp_image
 from eagrctl_tests.conftest import SUBSET

@@ -14,7 +14,7 @@ from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.record import ParserSettings
 from eagrctl_tests.conftest import face
 
-SETTINGS = ParserSettings("net.pt", "ab", "points.dat", "cd", "faces")
+SETTINGS = ParserSettings("net.pt", "ab", "faces", "a detector", "cd")
 SIZE = 49
 
 

@@ -1,7 +1,4 @@
 import math
-import threading
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +7,8 @@ from hypothesis import strategies as st
 from skimage.data import astronaut
 
 from eagrctl.data.align import TEMPLATE, align_matrix, centre_matrix, resize_matrix
-from eagrctl.faces.landmarks import FoundFace
+from eagrctl.faces.found import FoundFace
 from eagrctl.geometry import invert, warp_image
-from eagrctl.parsing import placing as module
 from eagrctl.parsing.placing import (
     BOX_MIDDLE,
     BOX_SIDE,
@@ -27,25 +23,23 @@ SIZE = 65
 
 
 class Told:
-    """Finds the faces that it was told of; what dlib does is tested where dlib is."""
+    """Finds the faces that it was told of; what detectors do is tested where they are."""
 
-    faces: tuple[FoundFace, ...] = ()
+    description = identity = "told"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
+        self.faces: tuple[FoundFace, ...] = ()
+
+    def find(self, image: np.ndarray, near: np.ndarray | None = None) -> np.ndarray | None:
+        raise NotImplementedError
 
     def find_all(self, image: np.ndarray) -> list[FoundFace]:
         return list(self.faces)
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> type[Told]:
-    class Here(Told):
-        pass
-
-    monkeypatch.setattr(module, "DlibLandmarks", Here)
-    monkeypatch.setattr(module, "find_predictor", lambda given, shipped_first: Path("none.dat"))
-    return Here
+def told() -> Told:
+    return Told()
 
 
 def similarity(scale: float, angle: float, x: float, y: float) -> np.ndarray:
@@ -130,15 +124,15 @@ def test_a_whole_photo_fits_into_the_middle_of_the_square(frame: tuple[int, int]
     assert matrix[0, 0] == matrix[1, 1]
 
 
-def test_landmarks_put_a_face_where_training_saw_it(told: type[Told]) -> None:
+def test_landmarks_put_a_face_where_training_saw_it(told: Told) -> None:
     photo, landmarks = astronaut(), TEMPLATE * 200 + [100, 20]
-    told.faces = (FoundFace(np.array([150.0, 100, 250, 200]), 1.5, landmarks),)
-    (face,) = Placer(SIZE, "faces").place(photo)
+    told.faces = (FoundFace(np.array([150.0, 100, 250, 200]), 1.5, landmarks, 640),)
+    (face,) = Placer(SIZE, "faces", told).place(photo)
     assert face.placed == "landmarks"
     assert np.array_equal(face.matrix, align_matrix(landmarks, SIZE))
     assert face.pixels.flags.writeable
     assert face.box == (150, 100, 250, 200)
-    assert face.confidence == 1.5
+    assert (face.confidence, face.look) == (1.5, 640)
 
 
 @pytest.mark.parametrize(
@@ -146,59 +140,29 @@ def test_landmarks_put_a_face_where_training_saw_it(told: type[Told]) -> None:
     [np.full((5, 2), np.nan), np.full((5, 2), 130.0), TEMPLATE * 200 + [9000, 9000]],
     ids=["none known", "all in one place", "out of sight"],
 )
-def test_without_usable_landmarks_the_box_decides(told: type[Told], landmarks: np.ndarray) -> None:
+def test_without_usable_landmarks_the_box_decides(told: Told, landmarks: np.ndarray) -> None:
     box = np.array([150.0, 100, 250, 200])
     told.faces = (FoundFace(box, 0.7, landmarks),)
-    (face,) = Placer(SIZE, "faces").place(astronaut())
+    (face,) = Placer(SIZE, "faces", told).place(astronaut())
     assert face.placed == "box"
     assert np.array_equal(face.matrix, box_matrix(box, SIZE))
     assert face.pixels.any()
 
 
-def test_a_photo_without_faces_has_none_or_is_placed_whole(told: type[Told]) -> None:
+def test_a_photo_without_faces_has_none_or_is_placed_whole(told: Told) -> None:
     photo = astronaut()[:100]
-    assert Placer(SIZE, "faces").place(photo) == []
-    (whole,) = Placer(SIZE, "whole").place(photo)
+    assert Placer(SIZE, "faces", told).place(photo) == []
+    (whole,) = Placer(SIZE, "whole", told).place(photo)
     assert whole.placed == "whole"
     assert whole.window == (0, 0, 100, 512)
     assert (whole.box, whole.confidence, whole.landmarks) == (None, None, None)
     told.faces = (FoundFace(np.array([150.0, 100, 250, 200]), 1.5, TEMPLATE * 200),)
-    assert [face.placed for face in Placer(SIZE, "whole").place(photo)] == ["landmarks"]
+    assert [face.placed for face in Placer(SIZE, "whole", told).place(photo)] == ["landmarks"]
 
 
-def test_a_crop_needs_no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(module, "DlibLandmarks")
-    monkeypatch.delattr(module, "find_predictor")
+def test_a_crop_needs_no_detector() -> None:
     photo = astronaut()[:300]
-    (face,) = Placer(SIZE, "crop").place(photo)
+    (face,) = Placer(SIZE, "crop", None).place(photo)
     assert face.placed == "crop"
     assert face.window == (0, 0, 300, 512)
     assert np.array_equal(face.pixels, warp_image(photo, resize_matrix((300, 512), SIZE), SIZE))
-
-
-def test_threads_never_share_a_detector_at_one_time(told: type[Told], monkeypatch: pytest.MonkeyPatch) -> None:
-    made, met = [], []
-
-    def find_all(self: Told, image: np.ndarray) -> list[FoundFace]:
-        met.append(self.__dict__.setdefault("busy", False))
-        self.busy = True
-        time.sleep(0.002)
-        self.busy = False
-        return []
-
-    def begin(self: Told, path: Path) -> None:
-        made.append(self)
-        self.path = path
-
-    monkeypatch.setattr(told, "find_all", find_all)
-    monkeypatch.setattr(told, "__init__", begin)
-    placer = Placer(SIZE, "faces")
-    photo = np.zeros((8, 8, 3), np.uint8)
-    threads = [threading.Thread(target=lambda: [placer.place(photo) for _ in range(20)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(met) == 80
-    assert not any(met)
-    assert 1 < len(made) <= 4

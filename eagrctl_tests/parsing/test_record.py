@@ -119,11 +119,11 @@ def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path, photo
     (tmp_path / "c.pt").write_bytes(b"others")
     one, same, other = (ParserSettings.of(tmp_path / name, None, "crop") for name in ("a.pt", "b.pt", "c.pt"))
     assert one.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
-    assert one.predictor is None
+    assert one.detector is None
     record = result_of(photo, settings=one)
     assert same.hold_for(record)
     assert not other.hold_for(record)
-    assert not ParserSettings.of(tmp_path / "a.pt", tmp_path / "b.pt", "crop").hold_for(record)
+    assert not replace(one, detector="another", detector_sha256="ef").hold_for(record)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 from eagrctl.documents import Count, Number, Versioned, check, plain
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.events import Listener, Notice, Progress, ignore
-from eagrctl.faces.detection.file import DetectorAbout, save_detector
+from eagrctl.faces.detection.file import DetectorAbout, load_detector, save_detector
 from eagrctl.faces.detection.look import NetworkLooker, look
-from eagrctl.faces.detection.network import DetectorNetwork, decoded
+from eagrctl.faces.detection.network import STRIDES, DetectorNetwork, decoded
 from eagrctl.files import printable, replacing, write_text, writing
 from eagrctl.locks import locked
 from eagrctl.recipe import load_recipe_as, recipe_to_toml
@@ -38,7 +38,7 @@ from eagrctl.training.detector.scenes import Scene, SceneRecipe, Stock, scene
 from eagrctl.training.interrupts import interrupts, leave_signals_to_the_parent
 
 FORMAT, VERSION = "eagrctl detector run", 1
-LEAST = 0.02  # score of a box that counts in average precision
+LEAST = 0.05  # score of a box that counts in average precision
 LOOK = 640  # pixels of a validation photo's longer side
 COMPOSITES = 200  # scenes of the split val that are validated, too
 SAVE_EVERY = 600.0  # seconds, beside every epoch
@@ -157,16 +157,32 @@ class _Sitting:
         torch.manual_seed(self.settings.seed)
         shape = recipe.network
         self.network = DetectorNetwork(shape.widths, shape.depths, shape.neck).to(device)
+        if self.settings.start != "none" and not (folder / "last.pt").is_file():
+            self._start_from(Path(self.settings.start))
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         law = get_ema_multi_avg_fn(self.settings.average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=law, use_buffers=True)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=self.settings.rate, weight_decay=self.settings.weight_decay
+            self.network.parameters(),
+            lr=self.settings.rate,
+            weight_decay=self.settings.weight_decay,
+            fused=device.type == "cuda",
         )
         self.last, self.best = folder / "last.pt", folder / "best.safetensors"
         self.state = self._begun()
         self.validation = Validation(index, recipe.scenes, self.settings.seed, device)
         self.saved = time.monotonic()
+
+    def _start_from(self, path: Path) -> None:
+        network, about = load_detector(path)
+        try:
+            self.network.load_state_dict(network.state_dict())
+        except RuntimeError:
+            raise TrainingError(
+                f"{printable(path)} has widths {about.widths}, depths {about.depths} and neck {about.neck}: "
+                "give the recipe's [network] the same"
+            ) from None
+        self.network.calibration.copy_(torch.tensor([[1.0, 0.0]] * len(STRIDES)))
 
     def _begun(self) -> _State:
         """Where the folder's run has come; a new one where there is none."""

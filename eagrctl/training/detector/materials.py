@@ -91,9 +91,12 @@ class Material:
         opacity = b"" if mask is None else _encoded(mask, "PNG")
         return cls(name, _encoded(photo, "JPEG", quality=QUALITY), about, opacity)
 
-    def picture(self) -> Image.Image:
-        """The photo, RGB."""
-        return Image.open(io.BytesIO(self.photo), formats=["JPEG"]).convert("RGB")
+    def picture(self, shrunk: int = 1) -> Image.Image:
+        """The photo, RGB; read at a half, a quarter or an eighth of its size, which is quicker, where so asked."""
+        picture = Image.open(io.BytesIO(self.photo), formats=["JPEG"])
+        if shrunk > 1:
+            picture.draft("RGB", (-(-picture.width // shrunk), -(-picture.height // shrunk)))
+        return picture.convert("RGB")
 
     def opacity(self) -> Image.Image:
         """A head's opacity, grey, as large as the photo."""

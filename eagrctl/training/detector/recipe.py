@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from eagrctl.documents import Count, Whole, Written
+from eagrctl.documents import Count, Text, Whole, Written
 from eagrctl.recipe import MOST, AboveZero, BelowOne, Weight
 from eagrctl.training.detector.losses import LossWeights
 from eagrctl.training.detector.scenes import SceneRecipe
@@ -28,6 +28,7 @@ class DetectorTrainRecipe(Written):
     """AdamW with polynomial decay.
 
     Attributes:
+        start: the file of a detector to start from; "none" starts from random weights.
         seed: fixes initial weights and scenes.
         scenes: of an epoch; after each, the network is validated.
         epochs: of the run.
@@ -39,6 +40,7 @@ class DetectorTrainRecipe(Written):
         average: decay of the exponential moving average of the weights, which is what is validated and kept.
     """
 
+    start: Text
     seed: Count
     scenes: Annotated[Whole, Field(ge=1, le=MOST)]
     epochs: Annotated[Whole, Field(ge=1, le=MOST)]

@@ -1,0 +1,72 @@
+"""A YuNet in ONNX that somebody has (opencv_zoo's), run by OpenCV's own class for it."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eagrctl.arrays import Pixels
+from eagrctl.errors import AlignmentError, EagrctlError
+from eagrctl.faces.detection.boxes import SAME
+from eagrctl.faces.detection.look import MOST, Found
+from eagrctl.files import printable, require_regular
+
+
+class YuNetLooker:
+    """A YuNet as a `Looker`.
+
+    Its points come in our order. Scores of YuNet are its own; OpenCV shrinks none of its input.
+
+    Args:
+        path: of the ONNX file.
+
+    Raises:
+        EagrctlError: OpenCV is not installed.
+        AlignmentError: it is no YuNet that OpenCV understands.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import cv2
+        except ImportError:
+            raise EagrctlError(
+                "a YuNet needs OpenCV: pip install 'eagrctl[yunet]' (or --detector own, which needs nothing)"
+            ) from None
+        self._path, self._error, self._lock = path, cv2.error, threading.Lock()
+        require_regular(path, AlignmentError)
+        try:
+            # From memory: OpenCV opens no file whose name is not of the system's encoding.
+            weights = np.frombuffer(path.read_bytes(), np.uint8)
+            self._network: Any = cv2.FaceDetectorYN.create("onnx", weights, np.empty(0, np.uint8), (320, 320))
+            self._network.setNMSThreshold(SAME)
+            self._network.setTopK(MOST)
+        except (cv2.error, OSError) as error:
+            raise self._refusal(error) from None
+        # What is no YuNet says so only when it looks.
+        self.see(np.zeros((1, 64, 64, 3), np.uint8), 0.5)
+
+    def see(self, images: Pixels, least: float) -> list[Found]:
+        """See `eagrctl.faces.detection.look.Looker.see`."""
+        with self._lock:
+            self._network.setScoreThreshold(least)
+            return [self._see(image) for image in images]
+
+    def _see(self, image: Pixels) -> Found:
+        height, width = image.shape[:2]
+        try:
+            self._network.setInputSize((width, height))
+            _, rows = self._network.detect(np.ascontiguousarray(image[..., ::-1]))
+        except self._error as error:
+            raise self._refusal(error) from None
+        found = np.empty((0, 15)) if rows is None else np.asarray(rows, np.float64)
+        found = found[np.isfinite(found).all(axis=1)]
+        boxes = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1)
+        return Found(boxes, found[:, 14], found[:, 4:14].reshape(-1, 5, 2))
+
+    def _refusal(self, error: Exception) -> AlignmentError:
+        reason = printable(" ".join(str(error).split()))[:120]
+        return AlignmentError(
+            f"{printable(self._path)} is no YuNet that OpenCV reads ({reason}): give opencv_zoo's "
+            "face_detection_yunet_2023mar.onnx, or --detector own"
+        )
