@@ -25,6 +25,7 @@ from eagrctl.cli import (
     console,
     dataset,
     demo,
+    detector,
     doctor,
     evaluate,
     export,
@@ -42,10 +43,11 @@ from eagrctl.files import printable
 
 # By help panel, in the order of their use. A module is called as its command or group of commands.
 PANELS = {
-    "Data": (prepare, dataset, landmarks),
+    "Data": (prepare, dataset),
     "Training": (train, runs, ablate),
     "Evaluation": (evaluate, score, complexity, visualise),
     "Photos": (parse, export),
+    "Faces": (detector, landmarks),
     "More": (weights, benchmark, doctor, demo),
 }
 NAMES = {module: module.__name__.rpartition(".")[2] for modules in PANELS.values() for module in modules}

@@ -187,7 +187,7 @@ def traced(network: nn.Module, recipe: InputRecipe) -> ExportedProgram:
     """A network's `PixelsToLabels` as a graph of torch's operators, for any batch; arguments as there."""
     whole = PixelsToLabels(network, recipe).eval()
     image = torch.zeros(2, recipe.size, recipe.size, 3, dtype=torch.uint8)
-    with _quiet(), torch.no_grad():
+    with quietly(), torch.no_grad():
         program = torch.export.export(whole, (image,), dynamic_shapes=({0: Dim("batch", min=1)},))
     for node in program.graph.nodes:
         # Paths of this machine, which are nobody else's business.
@@ -201,7 +201,7 @@ def torch_bytes(network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any
     Arguments as for `PixelsToLabels`.
     """
     program, file = traced(network, recipe), io.BytesIO()
-    with _quiet():
+    with quietly():
         torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(dict(about or {}), indent=1)})
     return file.getvalue()
 
@@ -221,7 +221,7 @@ def onnx_bytes(
         raise EagrctlError("the network has more than the 2 GB that a file of ONNX holds: export with --format torch")
     import onnx
 
-    with _quiet():
+    with quietly():
         converted = torch.onnx.export(
             traced(network, recipe),
             dynamo=True,
@@ -257,7 +257,7 @@ def _pool(features: Any, output_size: Any) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep from the user what torch's exporter says: of packages that nobody asked for, and of its own progress."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
