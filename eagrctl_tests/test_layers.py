@@ -43,6 +43,7 @@ ONLY_IN = {
     "av": {"parsing/video/frames.py"},
     "matplotlib": {"drawing/chart.py", "drawing/figures.py"},
     "jinja2": {"scoring/report/html.py"},
+    "cv2": {"faces/detection/yunet.py"},
     "dlib": {"faces/detector.py", "faces/landmarks.py", "training/landmarks/train.py"},
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
 }

@@ -45,9 +45,13 @@ def export_detector(source: Path, output: Path) -> None:
         EagrctlError: ONNX is not installed; the file would differ, or cannot be written.
     """
     require_onnx()
-    network, about = load_detector(source)
-    contents = detector_onnx(network)
-    metadata = {"detector": json.dumps(plain(about)), "sha256": sha256_of(source), "landmarks": json.dumps(LANDMARKS)}
+    detector = load_detector(source)
+    contents = detector_onnx(detector.faces)
+    metadata = {
+        "detector": json.dumps(plain(detector.about)),
+        "sha256": sha256_of(source),
+        "landmarks": json.dumps(LANDMARKS),
+    }
     write_whole(_with_metadata(contents, {"eagrctl": __version__, **metadata}), output)
 
 

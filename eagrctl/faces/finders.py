@@ -15,7 +15,10 @@ from eagrctl.files import printable, sha256_of
 
 if TYPE_CHECKING:
     from eagrctl.faces.detection.look import Looker
+    from eagrctl.faces.detection.points import PointsNetwork
     from eagrctl.faces.detection.search import Searched
+
+    Eyes = tuple[Looker, PointsNetwork | None]  # what finds faces, and what refines their points
 
 OWN, DLIB = "own", "dlib"
 SHIPPED = Path(__file__).parent / "detection" / "detector.safetensors"
@@ -52,17 +55,18 @@ def open_finder(detector: str | Path | None = None, predictor: Path | None = Non
     raise AlignmentError(f"{printable(name)} is no detector: {REMEDY}")
 
 
-def _network(path: Path) -> "Looker":
+def _network(path: Path) -> "Eyes":
     from eagrctl.faces.detection.file import load_detector
     from eagrctl.faces.detection.look import NetworkLooker
 
-    return NetworkLooker(load_detector(path)[0])
+    detector = load_detector(path)
+    return NetworkLooker(detector.faces), detector.points and detector.points.folded()
 
 
-def _yunet(path: Path) -> "Looker":
+def _yunet(path: Path) -> "Eyes":
     from eagrctl.faces.detection.yunet import YuNetLooker
 
-    return YuNetLooker(path)
+    return YuNetLooker(path), _network(SHIPPED)[1]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class SearchingFinder:
     Attributes:
         path: of the network.
         description: see `FaceFinder`.
-        open: makes a looker of the file.
+        open: makes of the file what finds faces, and what refines their points.
 
     Raises:
         EagrctlError: the file is damaged, or of another kind.
@@ -82,11 +86,11 @@ class SearchingFinder:
 
     path: Path
     description: str
-    open: "Callable[[Path], Looker]"
+    open: "Callable[[Path], Eyes]"
 
     def __post_init__(self) -> None:
         # A wrong file fails here, once, and not at every photo in every worker. Unpickling skips this.
-        _ = self._looker
+        _ = self._eyes
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "description": self.description, "open": self.open}
@@ -111,8 +115,9 @@ class SearchingFinder:
     def _search(self, image: Pixels) -> "Searched":
         from eagrctl.faces.detection.search import search
 
-        return search(self._looker, np.ascontiguousarray(image))
+        looker, points = self._eyes
+        return search(looker, np.ascontiguousarray(image), points)
 
     @cached_property
-    def _looker(self) -> "Looker":
+    def _eyes(self) -> "Eyes":
         return self.open(self.path)

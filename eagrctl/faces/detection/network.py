@@ -15,12 +15,14 @@ Shapes: B images of H x W pixels, both multiples of 32; N cells, H W (1/64 + 1/2
 import copy
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+Network = TypeVar("Network", bound=nn.Module)
 
 STRIDES = (8, 16, 32)
 LARGEST_STRIDE = STRIDES[-1]
@@ -139,24 +141,29 @@ class DetectorNetwork(nn.Module):
             maps[place] = maps[place] + F.interpolate(maps[place + 1], scale_factor=2.0, mode="nearest")
         return [head(F.relu(features)) for head, features in zip(self.heads, maps, strict=True)]
 
-    def folded(self) -> Self:
-        """The same network, in evaluation mode, with every norm folded into the convolution before it; as exact."""
-        network = copy.deepcopy(self).eval()
-        for module in network.modules():
-            if isinstance(module, nn.Sequential):
-                layers: list[nn.Module] = []
-                for layer in module:
-                    last = layers[-1] if layers else None
-                    if isinstance(layer, nn.BatchNorm2d) and isinstance(last, nn.Conv2d):
-                        layers[-1] = fuse_conv_bn_eval(last, layer)
-                    else:
-                        layers.append(layer)
-                module._modules = {str(place): layer for place, layer in enumerate(layers)}
-        return network
+    def folded(self) -> "DetectorNetwork":
+        """The same network, in evaluation mode, with its norms folded; see `folded`."""
+        return folded(self)
 
     def answers(self, images: torch.Tensor) -> Answers:
         """What the network finds, decoded; `images` as for `forward`."""
         return decoded(self(images), self.calibration)
+
+
+def folded(network: Network) -> Network:
+    """A copy of a network, in evaluation mode, with every norm folded into the convolution before it; as exact."""
+    network = copy.deepcopy(network).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Sequential):
+            layers: list[nn.Module] = []
+            for layer in module:
+                last = layers[-1] if layers else None
+                if isinstance(layer, nn.BatchNorm2d) and isinstance(last, nn.Conv2d):
+                    layers[-1] = fuse_conv_bn_eval(last, layer)
+                else:
+                    layers.append(layer)
+            module._modules = {str(place): layer for place, layer in enumerate(layers)}
+    return network
 
 
 def middles(height: int, width: int, stride: int, device: torch.device) -> torch.Tensor:

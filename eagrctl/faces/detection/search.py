@@ -19,7 +19,8 @@ from eagrctl.arrays import Matrix, Pixels
 from eagrctl.errors import AlignmentError
 from eagrctl.faces.detection.boxes import distinct
 from eagrctl.faces.detection.look import Found, Looker, look
-from eagrctl.geometry import invert, similarity, transform, warp_image
+from eagrctl.faces.detection.points import CANONICAL, CROP, FACE, PointsNetwork, crop_of, refine_points, upright_matrix
+from eagrctl.geometry import invert, similarity, transform
 
 FIRST, SECOND = 640, 1280  # pixels of the longer side
 LEAST_FIRST, LARGEST_FACTOR = 320, 4.0  # a smaller photo is enlarged to this, at most so much
@@ -31,12 +32,11 @@ DOUBTFUL = 0.1  # score of a box that is looked at once more
 SURE = 0.5  # score of a face that makes further looks needless
 CERTAIN = 0.5  # score of a face in the end
 
-# An upright crop: its side and the size of the face in it, in pixels, and where the points of an average face lie in
-# shares of its size, from its middle. Medians over training heads.
-CROP, FACE = 128, 72.0
-CANONICAL = np.array([[-0.24, -0.2], [0.24, -0.2], [0.0, 0.1], [-0.22, 0.31], [0.22, 0.31]])
 BATCH = 32  # crops at once
 STEEP = 15.0  # degrees; a face that is turned by more, and so was seen badly, is looked at twice
+# Of an average face that is laid on a face's points: its size in sizes of the face's box, and how far its points lie
+# from them, in the same; a profile is off by 0.12.
+SMALLEST, LARGEST, MISFIT = 0.5, 1.6, 0.2
 UNSEEN = 0.05  # opinion of a second look that finds no face
 BLURRED = 14.0  # pixels of the photo; a smaller face shows too little for a second opinion
 
@@ -58,17 +58,20 @@ class Searched(Found):
         return cls(found.boxes, found.scores, found.points, np.full(len(found), size))
 
 
-def search(looker: Looker, image: Pixels, certain: float = CERTAIN) -> Searched:
+def search(looker: Looker, image: Pixels, points: PointsNetwork | None = None, certain: float = CERTAIN) -> Searched:
     """Every face in a photo.
 
     Args:
         looker: what finds faces in pixels.
+        points: what refines their points; None leaves them as the looker has them.
         image: (H, W, 3) uint8.
         certain: the least score of a face.
     """
     found = _looked(looker, image)
-    found = refined(looker, image, found)
-    found = _kept(found, certain)
+    found = _kept(second_looks(looker, image, found), certain)
+    if points is not None:
+        found = replace(found, points=refined(points, image, found.points))
+    found = found.rows(np.array([_plausible(*each) for each in zip(found.boxes, found.points, strict=True)], bool))
     order = np.argsort(-np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1), kind="stable")
     return found.rows(order)
 
@@ -79,7 +82,7 @@ def _looked(looker: Looker, image: Pixels) -> Searched:
     largest = LARGEST_FACTOR * longest
     first = min(FIRST, max(longest, LEAST_FIRST), largest)
     if longest > LONG * shortest and longest > first:
-        return _merged([_tiled(looker, image, min(longest, MOST_TILES * (TILE - OVERLAP)))])
+        return _merged([_tiled(looker, image, longest)])
     looks = [Searched.of(look(looker, image, first, DOUBTFUL), first)]
     least = _smallest(looks[-1], longest)
     second = min(SECOND, 2 * first, largest)
@@ -103,9 +106,12 @@ def _smallest(found: Searched, longest: int) -> float:
 
 
 def _tiled(looker: Looker, image: Pixels, size: float) -> Searched:
-    """A photo at a size, looked at in tiles that overlap."""
+    """A photo at a size, or a smaller one that takes `MOST_TILES`, looked at in tiles that overlap."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
+    while math.prod(_counts(height * scale, width * scale)) > MOST_TILES:
+        scale *= 0.95
+    size = scale * max(height, width)
     looks = []
     for top, left, side in _tiles(round(height * scale), round(width * scale)):
         rows, columns = (slice(round(start / scale), round((start + side) / scale)) for start in (top, left))
@@ -118,14 +124,18 @@ def _tiled(looker: Looker, image: Pixels, size: float) -> Searched:
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
-    """Top, left and side of tiles that cover a frame, `MOST_TILES` of them at most."""
+    """Top, left and side of tiles that cover a frame."""
+    starts = []
+    for side, count in zip((height, width), _counts(height, width), strict=True):
+        room = max(0, side - TILE)
+        starts.append([round(room * step / max(1, count - 1)) for step in range(count)])
+    yield from ((top, left, TILE) for top in starts[0] for left in starts[1])
+
+
+def _counts(height: float, width: float) -> tuple[int, int]:
+    """How many tiles a frame takes, down and across."""
     down, across = (1 + math.ceil(max(0, side - TILE) / (TILE - OVERLAP)) for side in (height, width))
-    starts = [
-        [round((end - TILE) * step / max(1, count - 1)) if end > TILE else 0 for step in range(count)]
-        for end, count in ((height, down), (width, across))
-    ]
-    tiles = [(top, left, TILE) for top in starts[0] for left in starts[1]]
-    yield from tiles[:MOST_TILES]
+    return down, across
 
 
 def _turned(looker: Looker, image: Pixels, size: float) -> Iterator[Searched]:
@@ -161,55 +171,60 @@ def _kept(found: Searched, certain: float) -> Searched:
     return kept.rows(distinct(kept.boxes, kept.scores))
 
 
-def refined(looker: Looker, image: Pixels, found: Searched) -> Searched:
+def second_looks(looker: Looker, image: Pixels, found: Searched) -> Searched:
     """Look at each face once more, cut out upright; its score is then the mean of both looks' in the logarithm."""
     boxes, scores, points = found.boxes.copy(), found.scores.copy(), found.points.copy()
     again = np.arange(len(found))
     for _ in range(2):
-        if not len(again):
-            break
         steep = []
         for start in range(0, len(again), BATCH):
             rows = again[start : start + BATCH]
-            crops = [_upright(image, boxes[row], points[row]) for row in rows]
-            seen = looker.see(np.stack([pixels for pixels, _ in crops]), UNSEEN)
-            for row, (_, matrix), answer in zip(rows, crops, seen, strict=True):
+            matrices = [_upright(boxes[row], points[row]) for row in rows]
+            seen = looker.see(np.stack([crop_of(image, matrix) for matrix in matrices]), UNSEEN)
+            for row, matrix, answer in zip(rows, matrices, seen, strict=True):
                 box, opinion, five = _central(answer)
                 size = float(np.sqrt(np.prod(found.boxes[row, 2:] - found.boxes[row, :2])))
                 if size >= BLURRED or opinion > found.scores[row]:
                     scores[row] = math.sqrt(found.scores[row] * opinion)
                 if five is None:
                     continue
-                back = invert(matrix)
-                before = _roll(points[row])
-                points[row] = transform(back, five)
-                boxes[row] = _around(back, box)
+                back, before = invert(matrix), _roll(points[row])
+                points[row], boxes[row] = transform(back, five), _around(back, box)
                 if abs((_roll(points[row]) - before + 180) % 360 - 180) > STEEP:
                     steep.append(row)
         again = np.array(steep, np.intp)
     return Searched(boxes, scores, points, found.looks)
 
 
-def _upright(image: Pixels, box: NDArray[np.float64], points: NDArray[np.float64]) -> tuple[Pixels, Matrix]:
-    """A face cut out upright, and the matrix that takes the photo there."""
-    goal = FACE * CANONICAL + 0.5 * (CROP - 1)
-    size = max(float(np.sqrt(np.prod(box[2:] - box[:2]))), 1.0)
-    scale = FACE / size
+def refined(network: PointsNetwork, image: Pixels, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The points of faces, (N, 5, 2) float64, each looked at twice more, upright."""
+    better = points.copy()
+    for _ in range(2):
+        for start in range(0, len(better), BATCH):
+            rows = slice(start, start + BATCH)
+            try:
+                matrices = [upright_matrix(five) for five in better[rows]]
+            except AlignmentError:  # all points of one in one place: whatever it is, it is no face
+                continue
+            found = refine_points(network, np.stack([crop_of(image, matrix) for matrix in matrices]))
+            pairs = zip(matrices, found, strict=True)
+            better[rows] = [transform(invert(matrix), five) for matrix, five in pairs]
+    return better
+
+
+def _upright(box: NDArray[np.float64], points: NDArray[np.float64]) -> Matrix:
+    """The matrix that takes a face upright into the middle of a crop.
+
+    The points tell the turn alone: their spread shrinks where a face is seen from the side.
+    """
+    scale = FACE / max(float(np.sqrt(np.prod(box[2:] - box[:2]))), 1.0)
     try:
-        # The points tell the turn alone: their spread shrinks where a face is seen from the side.
-        linear = similarity(points, goal)[:, :2]
+        linear = upright_matrix(points)[:, :2]
         linear *= scale / math.sqrt(abs(float(np.linalg.det(linear))))
     except AlignmentError:
         linear = scale * np.eye(2)
     middle = 0.5 * (box[:2] + box[2:])
-    matrix = np.column_stack([linear, 0.5 * (CROP - 1) - linear @ middle])
-    reach = CROP / scale
-    left, top = np.maximum(np.floor(middle - reach), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(middle + reach).astype(int) + 1, image.shape[1::-1])
-    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-    shifted = matrix.copy()
-    shifted[:, 2] = matrix @ [left, top, 1]
-    return warp_image(part, shifted, CROP), matrix
+    return np.column_stack([linear, 0.5 * (CROP - 1) - linear @ middle])
 
 
 def _central(seen: Found) -> tuple[NDArray[np.float64], float, NDArray[np.float64] | None]:
@@ -224,6 +239,18 @@ def _central(seen: Found) -> tuple[NDArray[np.float64], float, NDArray[np.float6
         if merit[best] > 0:
             return seen.boxes[best], float(seen.scores[best]), seen.points[best]
     return np.zeros(4), UNSEEN, None
+
+
+def _plausible(box: NDArray[np.float64], points: NDArray[np.float64]) -> bool:
+    """Whether five points are arranged as those of a face that is about as large as its box, seen from any side."""
+    size = float(np.sqrt(np.prod(box[2:] - box[:2])))
+    try:
+        matrix = similarity(CANONICAL, points)
+    except AlignmentError:
+        return False
+    scale = math.hypot(matrix[0, 0], matrix[1, 0]) / size
+    off = float(np.sqrt(np.square(transform(matrix, CANONICAL) - points).sum(axis=1).mean())) / size
+    return SMALLEST <= scale <= LARGEST and off <= MISFIT
 
 
 def _around(back: Matrix, box: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ from eagrctl.events import Listener, ignore, tracked
 from eagrctl.faces.found import FaceFinder, roll_of
 from eagrctl.training.detector.materials import Material, MaterialIndex, PhotoAbout
 from eagrctl.training.detector.measure import FALSE, HIT, Matches, match, pooled
-from eagrctl.training.detector.scenes import Scene, SceneRecipe, Stock, scene
+from eagrctl.training.detector.pasting import Stock
+from eagrctl.training.detector.scenes import Scene, SceneRecipe, scene
 
 FOUND = 0.4  # intersection over union
 PRECISE = 0.5  # the same for average precision, as WIDER FACE has it

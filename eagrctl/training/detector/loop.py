@@ -1,4 +1,4 @@
-"""Recipe + material -> a trained detector: one loop, told from top to bottom.
+"""Recipe + material -> a trained detector: one loop for both of its networks, told from top to bottom.
 
 The folder of a run holds `recipe.toml`, `last.pt`, with which the same command goes on, `best.safetensors`, the best so
 far on validation photos, and `metrics.jsonl`, a line for each epoch. All but the first follow from `last.pt`, which is
@@ -8,82 +8,31 @@ written first, but for the best, which is written before it: a run that is kille
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from eagrctl.documents import Count, Number, Versioned, check, plain
+from eagrctl.documents import Count, Number, Versioned, check
 from eagrctl.errors import CheckpointError, TrainingError
 from eagrctl.events import Listener, Notice, Progress, ignore
-from eagrctl.faces.detection.file import DetectorAbout, load_detector, save_detector
-from eagrctl.faces.detection.look import NetworkLooker, look
-from eagrctl.faces.detection.network import STRIDES, DetectorNetwork, decoded
+from eagrctl.faces.detection.file import load_detector, save_detector
 from eagrctl.files import printable, replacing, write_text, writing
 from eagrctl.locks import locked
 from eagrctl.recipe import load_recipe_as, recipe_to_toml
 from eagrctl.tensorfile import read_tensors
 from eagrctl.training.batches import rate_at
-from eagrctl.training.detector.calibration import calibrate
-from eagrctl.training.detector.losses import DetectorLosses, Faces, detector_losses
-from eagrctl.training.detector.materials import Material, MaterialIndex, PhotoAbout
-from eagrctl.training.detector.measure import Matches, match, pooled
+from eagrctl.training.detector.parts import Part, open_part
 from eagrctl.training.detector.recipe import DetectorRecipe
-from eagrctl.training.detector.scenes import Scene, SceneRecipe, Stock, scene
 from eagrctl.training.interrupts import interrupts, leave_signals_to_the_parent
 
 FORMAT, VERSION = "eagrctl detector run", 1
-LEAST = 0.05  # score of a box that counts in average precision
-LOOK = 640  # pixels of a validation photo's longer side
-COMPOSITES = 200  # scenes of the split val that are validated, too
 SAVE_EVERY = 600.0  # seconds, beside every epoch
 CLIP = 5.0  # norm of a step's gradient, at most
-
-
-class Batch(NamedTuple):
-    """Scenes of a step."""
-
-    images: torch.Tensor  # (B, S, S, 3) uint8
-    faces: Faces
-
-
-class Scenes(Dataset[Scene]):
-    """The scenes of a run by their number, epoch after epoch; each process reads the material itself."""
-
-    def __init__(self, root: Path, recipe: DetectorRecipe) -> None:
-        self.root, self.recipe = root, recipe
-        self._stock: Stock | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "recipe": self.recipe, "_stock": None}
-
-    def __getitem__(self, number: int) -> Scene:
-        if self._stock is None:
-            self._stock = Stock.of(MaterialIndex.load(self.root), "train")
-        settings = self.recipe.train
-        epoch, place = divmod(number, settings.per_epoch * settings.batch)
-        return scene(self._stock, self.recipe.scenes, settings.seed, epoch, place)
-
-
-def gathered(scenes: Sequence[Scene]) -> Batch:
-    """Scenes as a batch, their faces padded with NaN."""
-    boxes, points, ignored = (
-        _padded([getattr(each, name) for each in scenes]) for name in ("boxes", "points", "ignored")
-    )
-    return Batch(torch.from_numpy(np.stack([each.image for each in scenes])), Faces(boxes, points, ignored))
-
-
-def _padded(rows: Sequence[np.ndarray]) -> torch.Tensor:
-    most = max(len(each) for each in rows)
-    padded = np.full((len(rows), most, *rows[0].shape[1:]), np.nan, np.float32)
-    for place, each in enumerate(rows):
-        padded[place, : len(each)] = each
-    return torch.from_numpy(padded)
 
 
 @dataclass
@@ -116,7 +65,7 @@ def train_detector(
         root: prepared material.
         folder: of the run.
         device: where it trains.
-        workers: processes that make scenes; 0 makes them in this one.
+        workers: processes that make scenes or crops; 0 makes them in this one.
         listener: hears of progress.
 
     Returns:
@@ -127,14 +76,13 @@ def train_detector(
         ShardError: the material is missing or damaged.
         CheckpointError: what there is to go on from cannot be read.
     """
-    index = MaterialIndex.load(root)
-    for kind in ("heads", "photos", "backgrounds"):
-        if not index.count(kind, "train") or (kind == "photos" and not index.count(kind, "val")):
-            raise TrainingError(f"{printable(root)} has no {kind} to learn from: prepare it again")
+    start = None if recipe.train.start == "none" else load_detector(Path(recipe.train.start))
+    torch.manual_seed(recipe.train.seed)
+    part = open_part(recipe, root, start)
     with writing(folder, TrainingError):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, TrainingError, listener), interrupts(listener) as interrupted:
-        return _Sitting(recipe, root, index, folder, device, workers, listener).train(interrupted)
+        return _Sitting(recipe, part, folder, device, workers, listener).train(interrupted)
 
 
 class _Sitting:
@@ -143,22 +91,17 @@ class _Sitting:
     def __init__(
         self,
         recipe: DetectorRecipe,
-        root: Path,
-        index: MaterialIndex,
+        part: Part,
         folder: Path,
         device: torch.device,
         workers: int,
         listener: Listener,
     ) -> None:
-        self.recipe, self.root, self.folder, self.device = recipe, root, folder, device
+        self.recipe, self.part, self.folder, self.device = recipe, part, folder, device
         self.workers, self.listener = workers, listener
         self.settings = recipe.train
         self.steps = self.settings.per_epoch * self.settings.epochs
-        torch.manual_seed(self.settings.seed)
-        shape = recipe.network
-        self.network = DetectorNetwork(shape.widths, shape.depths, shape.neck).to(device)
-        if self.settings.start != "none" and not (folder / "last.pt").is_file():
-            self._start_from(Path(self.settings.start))
+        self.network = part.network.to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         law = get_ema_multi_avg_fn(self.settings.average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=law, use_buffers=True)
@@ -170,19 +113,7 @@ class _Sitting:
         )
         self.last, self.best = folder / "last.pt", folder / "best.safetensors"
         self.state = self._begun()
-        self.validation = Validation(index, recipe.scenes, self.settings.seed, device)
         self.saved = time.monotonic()
-
-    def _start_from(self, path: Path) -> None:
-        network, about = load_detector(path)
-        try:
-            self.network.load_state_dict(network.state_dict())
-        except RuntimeError:
-            raise TrainingError(
-                f"{printable(path)} has widths {about.widths}, depths {about.depths} and neck {about.neck}: "
-                "give the recipe's [network] the same"
-            ) from None
-        self.network.calibration.copy_(torch.tensor([[1.0, 0.0]] * len(STRIDES)))
 
     def _begun(self) -> _State:
         """Where the folder's run has come; a new one where there is none."""
@@ -212,7 +143,7 @@ class _Sitting:
     def train(self, interrupted: threading.Event) -> bool:
         """Take the steps that are left. False where an interrupt cut them short."""
         state, per_epoch = self.state, self.settings.per_epoch
-        sums, since, noted = torch.zeros(len(DetectorLosses._fields), device=self.device), time.monotonic(), state.step
+        sums, since, noted = torch.zeros(len(self.part.terms), device=self.device), time.monotonic(), state.step
         note = ""
         self.listener(Progress("training", state.step, self.steps))
         batches = iter(self._batches())
@@ -228,9 +159,9 @@ class _Sitting:
                     )
                 rate = (state.step - noted) * self.settings.batch / max(now - since, 1e-9)
                 epoch = (state.step - 1) // per_epoch + 1
-                ahead = f"  best AP {100 * state.best:.1f}" if state.best >= 0 else ""
+                ahead = f"  best {100 * state.best:.1f}" if state.best >= 0 else ""
                 loss = float(sums[0]) / done
-                note = f"epoch {epoch}/{self.settings.epochs}  loss {loss:.3f}{ahead}  {rate:.1f} scenes/s"
+                note = f"epoch {epoch}/{self.settings.epochs}  loss {loss:.3f}{ahead}  {rate:.1f} samples/s"
                 state.seconds += now - since
                 since, noted = now, state.step
             self.listener(Progress("training", state.step, self.steps, note))
@@ -244,14 +175,14 @@ class _Sitting:
                 return state.step == self.steps
         return True
 
-    def _batches(self) -> DataLoader[Scene]:
+    def _batches(self) -> DataLoader[Any]:
         size = self.settings.batch
         numbers = [list(range(step * size, (step + 1) * size)) for step in range(self.state.step, self.steps)]
         return DataLoader(
-            Scenes(self.root, self.recipe),
+            self.part.samples,
             batch_sampler=numbers,
             num_workers=self.workers,
-            collate_fn=gathered,
+            collate_fn=self.part.gathered,
             pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if self.workers else None,
             multiprocessing_context="spawn" if self.workers else None,
@@ -259,40 +190,31 @@ class _Sitting:
         )
 
     def _step(self, batch: Any) -> torch.Tensor:
-        images, faces = batch
-        settings, device = self.settings, self.device
+        settings = self.settings
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.state.step, self.steps, settings.rate, settings.power, settings.warm_up)
         self.network.train()
-        pixels = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
-        known = Faces(*(each.to(device, non_blocking=True) for each in faces))
-        answers = decoded(self.network(pixels.contiguous(memory_format=torch.channels_last)))
-        size = self.recipe.scenes.size
-        losses = detector_losses(answers, known, (size, size), self.recipe.loss)
+        terms = self.part.cost(self.network, batch, self.device)
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        terms[0].backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self.average.update_parameters(self.network)
-        return torch.stack(losses).detach()
+        return terms.detach()
 
     def _end_epoch(self, losses: Sequence[float]) -> None:
         """Validate, keep the best, save, log."""
         state = self.state
-        network = self.average.module
-        assert isinstance(network, DetectorNetwork)
-        network.eval()
-        scores = self.validation.scores(network)
+        network = self.average.module.eval()
+        scores = self.part.scores(network)
         epoch = state.step // self.settings.per_epoch
-        named = dict(zip(DetectorLosses._fields, losses, strict=True))
+        named = dict(zip(self.part.terms, losses, strict=True))
         state.lines.append({"epoch": epoch, "step": state.step, "loss": named, "val": scores})
-        better = scores["ap"] > state.best
+        merit = next(iter(scores.values()))
+        better = merit > state.best
         if better:
-            state.best = scores["ap"]
-            shape = plain(self.recipe.network)
-            about = check({**shape, "scores": scores}, DetectorAbout, "the recipe", CheckpointError)
-            calibrated = self.validation.calibrated(network)
-            save_detector(calibrated, about, self.best)
+            state.best = merit
+            save_detector(self.part.kept(network, scores), self.best)
         self._save()
         told = ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
         note = " (best so far)" if better else ""
@@ -310,54 +232,3 @@ class _Sitting:
         with writing(self.last, CheckpointError), replacing(self.last) as temporary:
             torch.save(contents, temporary)
         write_text("".join(f"{json.dumps(line)}\n" for line in self.state.lines), self.folder / "metrics.jsonl")
-
-
-@dataclass
-class Validation:
-    """Photos and composites of the split val, and how a network does on them."""
-
-    index: MaterialIndex
-    recipe: SceneRecipe
-    seed: int
-    device: torch.device
-
-    def __post_init__(self) -> None:
-        stock = Stock.of(self.index, "val")
-        self.photos = stock.photos
-        only = SceneRecipe(**{**vars(self.recipe), "photos": 0.0})
-        self.composites = [scene(stock, only, self.seed, 0, number) for number in range(COMPOSITES)]
-
-    def scores(self, network: DetectorNetwork) -> dict[str, float]:
-        """Average precision on real photos and on composites, and `ap`, the mean of both."""
-        real = _pooled(self._on_photos(network))
-        made = _pooled(self._on_composites(network))
-        return {"ap": 0.5 * (real + made), "ap_photos": real, "ap_composites": made}
-
-    def calibrated(self, network: DetectorNetwork) -> DetectorNetwork:
-        """The network with scores that mean the same at all strides; see `eagrctl.training.detector.calibration`."""
-        scenes = [(each.image, each.boxes, each.ignored) for each in self.composites]
-        scenes += [(np.asarray(picture), boxes, ignored) for picture, boxes, ignored in map(_known, self.photos)]
-        return calibrate(network, scenes)
-
-    def _on_photos(self, network: DetectorNetwork) -> Iterator[tuple[np.ndarray, Matches, int]]:
-        for material in self.photos:
-            picture, boxes, ignored = _known(material)
-            found = look(NetworkLooker(network), np.asarray(picture), LOOK, LEAST)
-            yield found.scores, match(found.boxes, found.scores, boxes, ignored), len(boxes)
-
-    def _on_composites(self, network: DetectorNetwork) -> Iterator[tuple[np.ndarray, Matches, int]]:
-        for each in self.composites:
-            found = NetworkLooker(network).see(each.image[None], LEAST)[0]
-            yield found.scores, match(found.boxes, found.scores, each.boxes, each.ignored), len(each.boxes)
-
-
-def _known(material: Material) -> tuple[Any, np.ndarray, np.ndarray]:
-    about = material.about
-    assert isinstance(about, PhotoAbout)
-    boxes, ignored = (np.array(each, np.float64).reshape(-1, 4) for each in (about.boxes, about.ignored))
-    return material.picture(), boxes, ignored
-
-
-def _pooled(photos: Iterator[tuple[np.ndarray, Matches, int]]) -> float:
-    rows = list(photos)
-    return pooled([(scores, matches) for scores, matches, _ in rows], sum(faces for *_, faces in rows))

@@ -92,15 +92,25 @@ class Material:
         return cls(name, _encoded(photo, "JPEG", quality=QUALITY), about, opacity)
 
     def picture(self, shrunk: int = 1) -> Image.Image:
-        """The photo, RGB; read at a half, a quarter or an eighth of its size, which is quicker, where so asked."""
-        picture = Image.open(io.BytesIO(self.photo), formats=["JPEG"])
-        if shrunk > 1:
-            picture.draft("RGB", (-(-picture.width // shrunk), -(-picture.height // shrunk)))
-        return picture.convert("RGB")
+        """The photo, RGB; read at a half, a quarter or an eighth of its size, which is quicker, where so asked.
+
+        Raises:
+            ShardError: it is damaged.
+        """
+        return self._decoded(self.photo, "JPEG", "RGB", shrunk)
 
     def opacity(self) -> Image.Image:
-        """A head's opacity, grey, as large as the photo."""
-        return Image.open(io.BytesIO(self.mask), formats=["PNG"]).convert("L")
+        """A head's opacity, grey, as large as the photo; errors as in `picture`."""
+        return self._decoded(self.mask, "PNG", "L")
+
+    def _decoded(self, data: bytes, kind: str, mode: str, shrunk: int = 1) -> Image.Image:
+        try:
+            picture = Image.open(io.BytesIO(data), formats=[kind])
+            if shrunk > 1:
+                picture.draft(mode, (-(-picture.width // shrunk), -(-picture.height // shrunk)))
+            return picture.convert(mode)
+        except Exception as error:  # Pillow's readers raise whatever damaged data make them stumble over
+            raise ShardError(f"{printable(self.name)} is damaged ({error}): {REMEDY}") from None
 
 
 def known_points(points: Five | None) -> Landmarks:

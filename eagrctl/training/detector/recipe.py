@@ -1,7 +1,7 @@
 """A detector's training as one TOML file, as `eagrctl.recipe` has it for networks that parse faces."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,11 +28,12 @@ class DetectorTrainRecipe(Written):
     """AdamW with polynomial decay.
 
     Attributes:
-        start: the file of a detector to start from; "none" starts from random weights.
-        seed: fixes initial weights and scenes.
-        scenes: of an epoch; after each, the network is validated.
+        part: which network is trained: "faces" finds faces, "points" refines the points of those that are found.
+        start: the file of a detector to start from; "none" starts from random weights. The other part comes from it.
+        seed: fixes initial weights, scenes and crops.
+        samples: scenes, or crops of single faces, of an epoch; after each, the network is validated.
         epochs: of the run.
-        batch: scenes a step.
+        batch: samples a step.
         rate: learning rate of the first step after the warm-up; it decays as (1 - step / steps) ** power.
         weight_decay: of AdamW.
         power: of the decay.
@@ -40,9 +41,10 @@ class DetectorTrainRecipe(Written):
         average: decay of the exponential moving average of the weights, which is what is validated and kept.
     """
 
+    part: Literal["faces", "points"]
     start: Text
     seed: Count
-    scenes: Annotated[Whole, Field(ge=1, le=MOST)]
+    samples: Annotated[Whole, Field(ge=1, le=MOST)]
     epochs: Annotated[Whole, Field(ge=1, le=MOST)]
     batch: Annotated[Whole, Field(ge=2, le=4096, description="batch norm needs two images")]
     rate: AboveZero
@@ -52,13 +54,13 @@ class DetectorTrainRecipe(Written):
     average: BelowOne
 
     def __post_init__(self) -> None:
-        if self.scenes < self.batch:
-            raise ValueError(f"scenes must be at least one batch of {self.batch}, not {self.scenes}")
+        if self.samples < self.batch:
+            raise ValueError(f"samples must be at least one batch of {self.batch}, not {self.samples}")
 
     @property
     def per_epoch(self) -> int:
         """Steps of an epoch."""
-        return self.scenes // self.batch
+        return self.samples // self.batch
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,18 @@ from pydantic import Field
 from eagrctl.arrays import Landmarks, Matrix, Pixels
 from eagrctl.documents import Number, Whole, Written
 from eagrctl.faces.detection.network import LARGEST_STRIDE
-from eagrctl.geometry import invert, stretch_matrix, transform
+from eagrctl.geometry import stretch_matrix
 from eagrctl.recipe import Share
-from eagrctl.training.detector.covers import Frame, covered
+from eagrctl.training.detector.covers import covered
 from eagrctl.training.detector.development import developed
 from eagrctl.training.detector.materials import (
-    BackgroundAbout,
     HeadAbout,
     Material,
-    MaterialIndex,
     PhotoAbout,
     known_points,
 )
+from eagrctl.training.detector.pasting import PlacedFace, Stock, box_face, ground, head_face, paste, relit
 
-MIRRORED = [1, 0, 2, 4, 3]  # which point each becomes in a mirror
 LEAST_SIZE = 7.0  # pixels; a smaller face, the square root of its box's area, neither counts nor is denied
 LEAST_SEEN = 0.35  # of a face's ellipse that other heads and the frame leave; with less, likewise
 EYES_APART = 0.9  # in halves of a face's width
@@ -78,60 +76,13 @@ class Scene(NamedTuple):
     turns: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Stock:
-    """The material of a split, in memory."""
-
-    heads: Sequence[Material]
-    photos: Sequence[Material]
-    backgrounds: Sequence[Material]
-
-    @classmethod
-    def of(cls, index: MaterialIndex, split: str, heads: str | None = None) -> "Stock":
-        """Read a split; heads are those of another one where it is named."""
-        return cls(index.read("heads", heads or split), index.read("photos", split), index.read("backgrounds", split))
-
-
-@dataclass(frozen=True)
-class _Face:
-    """A face in a scene: its ellipse, points, and whether it is covered."""
-
-    frame: Frame
-    points: Landmarks
-    covered: bool = False
-
-    @property
-    def box(self) -> NDArray[np.float64]:
-        reach = np.hypot(*self.frame.axes)
-        return np.concatenate([self.frame.middle - reach, self.frame.middle + reach])
-
-    @property
-    def size(self) -> float:
-        """The square root of its box's area."""
-        return float(2 * np.sqrt(np.prod(np.hypot(*self.frame.axes))))
-
-    @property
-    def turn(self) -> float:
-        """In degrees, clockwise; NaN where no point is known."""
-        down = self.frame.axes[1]
-        return float(np.rad2deg(np.arctan2(-down[0], down[1])))
-
-    def moved(self, matrix: Matrix) -> "_Face":
-        """Where a matrix takes it, mirrored if the matrix mirrors."""
-        axes = self.frame.axes @ matrix[:, :2].T
-        points = transform(matrix, self.points)
-        if np.linalg.det(matrix[:, :2]) < 0:
-            points, axes = points[MIRRORED], axes * [[-1.0], [1.0]]
-        return replace(self, frame=Frame(transform(matrix, self.frame.middle[None])[0], axes), points=points)
-
-
 def scene(stock: Stock, recipe: SceneRecipe, seed: int, epoch: int, number: int) -> Scene:
     """The scene of a number in an epoch."""
     random = np.random.default_rng((seed, epoch, number))
     kind = random.random()
     if kind < recipe.photos and stock.photos:
         return _of_photo(stock, recipe, random)
-    canvas = _ground(stock, recipe.size, random)
+    canvas = ground(stock, recipe.size, random)
     if kind < recipe.photos + recipe.backgrounds or not stock.heads:
         return _scene(canvas, recipe.size, [], [], random)
     return _composite(canvas, stock, recipe, random)
@@ -140,7 +91,7 @@ def scene(stock: Stock, recipe: SceneRecipe, seed: int, epoch: int, number: int)
 def _scene(
     canvas: Image.Image,
     size: int,
-    faces: Sequence[_Face],
+    faces: Sequence[PlacedFace],
     left_out: Sequence[NDArray[np.float64]],
     random: np.random.Generator,
 ) -> Scene:
@@ -163,26 +114,6 @@ def _inside(points: Landmarks, size: int) -> Landmarks:
     """The points, NaN where they lie outside the photo."""
     inside = np.all((points >= 0) & (points <= size - 1), axis=1)
     return np.where(inside[:, None], points, np.nan)
-
-
-def _ground(stock: Stock, size: int, random: np.random.Generator) -> Image.Image:
-    """A background of the size of a scene."""
-    if not stock.backgrounds or random.random() < 0.04:
-        low, high = (random.integers(0, 256, 3) for _ in range(2))
-        ramp = np.linspace(low, high, size)[:, None].repeat(size, 1)
-        return Image.fromarray(ramp.astype(np.uint8))
-    first, second = (stock.backgrounds[int(random.integers(len(stock.backgrounds)))] for _ in range(2))
-    # The hard ones come twice as often.
-    about = first.about
-    chosen = first if isinstance(about, BackgroundAbout) and about.hard else second
-    picture = chosen.picture()
-    if random.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    side = min(picture.size) * random.uniform(0.45, 1.0)
-    left, top = (random.uniform(0, end - side) for end in picture.size)
-    box = (left, top, left + side, top + side)
-    shown: Image.Image = picture.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return shown
 
 
 def _turn(recipe: SceneRecipe, random: np.random.Generator) -> float:
@@ -209,10 +140,7 @@ def _of_photo(stock: Stock, recipe: SceneRecipe, random: np.random.Generator) ->
     assert isinstance(about, PhotoAbout)
     picture, size = material.picture(), recipe.size
     boxes = np.array(about.boxes, np.float64).reshape(-1, 4)
-    faces = [
-        _Face(Frame(0.5 * (box[:2] + box[2:]), np.diag(0.5 * (box[2:] - box[:2]))), known_points(points))
-        for box, points in zip(boxes, about.points, strict=True)
-    ]
+    faces = [box_face(box, known_points(points)) for box, points in zip(boxes, about.points, strict=True)]
     whole = size / max(picture.size)
     if faces:
         face = faces[random.integers(len(faces))]
@@ -229,11 +157,10 @@ def _of_photo(stock: Stock, recipe: SceneRecipe, random: np.random.Generator) ->
     else:
         to = random.uniform(0.15, 0.85, 2) * size
     matrix = _matrix(scale, turn, 1.0, bool(random.random() < 0.5), focus, to)
-    canvas = _ground(stock, size, random) if random.random() < 0.6 else Image.new("RGB", (size, size), _grey(random))
-    _paste(canvas, picture, Image.new("L", picture.size, 255), matrix)
+    canvas = ground(stock, size, random) if random.random() < 0.6 else Image.new("RGB", (size, size), _grey(random))
+    paste(canvas, picture, Image.new("L", picture.size, 255), matrix)
     ignored = [
-        _Face(Frame(0.5 * (box[:2] + box[2:]), np.diag(0.5 * (box[2:] - box[:2]))), known_points(None)).moved(matrix)
-        for box in np.array(about.ignored, np.float64).reshape(-1, 4)
+        box_face(box, known_points(None)).moved(matrix) for box in np.array(about.ignored, np.float64).reshape(-1, 4)
     ]
     moved = [face.moved(matrix) for face in faces]
     counted = [face for face in moved if _share_inside(face.box, size) >= 0.5]
@@ -258,7 +185,7 @@ def _composite(canvas: Image.Image, stock: Stock, recipe: SceneRecipe, random: n
     count = int(random.integers(low, high))
     largest = max(0.5 * size / np.sqrt(count), 2 * recipe.nearest)
     base = np.exp(random.uniform(np.log(recipe.nearest), np.log(largest)))
-    faces: list[_Face] = []
+    faces: list[PlacedFace] = []
     owner = np.full((size, size), -1, np.int16)
     for _ in range(count):
         head = stock.heads[int(random.integers(len(stock.heads)))]
@@ -277,7 +204,7 @@ def _composite(canvas: Image.Image, stock: Stock, recipe: SceneRecipe, random: n
 
 
 def _free_place(
-    faces: Sequence[_Face], apart: float, size: int, random: np.random.Generator
+    faces: Sequence[PlacedFace], apart: float, size: int, random: np.random.Generator
 ) -> NDArray[np.float64] | None:
     """A place for a face, mostly one that hides no other; None where there is hardly any."""
     over = random.random() < 0.12
@@ -300,7 +227,7 @@ def _pasted(
     place: NDArray[np.float64],
     recipe: SceneRecipe,
     random: np.random.Generator,
-) -> _Face:
+) -> PlacedFace:
     """Dress a head, turn and scale it, and paste it."""
     about = head.about
     assert isinstance(about, HeadAbout)
@@ -311,65 +238,24 @@ def _pasted(
     down = stretch_matrix(opacity.size[::-1], picture.size[::-1])
     factor = opacity.width / picture.width
     opacity = opacity.resize(picture.size, Image.Resampling.BILINEAR) if factor > 1 else opacity
-    along = np.array([np.cos(about.roll), np.sin(about.roll)])
-    axes = np.array([about.reach[0] * along, about.reach[1] * np.array([-along[1], along[0]])])
-    face = _Face(Frame(np.array(about.middle), axes), known_points(about.points)).moved(down)
+    face = head_face(about).moved(down)
     if random.random() < recipe.covered:
         picture, opacity, points = covered(picture, opacity, face.frame, face.points, random)
         face = replace(face, points=points, covered=True)
     if random.random() < 0.5:
-        picture = picture.point([min(255, int(gain * level)) for gain in _gains(random) for level in range(256)])
+        picture = relit(picture, random)
     squeeze = random.uniform(0.6, 0.95) if random.random() < recipe.squeezed else 1.0
     turn = _turn(recipe, random) - about.roll
     matrix = _matrix(scale * factor, turn, squeeze, bool(random.random() < 0.5), face.frame.middle, place)
-    _paste(canvas, picture, opacity, matrix, owner, number)
+    paste(canvas, picture, opacity, matrix, owner, number)
     return face.moved(matrix)
-
-
-def _gains(random: np.random.Generator) -> list[float]:
-    """What a head's red, green and blue are multiplied by: heads are lit otherwise than backgrounds."""
-    return [float(gain) for gain in random.uniform(0.6, 1.35) * random.uniform(0.92, 1.08, 3)]
-
-
-def _paste(
-    canvas: Image.Image,
-    picture: Image.Image,
-    opacity: Image.Image,
-    matrix: Matrix,
-    owner: NDArray[np.int16] | None = None,
-    number: int = 0,
-) -> None:
-    """Paste a picture where a matrix takes it; whose each pixel is now stands in `owner`."""
-    width, height = picture.size
-    first, last, lowest = -0.5, width - 0.5, height - 0.5
-    corners = transform(matrix, np.array([[first, first], [last, first], [first, lowest], [last, lowest]]))
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, canvas.size)
-    if right <= left or bottom <= top:
-        return
-    here = matrix.copy()
-    here[:, 2] -= [left, top]
-    factor = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if factor < 0.7:
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        picture, opacity = (each.resize(size, Image.Resampling.BILINEAR) for each in (picture, opacity))
-        across, along = width / size[0], height / size[1]
-        here = np.column_stack([here[:, :2] * [across, along], here @ [0.5 * across - 0.5, 0.5 * along - 0.5, 1]])
-    # Pillow wants the way back, between frames whose origin is the corner of the first pixel.
-    back = invert(here)
-    back[:, 2] += 0.5 - 0.5 * back[:, :2].sum(axis=1)
-    options = (right - left, bottom - top), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BILINEAR
-    seen, mask = picture.transform(*options), opacity.transform(*options)
-    canvas.paste(seen, (int(left), int(top)), mask)
-    if owner is not None:
-        owner[top:bottom, left:right][np.asarray(mask) > 127] = number
 
 
 _ANGLES = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 _DISC = np.concatenate([radius * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1) for radius in (0.3, 0.6, 0.85)])
 
 
-def _seen(owner: NDArray[np.int16], number: int, face: _Face) -> tuple[float, Landmarks]:
+def _seen(owner: NDArray[np.int16], number: int, face: PlacedFace) -> tuple[float, Landmarks]:
     """The share of a face that is seen, and its points, NaN where another head or the frame hides them."""
 
     def shown(places: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,0 +1,60 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from eagrctl.errors import SourceError
+from eagrctl.readers.real_photos import AnnotatedPhoto, RealPhotos
+from eagrctl_tests.training.detector.stock import write_real_photos
+
+
+def test_lists_are_read_and_split_by_names(tmp_path: Path) -> None:
+    photos = RealPhotos.load(write_real_photos(tmp_path / "real"))
+    assert (len(photos.faces), len(photos.heads), len(photos.backgrounds)) == (24, 5, 24)
+    assert photos.faces[1].points is not None
+    assert photos.faces[0].points is None
+    assert photos.backgrounds[0].hard
+    again = RealPhotos.load(tmp_path / "real")
+    assert [face.split for face in photos.faces] == [face.split for face in again.faces]
+
+
+def test_eight_in_ten_are_to_learn_from() -> None:
+    splits = Counter(AnnotatedPhoto(f"faces/{number:05d}.jpg", ()).split for number in range(4000))
+    assert splits["train"] / 4000 == pytest.approx(0.8, abs=0.03)
+    assert splits["val"] / 4000 == pytest.approx(0.1, abs=0.02)
+    assert splits["test"] / 4000 == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2: is not JSON|line 2 is not JSON"),
+        (json.dumps({"file": "../../x.jpg", "boxes": []}), "must be the name of a file in its own folder"),
+        (json.dumps({"file": "/etc/passwd", "boxes": []}), "must be the name of a file in its own folder"),
+        (json.dumps({"file": "a.jpg", "boxes": [[5, 0, 1, 1]]}), "its left before its right"),
+        (json.dumps({"file": "a.jpg", "boxes": [[0, 0, 1, 1]], "points": [[[1, 2]]]}), "five points, or null"),
+        (json.dumps({"file": "a.jpg", "boxes": [[0, 0, 1, 1]], "points": [None, None]}), "five points, or null"),
+        (json.dumps({"file": "a.jpg", "boxes": [[0, 0, 1, "x"]]}), "must be a number"),
+        (json.dumps({"boxes": []}), "missing key 'file'"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path: Path, line: str, said: str) -> None:
+    root = write_real_photos(tmp_path / "real")
+    first = (root / "faces.jsonl").read_text().splitlines()[0]
+    (root / "faces.jsonl").write_text(f"{first}\n{line}\n")
+    with pytest.raises(SourceError, match=said) as caught:
+        RealPhotos.load(root)
+    assert "line 2" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["faces", "heads", "backgrounds"])
+def test_a_missing_or_empty_list_is_named(tmp_path: Path, name: str) -> None:
+    root = write_real_photos(tmp_path / "real")
+    (root / f"{name}.jsonl").write_text("\n")
+    with pytest.raises(SourceError, match=rf"{name}\.jsonl lists no photo"):
+        RealPhotos.load(root)
+    (root / f"{name}.jsonl").unlink()
+    with pytest.raises(SourceError, match=rf"{name}\.jsonl is missing: give the folder"):
+        RealPhotos.load(root)
