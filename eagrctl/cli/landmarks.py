@@ -74,43 +74,43 @@ def train(
 @app.command("evaluate")
 def evaluate(
     data: Prepared = None,
+    detector: Annotated[
+        list[str] | None, option("--detector", "own|dlib|FILE", "May be repeated. Default: own, unless --predictor is.")
+    ] = None,
     predictor: Annotated[
-        list[Path] | None,
-        option(
-            "--predictor", "FILE", "May be repeated. Default: EAGRCTL_PREDICTOR, then the one that comes with eagrctl."
-        ),
+        list[Path] | None, option("--predictor", "FILE", "Of dlib's, for its detector. May be repeated.")
     ] = None,
     split: Annotated[str, option("--split", "NAME", "Split to look at.")] = "val",
     quiet: Quiet = False,
 ) -> None:
-    """Compare predictors with the eyes and mouths of label maps.
+    """Compare the landmarks of detectors with the eyes and mouths of label maps.
 
     An error is the distance from the label's landmark, in percent of the distance between the face's eyes. *Aligned* is
-    the share of eyes that alignment by the predictor's landmarks puts within 6 of 473 pixels of where they belong, and
-    *both* the share of faces of which it puts both there. Time includes finding the face.
+    the share of eyes that alignment by the found landmarks puts within 6 of 473 pixels of where they belong, and *both*
+    the share of faces of which it puts both there. Time includes finding the face.
 
     ```text
     eagrctl landmarks evaluate data/celebamask-hq
-    eagrctl landmarks evaluate --predictor five-points.dat --predictor shape_predictor_5_face_landmarks.dat
+    eagrctl landmarks evaluate --detector own --predictor shape_predictor_68_face_landmarks.dat
     ```
     """
     import numpy as np
 
     from eagrctl.data.index import ShardIndex, newest_dataset
-    from eagrctl.faces.landmarks import DlibLandmarks, find_predictor
+    from eagrctl.faces.finders import DLIB, OWN, open_finder
     from eagrctl.training.landmarks.errors import landmark_errors
 
-    finders = [DlibLandmarks(find_predictor(path, shipped_first=True)) for path in predictor or (None,)]
+    named = detector or ([] if predictor else [OWN])
+    finders = [*(open_finder(name) for name in named), *(open_finder(DLIB, path) for path in predictor or ())]
     index = ShardIndex.load(data or newest_dataset(DATA))
     with console.progress(quiet) as listener:
         rows = landmark_errors(index, split, finders, listener)
-    headings = ("predictor", "MB", "found %", "eye mean %", "median %", "< 5 %", "< 10 %", "mouth mean %", "aligned %")
+    headings = ("detector", "found %", "eye mean %", "median %", "< 5 %", "< 10 %", "mouth mean %", "aligned %")
     console.table(
         (*headings, "both %", "ms a face"),
         [
             (
-                row.predictor,
-                f"{row.size / 1e6:.1f}",
+                row.finder,
                 f"{100 * row.found:.1f}",
                 f"{100 * row.eyes.mean():.2f}",
                 f"{100 * np.median(row.eyes):.2f}",

@@ -32,18 +32,23 @@ def test_a_predictor_is_trained_and_compared(eagrctl: Invoke, faces: ShardIndex)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines() if "│" in line]
     assert [row[0] for row in rows] == [DlibLandmarks(Path(name)).description for name in arguments[1::2]]
     for row in rows:
-        found, mean, median = (float(cell) for cell in row[2:5])
+        found, mean, median = (float(cell) for cell in row[1:4])
         assert found == 100
         assert max(mean, median) < 10
 
 
-def test_the_predictor_in_use_is_the_one_that_is_looked_at(
+def test_our_own_detector_is_measured_unless_another_is_named(
     eagrctl: Invoke, faces: ShardIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eagrctl("landmarks", "train", faces.root, *QUICK, "--output", "mine.dat")
     monkeypatch.setenv("EAGRCTL_PREDICTOR", "mine.dat")
     result = eagrctl("landmarks", "evaluate", faces.root)
     assert result.exit_code == 0, result.stderr
+    assert "eagrctl's detector" in result.stdout
+    assert "mine.dat" not in result.stdout
+    result = eagrctl("landmarks", "evaluate", faces.root, "--detector", "own", "--detector", "dlib")
+    assert result.exit_code == 0, result.stderr
+    assert "eagrctl's detector" in result.stdout
     assert "mine.dat" in result.stdout
 
 

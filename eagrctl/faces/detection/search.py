@@ -28,9 +28,9 @@ SMALL, TINY = 32.0, 20.0  # pixels in a look; where a face is smaller, others ma
 TILE, OVERLAP, MOST_TILES = 1280, 160, 24  # of the largest look, in its pixels
 LONG = 4.0  # times as long as wide, a photo is looked at in tiles: shrunk to a look, it would be a line
 
-DOUBTFUL = 0.1  # score of a box that is looked at once more
-SURE = 0.5  # score of a face that makes further looks needless
-CERTAIN = 0.5  # score of a face in the end
+# The least score of a face in the end, and of one that makes further looks needless. A box below its square is not
+# looked at once more: however sure the second look was, the geometric mean of both would be below it.
+CERTAIN = 0.75
 
 BATCH = 32  # crops at once
 STEEP = 15.0  # degrees; a face that is turned by more, and so was seen badly, is looked at twice
@@ -67,7 +67,7 @@ def search(looker: Looker, image: Pixels, points: PointsNetwork | None = None, c
         image: (H, W, 3) uint8.
         certain: the least score of a face.
     """
-    found = _looked(looker, image)
+    found = _looked(looker, image, certain)
     found = _kept(second_looks(looker, image, found), certain)
     if points is not None:
         found = replace(found, points=refined(points, image, found.points))
@@ -76,36 +76,36 @@ def search(looker: Looker, image: Pixels, points: PointsNetwork | None = None, c
     return found.rows(order)
 
 
-def _looked(looker: Looker, image: Pixels) -> Searched:
+def _looked(looker: Looker, image: Pixels, certain: float) -> Searched:
     """The boxes of all looks that a photo needs, one a face."""
-    longest, shortest = max(image.shape[:2]), min(image.shape[:2])
+    longest, shortest, doubtful = max(image.shape[:2]), min(image.shape[:2]), certain**2
     largest = LARGEST_FACTOR * longest
     first = min(FIRST, max(longest, LEAST_FIRST), largest)
     if longest > LONG * shortest and longest > first:
-        return _merged([_tiled(looker, image, longest)])
-    looks = [Searched.of(look(looker, image, first, DOUBTFUL), first)]
-    least = _smallest(looks[-1], longest)
+        return _merged([_tiled(looker, image, longest, doubtful)])
+    looks = [Searched.of(look(looker, image, first, doubtful), first)]
+    least = _smallest(looks[-1], longest, certain)
     second = min(SECOND, 2 * first, largest)
     if least < SMALL and second > first:
-        looks.append(Searched.of(look(looker, image, second, DOUBTFUL), second))
-        least = _smallest(looks[-1], longest)
+        looks.append(Searched.of(look(looker, image, second, doubtful), second))
+        least = _smallest(looks[-1], longest, certain)
         if least < TINY and longest > SECOND and len(looks[-1]):
-            looks.append(_tiled(looker, image, min(longest, 2 * SECOND)))
-    if not any((each.scores >= SURE).any() for each in looks):
-        looks.extend(_turned(looker, image, first))
+            looks.append(_tiled(looker, image, min(longest, 2 * SECOND), doubtful))
+    if not any((each.scores >= certain).any() for each in looks):
+        looks.extend(_turned(looker, image, first, doubtful))
     return _merged(looks)
 
 
-def _smallest(found: Searched, longest: int) -> float:
+def _smallest(found: Searched, longest: int, certain: float) -> float:
     """The size of the smallest sure face of a look, in the look's pixels; 0 where none is sure."""
-    sure = found.scores >= SURE
+    sure = found.scores >= certain
     if not sure.any():
         return 0.0
     sides = np.sqrt(np.prod(found.boxes[sure, 2:] - found.boxes[sure, :2], axis=1))
     return float(sides.min() * found.looks[0] / longest)
 
 
-def _tiled(looker: Looker, image: Pixels, size: float) -> Searched:
+def _tiled(looker: Looker, image: Pixels, size: float, doubtful: float) -> Searched:
     """A photo at a size, or a smaller one that takes `MOST_TILES`, looked at in tiles that overlap."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
@@ -116,7 +116,7 @@ def _tiled(looker: Looker, image: Pixels, size: float) -> Searched:
     for top, left, side in _tiles(round(height * scale), round(width * scale)):
         rows, columns = (slice(round(start / scale), round((start + side) / scale)) for start in (top, left))
         part = image[rows, columns]
-        found = look(looker, part, max(part.shape[:2]) * scale, DOUBTFUL)
+        found = look(looker, part, max(part.shape[:2]) * scale, doubtful)
         corner = np.array([columns.start, rows.start], np.float64)
         moved = replace(found, boxes=found.boxes + np.tile(corner, 2), points=found.points + corner)
         looks.append(Searched.of(moved, size))
@@ -138,12 +138,12 @@ def _counts(height: float, width: float) -> tuple[int, int]:
     return down, across
 
 
-def _turned(looker: Looker, image: Pixels, size: float) -> Iterator[Searched]:
+def _turned(looker: Looker, image: Pixels, size: float, doubtful: float) -> Iterator[Searched]:
     """A photo turned by one, two and three quarters."""
     height, width = image.shape[:2]
     for quarters in (1, 2, 3):
         turned = np.ascontiguousarray(np.rot90(image, quarters))
-        found = look(looker, turned, size, DOUBTFUL)
+        found = look(looker, turned, size, doubtful)
         # From the turned frame back to the photo's.
         back = {
             1: np.array([[0.0, -1.0, width - 1], [1.0, 0.0, 0.0]]),

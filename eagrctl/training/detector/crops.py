@@ -19,8 +19,8 @@ from eagrctl.training.detector.development import developed
 from eagrctl.training.detector.materials import HeadAbout, Material, PhotoAbout, known_points
 from eagrctl.training.detector.pasting import PlacedFace, Stock, box_face, ground, head_face, paste, relit
 
-COVERED, SQUEEZED, SMALL, REAL = 0.3, 0.35, 0.4, 0.2  # shares of crops
-SCALE, TURN, SHIFT = 0.13, 9.0, 0.07  # deviations: of the logarithm, in degrees, in shares of the face
+COVERED, SQUEEZED, SMALL, REAL = 0.25, 0.3, 0.25, 0.15  # shares of crops
+SCALE, TURN, SHIFT = 0.11, 8.0, 0.06  # deviations: of the logarithm, in degrees, in shares of the face
 LEAST_REAL = 24.0  # pixels of a real face from which points were told with care
 
 

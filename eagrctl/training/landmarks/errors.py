@@ -1,4 +1,4 @@
-"""How far predicted landmarks lie from those that label maps show, before and after alignment."""
+"""How far found landmarks lie from those that label maps show, before and after alignment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from eagrctl.data.align import TEMPLATE, align_matrix
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
 from eagrctl.events import Listener, ignore, tracked
-from eagrctl.faces.landmarks import DlibLandmarks
+from eagrctl.faces.found import FaceFinder
 from eagrctl.geometry import transform
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
 
@@ -23,17 +23,16 @@ NEAR = 6 / 473
 
 @dataclass(frozen=True)
 class LandmarkErrors:
-    """One predictor's errors on the faces of a split.
+    """One detector's errors on the faces of a split.
 
     Distances are Euclidean. *The eyes' distance* is that of a face's own two labelled eyes. N faces were found.
     """
 
-    predictor: str  # in words
-    size: int  # of its file, in bytes
+    finder: str  # in words
     faces: int  # that have both eyes labelled
     # (N, 2) float64: how far the left and the right eye's centre is off, as a share of the eyes' distance.
     eyes: NDArray[np.float64]
-    # (M, 2) float64: the same for the mouth's corners, where labels show them and the predictor knows them.
+    # (M, 2) float64: the same for the mouth's corners, where labels show them and the detector knows them.
     mouth: NDArray[np.float64]
     # (N, 2) float64: how far alignment puts the labelled eyes from the template's, as a share of the frame's side.
     aligned: NDArray[np.float64]
@@ -60,9 +59,9 @@ class LandmarkErrors:
 
 
 def landmark_errors(
-    index: ShardIndex, split: str, finders: Sequence[DlibLandmarks], listener: Listener = ignore
+    index: ShardIndex, split: str, finders: Sequence[FaceFinder], listener: Listener = ignore
 ) -> list[LandmarkErrors]:
-    """Compare predictors on the faces of a split that have both eyes labelled.
+    """Compare detectors and their landmarks on the faces of a split that have both eyes labelled.
 
     Labels tell which of several faces in a photo is meant, and what is right; nothing else.
 
@@ -94,15 +93,14 @@ def landmark_errors(
 
 
 def _errors(
-    finder: DlibLandmarks, faces: int, pairs: Sequence[tuple[Landmarks, Landmarks]], seconds: float
+    finder: FaceFinder, faces: int, pairs: Sequence[tuple[Landmarks, Landmarks]], seconds: float
 ) -> LandmarkErrors:
     truths, founds = (np.array(each) for each in zip(*pairs, strict=True))
     off = np.linalg.norm(founds - truths, axis=2) / np.linalg.norm(truths[:, 1] - truths[:, 0], axis=1)[:, None]
     aligned = [transform(align_matrix(found, 1), truth[:2]) - (TEMPLATE[:2] - 0.5) for truth, found in pairs]
     mouth = off[:, 3:]
     return LandmarkErrors(
-        predictor=finder.description,
-        size=finder.path.stat().st_size,
+        finder=finder.description,
         faces=faces,
         eyes=off[:, :2],
         mouth=mouth[np.isfinite(mouth).all(axis=1)],

@@ -85,8 +85,8 @@ class _Sure(BlueLooker):
 def test_a_second_look_has_a_say() -> None:
     photo = np.zeros((300, 300, 3), np.uint8)
     assert search(_Sure(0.9), photo).scores.tolist() == pytest.approx([0.9])
-    assert search(_Sure(0.4), photo).scores.tolist() == pytest.approx([0.6])
-    assert len(search(_Sure(0.2), photo)) == 0
+    assert search(_Sure(0.64), photo).scores.tolist() == pytest.approx([0.9**0.5 * 0.8])
+    assert len(search(_Sure(0.6), photo)) == 0
     assert len(search(_Sure(0.0), photo)) == 0
 
 
