@@ -33,6 +33,8 @@ LONG = 4.0  # times as long as wide, a photo is looked at in tiles: shrunk to a 
 CERTAIN = 0.75
 
 BATCH = 32  # crops at once
+OBVIOUS = 0.95  # score
+MOVED = 0.08  # of the face's size; a point that was further off is looked at twice
 STEEP = 15.0  # degrees; a face that is turned by more, and so was seen badly, is looked at twice
 # Of an average face that is laid on a face's points: its size in sizes of the face's box, and how far its points lie
 # from them, in the same; a profile is off by 0.12.
@@ -172,9 +174,13 @@ def _kept(found: Searched, certain: float) -> Searched:
 
 
 def second_looks(looker: Looker, image: Pixels, found: Searched) -> Searched:
-    """Look at each face once more, cut out upright; its score is then the mean of both looks' in the logarithm."""
+    """Look at each face once more, cut out upright; its score is then the mean of both looks' in the logarithm.
+
+    An upright face that is obvious is not looked at again.
+    """
     boxes, scores, points = found.boxes.copy(), found.scores.copy(), found.points.copy()
-    again = np.arange(len(found))
+    upright = np.array([abs(_roll(five)) <= STEEP for five in points], bool)
+    again = np.flatnonzero((scores < OBVIOUS) | ~upright)
     for _ in range(2):
         steep = []
         for start in range(0, len(again), BATCH):
@@ -197,18 +203,20 @@ def second_looks(looker: Looker, image: Pixels, found: Searched) -> Searched:
 
 
 def refined(network: PointsNetwork, image: Pixels, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The points of faces, (N, 5, 2) float64, each looked at twice more, upright."""
+    """The points of faces, (N, 5, 2) float64, each looked at once more, upright; again where they moved much."""
     better = points.copy()
+    again = np.array([row for row, five in enumerate(points) if np.ptp(five, axis=0).all()], np.intp)
     for _ in range(2):
-        for start in range(0, len(better), BATCH):
-            rows = slice(start, start + BATCH)
-            try:
-                matrices = [upright_matrix(five) for five in better[rows]]
-            except AlignmentError:  # all points of one in one place: whatever it is, it is no face
-                continue
+        moved = []
+        for start in range(0, len(again), BATCH):
+            rows = again[start : start + BATCH]
+            matrices = [upright_matrix(five) for five in better[rows]]
             found = refine_points(network, np.stack([crop_of(image, matrix) for matrix in matrices]))
-            pairs = zip(matrices, found, strict=True)
-            better[rows] = [transform(invert(matrix), five) for matrix, five in pairs]
+            for row, matrix, five in zip(rows, matrices, found, strict=True):
+                if np.abs(five - transform(matrix, better[row])).max() > MOVED * FACE:
+                    moved.append(row)
+                better[row] = transform(invert(matrix), five)
+        again = np.array(moved, np.intp)
     return better
 
 

@@ -33,6 +33,9 @@ class YuNetLooker:
             raise EagrctlError(
                 "a YuNet needs OpenCV: pip install 'eagrctl[yunet]' (or --detector own, which needs nothing)"
             ) from None
+        cv2.utils.logging.setLogLevel(
+            cv2.utils.logging.LOG_LEVEL_SILENT
+        )  # it would tell of bad files in lines of its own
         self._path, self._error, self._lock = path, cv2.error, threading.Lock()
         require_regular(path, AlignmentError)
         try:
