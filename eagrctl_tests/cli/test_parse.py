@@ -211,6 +211,9 @@ def test_runs_are_no_default_and_a_run_can_be_named(
         (["photos", "--output", "photos"], "--output photos is the folder of the photos: name another"),
         (["photos", "--output", "points"], "there is a file of that name; name another --output"),
         (["photos", "--predictor", "none.dat"], "--predictor names none.dat, which is not a file"),
+        (["photos", "--detector", "none.onnx"], "there is no detector none.onnx"),
+        (["photos", "--detector", "own", "--predictor", "none.dat"], "--predictor is for dlib's detector, not for own"),
+        (["photos", "--detector", "points"], "points is no detector: give"),
         (["photos/astronaut.png", "--output", "photos"], "photos/astronaut.png is in the way"),
     ],
 )

@@ -36,6 +36,7 @@ def parsed_photo(number: int = 1, faces: int = 1, probabilities: bool = False) -
                 box=(left + 10.0, 20.0, left + 50.0, 60.0),
                 confidence=1.5 - place / 4,
                 landmarks=np.array([[left + 20.0, 30.0], [left + 40.0, 30.5], *[[np.nan] * 2] * 3]),
+                look=640,
                 probabilities=random.dirichlet(np.ones(19), (7, 7)).transpose(2, 0, 1).astype(np.float32)
                 if probabilities
                 else None,

@@ -70,6 +70,7 @@ def test_a_record_is_json_that_says_what_was_found(tmp_path: Path, photo: Photo)
     assert first["landmarks"] == [[26, 30], [46, 30.5], None, None, None]
     assert second["matrix"] == parsed.faces[1].matrix.tolist()
     assert second["window"] == [2, 76, 66, 140]
+    assert (first["roll"], first["yaw"], first["look"]) == (1.4, None, 640)
     assert first["placed"] == "landmarks"
     hair = (parsed.faces[1].labels == 13).sum() / parsed.labels.size
     assert second["shares"]["hair"] == pytest.approx(hair, abs=1e-6)
@@ -82,6 +83,7 @@ def test_what_a_face_has_not_is_null() -> None:
     bare = replace(parsed.faces[0], box=None, confidence=None, landmarks=None, placed="crop")
     record = face_record(bare, parsed.classes, 4900)
     assert (record["box"], record["confidence"], record["landmarks"], record["placed"]) == (None, None, None, "crop")
+    assert (record["roll"], record["yaw"]) == (None, None)
 
 
 def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: Path, photo: Photo) -> None:
@@ -104,6 +106,16 @@ def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: P
         found = read_record(path, "video")
         assert found is not None
         assert (found.file.width, found.settings) == (140, SETTINGS)
+
+
+def test_a_record_of_version_0_1_0_is_read(tmp_path: Path, photo: Photo) -> None:
+    record = record_of(photo, parsed_photo(), Stamp(1, 2), {"labels": "a.png"})
+    old = {key: value for key, value in record["settings"].items() if not key.startswith("detector")}
+    write(record | {"settings": old | {"predictor": "five-points.dat", "predictor_sha256": "ab"}}, tmp_path / "a.json")
+    found = read_record(tmp_path / "a.json")
+    assert found is not None
+    assert (found.settings.detector, found.settings.detector_sha256) == (None, "ab")
+    assert not SETTINGS.hold_for(found)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"format": "eagrctl parsed photo", "version": 0}', "\udcff"])
