@@ -120,7 +120,8 @@ class _Sitting:
         written = self.folder / "recipe.toml"
         if not self.last.is_file():
             names = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
-            if names - {written.name, self.best.name, "metrics.jsonl"}:
+            other = written.is_file() and written.read_bytes() != recipe_to_toml(self.recipe).encode()
+            if other or names - {written.name, self.best.name, "metrics.jsonl"}:
                 raise TrainingError(f"{printable(self.folder)} holds something else: name another folder with --output")
             write_text(recipe_to_toml(self.recipe), written)
             return _State()

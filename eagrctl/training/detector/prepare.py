@@ -1,5 +1,6 @@
 """A face parsing dataset and a folder of real photos -> the material that a detector is trained on."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from eagrctl.readers.real_photos import PARTS, SPLIT_RULE, AnnotatedPhoto, Backg
 from eagrctl.training.detector.cutouts import SIDE, cut_out_face, cut_out_parts
 from eagrctl.training.detector.materials import (
     INDEX,
+    KINDS,
     BackgroundAbout,
     Kind,
     Material,
@@ -67,9 +69,9 @@ def prepare_materials(
         output.mkdir(parents=True, exist_ok=True)
     with locked(output, ShardError, listener), Workers(workers, _made) as pool:
         _check_free(output, force)
-        for path in output.glob("*-[0-9][0-9][0-9][0-9][0-9].h5"):
-            path.unlink()
         (output / INDEX).unlink(missing_ok=True)
+        for path in filter(_is_ours, list(output.iterdir())):
+            path.unlink()
         shards: list[MaterialShard] = []
         done = without = 0
         groups: dict[tuple[Kind, str], list[Task]] = {}
@@ -102,16 +104,30 @@ def prepare_materials(
 
 
 def _check_free(output: Path, force: bool) -> None:
+    """Refuse, with ShardError, a folder that holds something else than material, or, unless `force`, a whole set."""
+    name = printable(output)
     if not output.exists():
         return
     if not output.is_dir():
-        raise ShardError(f"{printable(output)} is a file: name another folder with --output")
-    if (output / INDEX).is_file() and not force:
-        raise ShardError(f"{printable(output)} is prepared already: --force prepares it again")
-    names = {path.name for path in output.iterdir() if not path.name.startswith(".")}
-    others = {name for name in names if name != INDEX and not name.endswith(".h5")}
-    if others or (names and not force and not all(name.split("-")[0] in SPLITS for name in names)):
-        raise ShardError(f"{printable(output)} holds something else: name another folder with --output")
+        raise ShardError(f"{name} is a file: name another folder with --output")
+    others = [path.name for path in output.iterdir() if not (_is_ours(path) or path.name.startswith("."))]
+    indexed = (output / INDEX).exists()
+    if others != [INDEX] * indexed or (indexed and not _is_material(output)):
+        raise ShardError(f"{name} holds something else than a detector's material: name another folder with --output")
+    if indexed and not force:
+        raise ShardError(f"{name} is prepared already: --force prepares it again")
+
+
+def _is_ours(path: Path) -> bool:
+    return bool(re.fullmatch(rf"(?:{'|'.join(SPLITS)})-(?:{'|'.join(KINDS)})-[0-9]{{5}}\.h5", path.name))
+
+
+def _is_material(folder: Path) -> bool:
+    try:
+        MaterialIndex.load(folder)
+    except ShardError:
+        return False
+    return True
 
 
 def _tasks(faces: Source, photos: RealPhotos, side: int) -> Iterator[Task]:

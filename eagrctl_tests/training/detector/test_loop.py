@@ -77,6 +77,11 @@ def test_what_cannot_be_trained_is_one_line(tmp_path: Path, material: MaterialIn
     (tmp_path / "other" / "mine.txt").touch()
     with pytest.raises(TrainingError, match="holds something else"):
         train_detector(recipe(), material.root, tmp_path / "other", CPU)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "recipe.toml").write_text("mine = true\n")
+    with pytest.raises(TrainingError, match="holds something else"):
+        train_detector(recipe(), material.root, tmp_path / "own", CPU)
+    assert (tmp_path / "own" / "recipe.toml").read_text() == "mine = true\n"
     run = tmp_path / "run"
     assert train_detector(recipe("train.epochs=1"), material.root, run, CPU)
     with pytest.raises(TrainingError, match="holds a run of another recipe"):

@@ -67,6 +67,16 @@ def test_nothing_of_others_is_replaced(tmp_path: Path, merged: Path, photos: Rea
     (output / "mine.txt").touch()
     with pytest.raises(ShardError, match="holds something else"):
         prepare_materials(source, photos, output, force=True)
+    assert (output / "train-heads-00000.h5").is_file()
+    (output / "mine.txt").rename(output / "train-00000.h5")
+    with pytest.raises(ShardError, match="holds something else"):
+        prepare_materials(source, photos, output, force=True)
+    (output / "train-00000.h5").unlink()
+    (output / "index.json").write_text("{}")
+    with pytest.raises(ShardError, match="holds something else"):
+        prepare_materials(source, photos, output, force=True)
+    (output / "index.json").unlink()  # as a run leaves it that is killed
+    assert prepare_materials(source, photos, output).shards
     (tmp_path / "file").touch()
     with pytest.raises(ShardError, match="is a file"):
         prepare_materials(source, photos, tmp_path / "file")
