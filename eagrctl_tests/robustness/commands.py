@@ -28,7 +28,7 @@ class Command:
     @property
     def name(self) -> str:
         """`dataset merge`."""
-        groups = ("dataset", "weights", "runs", "landmarks", "benchmark", "prepare")
+        groups = ("dataset", "weights", "runs", "landmarks", "detector", "benchmark", "prepare")
         return " ".join(self.line[: 1 + (self.line[0] in groups and len(self.line) > 1)])
 
 
@@ -90,6 +90,38 @@ COMMANDS = (
         ("face.jpg", "nets/net.pt", "points.dat"),
         ("points.dat",),
         ("results",),
+    ),
+    Command(
+        (*PARSE, "--weights", "nets/net.pt", "--detector", "finders/own.safetensors", "face.jpg"),
+        ("face.jpg", "nets/net.pt", "finders/own.safetensors"),
+        ("finders/*",),
+        ("results",),
+    ),
+    Command(
+        (*PARSE, "--weights", "nets/net.pt", "--detector", "finders/yunet.onnx", "face.jpg"),
+        ("face.jpg", "nets/net.pt", "finders/yunet.onnx"),
+        ("finders/*",),
+        ("results",),
+    ),
+    Command(
+        ("detector", "prepare", "raw/merged", "real", "-o", "out", "--workers", "1"),
+        ("raw/merged", "real"),
+        ("real/*.jsonl", "real/*/*"),
+        ("out",),
+    ),
+    Command(
+        ("detector", "train", "material", "-r", "detector.toml", "-o", "new", *CPU),
+        ("material", "detector.toml"),
+        ("material/*", "detector.toml"),
+        ("new",),
+        2,
+    ),
+    Command(
+        ("detector", "evaluate", "finders/own.safetensors", "--data", "material", "--composites", "1"),
+        ("material", "finders/own.safetensors"),
+        ("material/*", "finders/*"),
+        (),
+        2,
     ),
     Command(("dataset", "info", "data"), ("data",), ("data/index.json", "data/*"), (), 6),
     Command(("dataset", "verify", "data"), ("data",), ("data/*",), (), 6),

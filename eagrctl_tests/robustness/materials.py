@@ -11,8 +11,12 @@ from skimage.data import astronaut
 
 from eagrctl.checkpoint import Checkpoint, build_network, save_checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ
-from eagrctl.recipe import find_recipe, load_recipe, recipe_to_toml
+from eagrctl.faces.detection.file import save_detector
+from eagrctl.recipe import find_recipe, load_recipe, load_recipe_as, recipe_to_toml
+from eagrctl.training.detector.recipe import DetectorRecipe
 from eagrctl_tests.conftest import TINY, face, write_merged
+from eagrctl_tests.faces.detection.test_file import detector
+from eagrctl_tests.faces.detection.yunets import yunet_bytes
 from eagrctl_tests.parsing.video.videos import write_video
 from eagrctl_tests.readers.test_celebamask_hq import HEADER, MAPPING, part_mask
 from eagrctl_tests.readers.test_folder import TOML
@@ -20,6 +24,8 @@ from eagrctl_tests.readers.test_helen import line_of_68, photo, points_194, writ
 from eagrctl_tests.readers.test_lapa import FACES, points
 from eagrctl_tests.robustness.mutations import in_format
 from eagrctl_tests.robustness.server import Server
+from eagrctl_tests.training.detector.conftest import TINY as TINY_DETECTOR
+from eagrctl_tests.training.detector.stock import write_real_photos
 from eagrctl_tests.weights.test_resnet import random_resnet
 
 TRAIN = ("--gpus", "0", "--workers", "0", "--quiet")
@@ -49,8 +55,15 @@ def make_materials(server: Server, place: Path) -> Path:
         save_checkpoint(made, place / "nets" / name)
     torch.save(random_resnet((2, 2, 2, 2), bottleneck=False, deep=True, width=8), place / "nets" / "resnet.pth")
     merged = ("prepare", "celebamask-hq", "raw/merged", *PREPARE)
+    write_real_photos(place / "real")
+    tiny = load_recipe_as(DetectorRecipe, find_recipe("detector"), [*TINY_DETECTOR, "train.epochs=1"])
+    (place / "detector.toml").write_text(recipe_to_toml(tiny))
+    (place / "finders").mkdir()
+    (place / "finders" / "yunet.onnx").write_bytes(yunet_bytes())
+    save_detector(detector(), place / "finders" / "own.safetensors")
     for command in (
         (*merged, "-o", "data"),
+        ("detector", "prepare", "raw/merged", "real", "-o", "material", "--workers", "1"),
         *((*merged, "-o", f"parts/{part}", "--slice", f"{part}/2") for part in (1, 2)),
         ("train", "-r", "recipe.toml", "--data", "data", "-o", "runs/run", "--set", "train.epochs=2", *TRAIN),
         (

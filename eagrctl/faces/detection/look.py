@@ -10,7 +10,7 @@ from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.faces.detection.boxes import suppressed
-from eagrctl.faces.detection.network import LARGEST_STRIDE, DetectorNetwork
+from eagrctl.faces.detection.network import LARGEST_STRIDE, Answers, DetectorNetwork
 
 MOST = 3000  # boxes of a look that are compared; beyond them, nobody looks for more faces
 
@@ -71,35 +71,51 @@ def look(looker: Looker, image: Pixels, longest: float, least: float) -> Found:
         longest: what its longer side is shrunk or enlarged to, in pixels.
         least: the smallest score that counts.
     """
+    copy, stretch = resized(image, longest)
+    return stretched(looker.see(copy[None], least)[0], stretch)
+
+
+def resized(image: Pixels, longest: float) -> tuple[Pixels, NDArray[np.float64]]:
+    """A photo of which the longer side has so many pixels, and by what it was divided, across and down."""
     height, width = image.shape[:2]
     scale = longest / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    copy = (
-        image if size == (width, height) else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    )
-    seen = looker.see(copy[None], least)[0]
-    stretch = np.array([width / size[0], height / size[1]])
-    moved = (seen.boxes.reshape(-1, 2, 2) + 0.5) * stretch - 0.5
-    return Found(moved.reshape(-1, 4), seen.scores, (seen.points + 0.5) * stretch - 0.5)
+    if size == (width, height):
+        return image, np.ones(2)
+    copy = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return copy, np.array([width / size[0], height / size[1]])
 
 
-def seen_in(network: DetectorNetwork, images: NDArray[np.uint8], least: float) -> list[Found]:
+def stretched(found: Found, stretch: NDArray[np.float64]) -> Found:
+    """What was found in a resized photo, in the photo's own pixels; `stretch` as from `resized`."""
+    boxes = (found.boxes.reshape(-1, 2, 2) + 0.5) * stretch - 0.5
+    return replace(found, boxes=boxes.reshape(-1, 4), points=(found.points + 0.5) * stretch - 0.5)
+
+
+def seen_in(network: DetectorNetwork, images: Pixels, least: float) -> list[Found]:
     """What the network finds in photos of one size, (B, H, W, 3) uint8, each in its own pixels, one box a face."""
-    height, width = images.shape[1:3]
-    padded = [(-side) % LARGEST_STRIDE for side in (height, width)]
-    device = network.calibration.device
-    pixels = torch.from_numpy(np.pad(images, ((0, 0), (0, padded[0]), (0, padded[1]), (0, 0))))
     with torch.inference_mode():
-        batch = pixels.to(device).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        answers = network.answers(batch)
-        scores = answers.logits.sigmoid()
-    found = []
-    for row in range(len(images)):
+        answers = network.answers(batched(images, network.calibration.device))
+    return picked(answers, (images.shape[1], images.shape[2]), least)
+
+
+def batched(images: Pixels, device: torch.device) -> torch.Tensor:
+    """Photos of one size as the network takes them, filled up with black on the right and below."""
+    height, width = images.shape[1:3]
+    down, across = (-side % LARGEST_STRIDE for side in (height, width))
+    pixels = torch.from_numpy(np.pad(images, ((0, 0), (0, down), (0, across), (0, 0))))
+    return pixels.to(device).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+
+
+def picked(answers: Answers, size: tuple[int, int], least: float) -> list[Found]:
+    """Of each photo of (height, width), the boxes that score at least so much, each face once, best first."""
+    scores, found = answers.logits.sigmoid(), []
+    for row in range(len(scores)):
         chosen = (scores[row] >= least).nonzero()[:, 0]
         if len(chosen) > MOST:
             chosen = scores[row].topk(MOST).indices
         boxes, certain, points = (each[row, chosen].cpu().numpy() for each in (answers.boxes, scores, answers.points))
-        inside = (boxes[:, :2] < [width, height]).all(axis=1)  # and not in what was added
+        inside = (boxes[:, :2] < [size[1], size[0]]).all(axis=1)  # and not in what was added
         boxes, certain, points = boxes[inside], certain[inside], points[inside]
         kept = suppressed(boxes, certain)
         found.append(Found(*(each[kept].astype(np.float64) for each in (boxes, certain, points))))

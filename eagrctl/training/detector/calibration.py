@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from eagrctl.arrays import Pixels
-from eagrctl.faces.detection.look import NetworkLooker, look
-from eagrctl.faces.detection.network import STRIDES, DetectorNetwork
+from eagrctl.faces.detection.look import batched, picked, resized, stretched
+from eagrctl.faces.detection.network import STRIDES, DetectorNetwork, decoded
 from eagrctl.training.detector.measure import HIT, LEFT_OUT, match
 
 LEAST = 0.02  # score of a box that is looked at
-LOOK = 640  # pixels of the longer side
+LOOK, LARGEST_FACTOR = 640, 2.0  # pixels of the longer side; a smaller photo is enlarged by this at most
 FEW = 30  # with fewer hits or false boxes at a stride, it stays as it is
 EASED = 1.0  # false and true boxes that are added to each side, lest a stride without mistakes be certain of everything
 
@@ -33,22 +33,25 @@ def calibrate(
         network: in evaluation mode.
         photos: each with its boxes, (M, 4), and the regions where nothing counts, (K, 4).
     """
-    plain = copy.deepcopy(network)
-    plain.calibration.copy_(torch.tensor([[1.0, 0.0]] * len(STRIDES)))
-    calibrated = copy.deepcopy(plain)
-    # Which stride a box came from shows in its score when all others' are silenced.
-    for place in range(len(STRIDES)):
-        alone = copy.deepcopy(plain)
-        alone.calibration[:, 1] = -100.0
-        alone.calibration[place, 1] = 0.0
-        logits, hits = [], []
-        for image, boxes, ignored in photos:
-            found = look(NetworkLooker(alone), image, LOOK, LEAST)
-            matches = match(found.boxes, found.scores, boxes, ignored, same=0.4)
+    calibrated = copy.deepcopy(network)
+    calibrated.calibration.copy_(torch.tensor([[1.0, 0.0]] * len(STRIDES)))
+    plain = network.folded()
+    logits: list[list[NDArray[np.float64]]] = [[] for _ in STRIDES]
+    hits: list[list[NDArray[np.bool_]]] = [[] for _ in STRIDES]
+    for image, boxes, ignored in photos:
+        shown, stretch = resized(image, min(LOOK, LARGEST_FACTOR * max(image.shape[:2])))
+        with torch.inference_mode():
+            said = plain(batched(shown[None], plain.calibration.device))
+        for place in range(len(STRIDES)):
+            # What only one stride has to say: the logits of all others are silenced.
+            silenced = torch.tensor([[1.0, 0.0 if other == place else -100.0] for other in range(len(STRIDES))])
+            found = picked(decoded(said, silenced), (shown.shape[0], shown.shape[1]), LEAST)[0]
+            matches = match(stretched(found, stretch).boxes, found.scores, boxes, ignored, same=0.4)
             counted = matches.kinds != LEFT_OUT
-            logits.append(np.log(found.scores[counted] / (1 - found.scores[counted] + 1e-9)))
-            hits.append(matches.kinds[counted] == HIT)
-        x, y = np.concatenate(logits), np.concatenate(hits)
+            logits[place].append(np.log(found.scores[counted] / (1 - found.scores[counted] + 1e-9)))
+            hits[place].append(matches.kinds[counted] == HIT)
+    for place in range(len(STRIDES)):
+        x, y = np.concatenate([np.empty(0), *logits[place]]), np.concatenate([np.empty(0, bool), *hits[place]])
         if y.sum() >= FEW and (~y).sum() >= FEW:
             slope, shift = _fitted(x, y)
             if slope > 0:
