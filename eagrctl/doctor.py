@@ -37,6 +37,7 @@ EXTRAS = {
     "onnx": ("onnxruntime", "networks as files of ONNX (export)"),
     "tensorboard": ("tensorboard", "curves and pictures of runs in TensorBoard (train --tensorboard)"),
     "video": ("av", "videos (parse clip.mp4)"),
+    "yunet": ("opencv-python-headless", "a YuNet as the detector (parse --detector yunet.onnx)"),
 }
 # Bytes on the disk, and of shared memory: below, eight batches on their way from worker processes may not fit.
 ROOM, SHARED = 1e9, 256e6

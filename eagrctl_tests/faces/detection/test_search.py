@@ -84,10 +84,10 @@ class _Sure(BlueLooker):
 
 def test_a_second_look_has_a_say() -> None:
     photo = np.zeros((300, 300, 3), np.uint8)
-    assert search(_Sure(0.9), photo).scores.tolist() == pytest.approx([0.9])
-    assert search(_Sure(0.64), photo).scores.tolist() == pytest.approx([0.9**0.5 * 0.8])
-    assert len(search(_Sure(0.6), photo)) == 0
-    assert len(search(_Sure(0.0), photo)) == 0
+    assert search(_Sure(0.9), photo, certain=0.7).scores.tolist() == pytest.approx([0.9])
+    assert search(_Sure(0.64), photo, certain=0.7).scores.tolist() == pytest.approx([0.9**0.5 * 0.8])
+    assert len(search(_Sure(0.5), photo, certain=0.7)) == 0
+    assert len(search(_Sure(0.0), photo, certain=0.7)) == 0
 
 
 @given(st.integers(1, 9000), st.integers(1, 30_000))
