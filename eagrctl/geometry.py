@@ -99,11 +99,15 @@ def warp_image(image: Pixels, matrix: Matrix, size: int) -> Pixels:
 
 def sample(picture: Image.Image, matrix: Matrix, size: int, resampling: Image.Resampling) -> Pixels:
     """Pull a size x size square out of a picture; `matrix` takes the picture's pixels to the square's; 0 outside."""
-    # Pillow wants the way back, between frames whose origin is the corner of the first pixel, not its centre.
+    square = (size, size)
+    return np.asarray(picture.transform(square, Image.Transform.AFFINE, way_back(matrix), resampling, fillcolor=0))
+
+
+def way_back(matrix: Matrix) -> tuple[float, ...]:
+    """A matrix as Pillow wants it: the way back, between frames whose origin is the corner of the first pixel."""
     back = invert(matrix)
     back[:, 2] += 0.5 - 0.5 * back[:, :2].sum(axis=1)
-    square = (size, size)
-    return np.asarray(picture.transform(square, Image.Transform.AFFINE, tuple(back.ravel()), resampling, fillcolor=0))
+    return tuple(back.ravel().tolist())
 
 
 def _square(matrix: Matrix) -> Matrix:

@@ -50,7 +50,7 @@ def prepare(
     """
     from eagrctl.readers.celebamask_hq import open_celebamask_hq
     from eagrctl.readers.real_photos import RealPhotos
-    from eagrctl.training.detector.prepare import prepare_materials
+    from eagrctl.training.scenes.prepare import prepare_materials
     from eagrctl.workers import cores
 
     source, real = open_celebamask_hq(faces, partial=True), RealPhotos.load(photos)
@@ -135,7 +135,7 @@ def evaluate(
 
     from eagrctl.faces.finders import open_finder
     from eagrctl.training.detector.evaluate import evaluate_detectors
-    from eagrctl.training.detector.materials import MaterialIndex
+    from eagrctl.training.scenes.materials import MaterialIndex
 
     finders = {name: open_finder(name) for name in detectors or ("own", "dlib")}
     index = MaterialIndex.load(data)

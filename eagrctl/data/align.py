@@ -27,9 +27,9 @@ TEMPLATE.flags.writeable = False
 WEIGHTS = np.array([1.0, 1.0, 0.02, 0.02, 0.02])
 WEIGHTS.flags.writeable = False
 
-# Below the first share of the template's own ratio of the eyes' distance to that from the eyes to the mouth, the nose
-# and the mouth begin to weigh more; at the second, all landmarks weigh alike. The third is the template's ratio.
-NARROWEST = (0.75, 0.45, 0.240 / 0.252)
+# Where the eyes' distance is less than the first share of that from the eyes to the mouth, nose and mouth begin to
+# weigh more; at the second, as much as the eyes. The template has 0.95.
+NARROW, NARROWEST = 0.71, 0.43
 
 
 def resize_matrix(source_size: tuple[int, ...], size: int) -> Matrix:
@@ -80,8 +80,7 @@ def weights_of(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
         return WEIGHTS
     apart = math.dist(landmarks[0], landmarks[1])
     down = math.dist(landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0))
-    narrow = apart / max(down, 1e-9) / NARROWEST[2]
-    share = (NARROWEST[0] - narrow) / (NARROWEST[0] - NARROWEST[1])
+    share = (NARROW - apart / max(down, 1e-9)) / (NARROW - NARROWEST)
     return WEIGHTS + min(1.0, max(0.0, share)) * (1 - WEIGHTS)
 
 

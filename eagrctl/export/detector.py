@@ -8,8 +8,9 @@
 B, H and W are free. Of boxes that show one face, who runs it has to choose: `eagrctl.faces.detection.boxes` says how.
 """
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from torch.export import Dim
 from eagrctl import __version__
 from eagrctl.documents import plain
 from eagrctl.errors import EagrctlError
-from eagrctl.export.network import LANDMARKS, OPSET, quietly, require_onnx
+from eagrctl.export.network import LANDMARKS, OPSET, finished, quietly, require_onnx
 from eagrctl.faces.detection.file import load_detector
 from eagrctl.faces.detection.network import LARGEST_STRIDE, DetectorNetwork
 from eagrctl.files import sha256_of, write_whole
@@ -46,17 +47,12 @@ def export_detector(source: Path, output: Path) -> None:
     """
     require_onnx()
     detector = load_detector(source)
-    contents = detector_onnx(detector.faces)
-    metadata = {
-        "detector": json.dumps(plain(detector.about)),
-        "sha256": sha256_of(source),
-        "landmarks": json.dumps(LANDMARKS),
-    }
-    write_whole(_with_metadata(contents, {"eagrctl": __version__, **metadata}), output)
+    about = {"eagrctl": __version__, "detector": plain(detector.about), "sha256": sha256_of(source)}
+    write_whole(detector_onnx(detector.faces, {**about, "landmarks": LANDMARKS}), output)
 
 
-def detector_onnx(network: DetectorNetwork) -> bytes:
-    """The file; EagrctlError where it gives something else than the network."""
+def detector_onnx(network: DetectorNetwork, about: Mapping[str, Any]) -> bytes:
+    """The file, with this metadata; EagrctlError where it gives something else than the network."""
     whole = _Answers(network.folded()).eval()
     images = torch.zeros(2, 3, 3 * LARGEST_STRIDE, 4 * LARGEST_STRIDE)
     sides = {2: LARGEST_STRIDE * Dim("rows", min=1, max=256), 3: LARGEST_STRIDE * Dim("columns", min=1, max=256)}
@@ -73,10 +69,7 @@ def detector_onnx(network: DetectorNetwork) -> bytes:
         )
         assert converted is not None
         model = converted.model_proto
-    graph = model.graph
-    for noted in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        del noted.metadata_props[:]  # how torch came to it, with paths of this machine
-    contents = bytes(model.SerializeToString())
+    contents = finished(model, about)
     _require_equal(contents, whole)
     return contents
 
@@ -95,13 +88,3 @@ def _require_equal(contents: bytes, whole: nn.Module) -> None:
         worst = max(float((one - other).abs().max()) for one, other in pairs)
         if worst > TOLERANCE:
             raise EagrctlError(f"the file would differ from the network by {worst:.2g}: install other versions of ONNX")
-
-
-def _with_metadata(contents: bytes, metadata: dict[str, str]) -> bytes:
-    import onnx
-
-    model = onnx.load_from_string(contents)
-    onnx.helper.set_model_props(model, metadata)
-    model.producer_name, model.producer_version = "eagrctl", __version__
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())

@@ -219,8 +219,6 @@ def onnx_bytes(
     require_onnx()
     if 4 * sum(tensor.numel() for tensor in network.state_dict().values()) > _LARGEST:
         raise EagrctlError("the network has more than the 2 GB that a file of ONNX holds: export with --format torch")
-    import onnx
-
     with quietly():
         converted = torch.onnx.export(
             traced(network, recipe),
@@ -233,13 +231,20 @@ def onnx_bytes(
         )
         assert converted is not None
         model = converted.model_proto
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return finished(model, about or {})
+
+
+def finished(model: Any, about: Mapping[str, Any]) -> bytes:
+    """A model of ONNX as a file, with metadata, as JSON where a value is not text, and nothing of this machine."""
+    import onnx
+
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
         del noted.metadata_props[:]  # how torch came to it, with paths of this machine
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.helper.set_model_props(
-        model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in (about or {}).items()}
+        model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     )
     model.producer_name, model.producer_version = "eagrctl", __version__
     onnx.checker.check_model(model, full_check=True)

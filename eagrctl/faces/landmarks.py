@@ -76,14 +76,12 @@ def _layout_of(points: NDArray[np.float64]) -> _Layout | None:
     return None
 
 
-def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Path:
+def find_predictor(given: Path | None = None) -> Path:
     """The file of dlib's landmark predictor.
 
     The first that is there: `given`; what the environment variable EAGRCTL_PREDICTOR names; a file of the package
     face_recognition_models; one of Debian's libdlib-data; the one that comes with eagrctl. In both packages 5 points
     come before 68.
-
-    With `shipped_first`, the shipped file comes before installed ones, so that results are the same on every machine.
 
     Raises:
         AlignmentError: there is none, or the file that was named is missing.
@@ -97,7 +95,7 @@ def find_predictor(given: Path | None = None, shipped_first: bool = False) -> Pa
     package = importlib.util.find_spec(PACKAGE)
     folders = [Path(folder) / "models" for folder in (package and package.submodule_search_locations) or ()]
     installed = [folder / name for folder in (*folders, DEBIAN) for name in FILES]
-    for path in (SHIPPED, *installed) if shipped_first else (*installed, SHIPPED):
+    for path in (*installed, SHIPPED):
         if path.is_file():
             return path
     raise AlignmentError(f"no landmark predictor for dlib was found: {REMEDY}")

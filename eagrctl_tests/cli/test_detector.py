@@ -6,7 +6,7 @@ from eagrctl.training.detector import parts
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import write_merged
 from eagrctl_tests.training.detector.conftest import TINY
-from eagrctl_tests.training.detector.stock import write_real_photos
+from eagrctl_tests.training.scenes.stock import write_real_photos
 
 SMALL = [argument for override in TINY for argument in ("--set", override)]
 

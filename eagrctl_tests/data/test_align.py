@@ -8,7 +8,16 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from skimage.transform import resize as independent_resize
 
-from eagrctl.data.align import TEMPLATE, align_matrix, centre_matrix, plausible, resize_matrix, warp_labels
+from eagrctl.data.align import (
+    TEMPLATE,
+    WEIGHTS,
+    align_matrix,
+    centre_matrix,
+    plausible,
+    resize_matrix,
+    warp_labels,
+    weights_of,
+)
 from eagrctl.errors import AlignmentError
 from eagrctl.geometry import compose, invert, warp_image
 from eagrctl.geometry import similarity as best_similarity
@@ -276,3 +285,19 @@ def test_a_face_is_plausible_however_it_is_turned_and_whatever_is_unknown(
 def test_what_is_no_face_is_not_plausible(points: np.ndarray) -> None:
     assert not plausible(points, (240, 240))
     assert plausible(FACE, (240, 240))
+
+
+@given(st.floats(0.75, 1.3))
+def test_of_a_head_that_hardly_turns_the_eyes_decide(width: float) -> None:
+    assert np.array_equal(weights_of(TEMPLATE * [width, 1]), WEIGHTS)
+    eyes = np.vstack([TEMPLATE[:2] * [0.2, 1], np.full((3, 2), np.nan)])
+    assert np.array_equal(weights_of(eyes), WEIGHTS)
+
+
+def test_a_profile_is_not_blown_up() -> None:
+    profile = TEMPLATE * [0.3, 1]
+    assert np.allclose(weights_of(profile), 1)
+    scale = np.sqrt(np.linalg.det(align_matrix(profile, 100)[:, :2])) / 100
+    assert 0.9 < scale < 1.4  # by the eyes alone it would be 3.3
+    by_eyes = best_similarity(profile[:2], TEMPLATE[:2])
+    assert np.sqrt(np.linalg.det(by_eyes[:, :2])) > 3

@@ -308,7 +308,6 @@ def test_predictors_are_sought_from_the_named_to_the_installed(bare: Path, monke
     assert find_predictor() == shipped
     debian = put(bare / "debian" / SIXTY_EIGHT)
     assert find_predictor() == debian
-    assert find_predictor(shipped_first=True) == shipped
     put(package / "__init__.py").write_text("raise ImportError('must not be imported')")
     assert find_predictor() == debian
     more = put(package / "models" / SIXTY_EIGHT)
@@ -322,12 +321,9 @@ def test_predictors_are_sought_from_the_named_to_the_installed(bare: Path, monke
     assert find_predictor() == variable
     named = put(bare / "given.dat")
     assert find_predictor(named) == named
-    assert find_predictor(named, shipped_first=True) == named
-    assert find_predictor(shipped_first=True) == variable
     monkeypatch.delenv(VARIABLE)
-    assert find_predictor(shipped_first=True) == shipped
     shipped.unlink()
-    assert find_predictor(shipped_first=True) == fewer
+    assert find_predictor() == fewer
 
 
 def assert_remedies(message: str) -> None:

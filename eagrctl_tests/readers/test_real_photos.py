@@ -6,7 +6,7 @@ import pytest
 
 from eagrctl.errors import SourceError
 from eagrctl.readers.real_photos import AnnotatedPhoto, RealPhotos
-from eagrctl_tests.training.detector.stock import write_real_photos
+from eagrctl_tests.training.scenes.stock import write_real_photos
 
 
 def test_lists_are_read_and_split_by_names(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from eagrctl_tests.readers.test_lapa import FACES, points
 from eagrctl_tests.robustness.mutations import in_format
 from eagrctl_tests.robustness.server import Server
 from eagrctl_tests.training.detector.conftest import TINY as TINY_DETECTOR
-from eagrctl_tests.training.detector.stock import write_real_photos
+from eagrctl_tests.training.scenes.stock import write_real_photos
 from eagrctl_tests.weights.test_resnet import random_resnet
 
 TRAIN = ("--gpus", "0", "--workers", "0", "--quiet")

@@ -59,7 +59,9 @@ class NetworkLooker:
 
     def see(self, images: Pixels, least: float) -> list[Found]:
         """See `Looker.see`."""
-        return seen_in(self.network, images, least)
+        with torch.inference_mode():
+            answers = self.network.answers(batched(images, self.network.calibration.device))
+        return picked(answers, (images.shape[1], images.shape[2]), least)
 
 
 def look(looker: Looker, image: Pixels, longest: float, least: float) -> Found:
@@ -90,13 +92,6 @@ def stretched(found: Found, stretch: NDArray[np.float64]) -> Found:
     """What was found in a resized photo, in the photo's own pixels; `stretch` as from `resized`."""
     boxes = (found.boxes.reshape(-1, 2, 2) + 0.5) * stretch - 0.5
     return replace(found, boxes=boxes.reshape(-1, 4), points=(found.points + 0.5) * stretch - 0.5)
-
-
-def seen_in(network: DetectorNetwork, images: Pixels, least: float) -> list[Found]:
-    """What the network finds in photos of one size, (B, H, W, 3) uint8, each in its own pixels, one box a face."""
-    with torch.inference_mode():
-        answers = network.answers(batched(images, network.calibration.device))
-    return picked(answers, (images.shape[1], images.shape[2]), least)
 
 
 def batched(images: Pixels, device: torch.device) -> torch.Tensor:

@@ -1,1 +1,1 @@
-"""The detector's training: cut-out heads and photos, composites of them, targets, losses, the loop, and the measure."""
+"""The detector's training on `eagrctl.training.scenes`: recipe, targets and losses, the loop, and the measure."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from eagrctl.events import Listener, ignore, tracked
 from eagrctl.faces.found import FaceFinder, roll_of
-from eagrctl.training.detector.materials import Material, MaterialIndex, PhotoAbout
 from eagrctl.training.detector.measure import FALSE, HIT, Matches, match, pooled
-from eagrctl.training.detector.pasting import Stock
-from eagrctl.training.detector.scenes import Scene, SceneRecipe, scene
+from eagrctl.training.scenes.composites import Scene, SceneRecipe, scene
+from eagrctl.training.scenes.materials import Material, MaterialIndex, PhotoAbout
+from eagrctl.training.scenes.pasting import Stock
 
 FOUND = 0.4  # intersection over union
 PRECISE = 0.5  # the same for average precision, as WIDER FACE has it

@@ -210,7 +210,8 @@ class _Sitting:
         scores = self.part.scores(network)
         epoch = state.step // self.settings.per_epoch
         named = dict(zip(self.part.terms, losses, strict=True))
-        state.lines.append({"epoch": epoch, "step": state.step, "loss": named, "val": scores})
+        seconds = round(state.seconds, 1)
+        state.lines.append({"epoch": epoch, "step": state.step, "loss": named, "val": scores, "seconds": seconds})
         merit = next(iter(scores.values()))
         better = merit > state.best
         if better:

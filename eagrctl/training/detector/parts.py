@@ -19,13 +19,13 @@ from eagrctl.faces.detection.network import STRIDES, DetectorNetwork, decoded
 from eagrctl.faces.detection.points import CROP, STRIDE, PointsNetwork, refine_points
 from eagrctl.files import printable
 from eagrctl.training.detector.calibration import calibrate
-from eagrctl.training.detector.crops import Crop, crop, pointed
 from eagrctl.training.detector.losses import DetectorLosses, Faces, detector_losses
-from eagrctl.training.detector.materials import Material, MaterialIndex, PhotoAbout
 from eagrctl.training.detector.measure import Matches, match, pooled
-from eagrctl.training.detector.pasting import Stock
 from eagrctl.training.detector.recipe import DetectorRecipe
-from eagrctl.training.detector.scenes import Scene, SceneRecipe, scene
+from eagrctl.training.scenes.composites import Scene, SceneRecipe, scene
+from eagrctl.training.scenes.crops import Crop, crop, pointed
+from eagrctl.training.scenes.materials import Material, MaterialIndex, PhotoAbout
+from eagrctl.training.scenes.pasting import Stock
 
 LEAST = 0.05  # score of a box that counts in average precision
 LOOK = 640  # pixels of a validation photo's longer side

@@ -8,7 +8,7 @@ from pydantic import Field
 from eagrctl.documents import Count, Text, Whole, Written
 from eagrctl.recipe import MOST, AboveZero, BelowOne, Weight
 from eagrctl.training.detector.losses import LossWeights
-from eagrctl.training.detector.scenes import SceneRecipe
+from eagrctl.training.scenes.composites import SceneRecipe
 
 Width = Annotated[Whole, Field(ge=1, le=1024)]
 Depth = Annotated[Whole, Field(ge=1, le=32)]

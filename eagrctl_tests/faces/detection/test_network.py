@@ -84,6 +84,7 @@ def test_what_ships_is_small() -> None:
     networks = [detector.faces] + ([detector.points] if detector.points else [])
     assert sum(each.numel() for network in networks for each in network.parameters()) <= 300_000
     assert SHIPPED.stat().st_size <= 1_000_000
+    assert "non-commercial research only" in detector.about.card
 
 
 @pytest.mark.gpu

@@ -9,11 +9,11 @@ from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.readers.real_photos import RealPhotos
 from eagrctl.recipe import find_recipe, load_recipe_as
 from eagrctl.training.detector import parts
-from eagrctl.training.detector.materials import MaterialIndex
-from eagrctl.training.detector.prepare import prepare_materials
 from eagrctl.training.detector.recipe import DetectorRecipe
+from eagrctl.training.scenes.materials import MaterialIndex
+from eagrctl.training.scenes.prepare import prepare_materials
 from eagrctl_tests.conftest import write_merged
-from eagrctl_tests.training.detector.stock import write_real_photos
+from eagrctl_tests.training.scenes.stock import write_real_photos
 
 TINY = (
     "network.widths=[4,6,8,8,8]",

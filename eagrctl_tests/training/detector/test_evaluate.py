@@ -4,8 +4,8 @@ import pytest
 from eagrctl.arrays import Landmarks
 from eagrctl.faces.found import FoundFace
 from eagrctl.training.detector.evaluate import evaluate_detectors
-from eagrctl.training.detector.materials import MaterialIndex
-from eagrctl_tests.training.detector.stock import BOX, POINTS
+from eagrctl.training.scenes.materials import MaterialIndex
+from eagrctl_tests.training.scenes.stock import BOX, POINTS
 
 
 class Knowing:

@@ -10,7 +10,7 @@ from eagrctl.events import Notice, Progress
 from eagrctl.faces.detection.file import load_detector
 from eagrctl.tensorfile import read_tensors
 from eagrctl.training.detector.loop import train_detector
-from eagrctl.training.detector.materials import MaterialIndex
+from eagrctl.training.scenes.materials import MaterialIndex
 from eagrctl_tests.training.detector.conftest import Load
 
 CPU = torch.device("cpu")

@@ -6,9 +6,9 @@ from eagrctl.faces.detection.points import CROP, PointsNetwork
 from eagrctl.training.detector.calibration import _fitted as fitted
 from eagrctl.training.detector.calibration import calibrate
 from eagrctl.training.detector.parts import gathered_scenes, points_losses
-from eagrctl.training.detector.scenes import SceneRecipe, scene
+from eagrctl.training.scenes.composites import SceneRecipe, scene
 from eagrctl_tests.faces.detection.test_network import small
-from eagrctl_tests.training.detector.stock import stock
+from eagrctl_tests.training.scenes.stock import stock
 
 
 def test_scenes_are_padded_to_one_batch() -> None:

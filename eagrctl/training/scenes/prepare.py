@@ -1,24 +1,25 @@
 """A face parsing dataset and a folder of real photos -> the material that a detector is trained on."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
-from eagrctl.arrays import Pixels
 from eagrctl.data.source import Source
 from eagrctl.errors import ShardError, SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
+from eagrctl.faces.detection.look import resized
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.files import printable, writing
 from eagrctl.locks import locked
 from eagrctl.readers.images import read_labels
 from eagrctl.readers.real_photos import PARTS, SPLIT_RULE, AnnotatedPhoto, BackgroundPhoto, HeadPhoto, RealPhotos
-from eagrctl.training.detector.cutouts import SIDE, cut_out_face, cut_out_parts
-from eagrctl.training.detector.materials import (
+from eagrctl.training.scenes.cutouts import SIDE, cut_out_face, cut_out_parts
+from eagrctl.training.scenes.materials import (
     INDEX,
     KINDS,
     BackgroundAbout,
@@ -35,7 +36,13 @@ PER_SHARD = 512
 LONGEST = 1024  # pixels of a photo or background; larger ones are shrunk
 SPLITS = ("train", "val", "test")
 
-Task = tuple[Kind, str, Callable[[], Material | None]]  # a kind, a split, and how its material is made
+
+class Task(NamedTuple):
+    """What material is made of: the name of a face, or a photo that is listed."""
+
+    kind: Kind
+    split: str
+    item: str | HeadPhoto | AnnotatedPhoto | BackgroundPhoto
 
 
 def prepare_materials(
@@ -63,11 +70,11 @@ def prepare_materials(
         ShardError: something else stands at `output`, or it is prepared already.
         EagrctlError: it cannot be written.
     """
-    tasks = list(_tasks(faces, photos, side))
+    tasks = list(_tasks(faces, photos))
     _check_free(output, force)
     with writing(output, ShardError):
         output.mkdir(parents=True, exist_ok=True)
-    with locked(output, ShardError, listener), Workers(workers, _made) as pool:
+    with locked(output, ShardError, listener), Workers(workers, _Maker(faces, photos.root, side)) as pool:
         _check_free(output, force)
         (output / INDEX).unlink(missing_ok=True)
         for path in filter(_is_ours, list(output.iterdir())):
@@ -76,7 +83,7 @@ def prepare_materials(
         done = without = 0
         groups: dict[tuple[Kind, str], list[Task]] = {}
         for task in tasks:
-            groups.setdefault(task[:2], []).append(task)
+            groups.setdefault((task.kind, task.split), []).append(task)
         for (kind, split), group in groups.items():
             for number, start in enumerate(range(0, len(group), PER_SHARD)):
                 made = []
@@ -130,60 +137,54 @@ def _is_material(folder: Path) -> bool:
     return True
 
 
-def _tasks(faces: Source, photos: RealPhotos, side: int) -> Iterator[Task]:
-    classes = faces.labels.names
+@dataclass(frozen=True)
+class _Maker:
+    """Makes material of what is listed; goes to each process once, with the list of all faces."""
+
+    faces: Source
+    root: Path
+    side: int
+
+    def __call__(self, task: Task) -> Material | None:
+        item = task.item
+        if isinstance(item, str):
+            return cut_out_face(self.faces.read(task.split, item), self.faces.labels.names, self.side)
+        image = read_any_photo(self.root / item.file)
+        if isinstance(item, HeadPhoto):
+            labels = read_labels(self.root / item.labels, len(PARTS))
+            if labels.shape != image.shape[:2]:
+                raise SourceError(
+                    f"{printable(self.root / item.labels)} is not as large as its photo: fetch both again"
+                )
+            return cut_out_parts(item.file, image, labels, self.side)
+        shrunk, stretch = resized(image, min(LONGEST, max(image.shape[:2])))
+        if isinstance(item, BackgroundPhoto):
+            return Material.of(item.file, shrunk, BackgroundAbout(item.hard))
+        return Material.of(item.file, shrunk, _about(item, stretch))
+
+
+def _tasks(faces: Source, photos: RealPhotos) -> Iterator[Task]:
     for split, names in faces.splits.items():
-        for name in names:
-            yield "heads", split, partial(_face, faces, split, name, classes, side)
-    for head in photos.heads:
-        yield "heads", head.split, partial(_parts, photos.root, head, side)
-    for photo in photos.faces:
-        yield "photos", photo.split, partial(_photo, photos.root, photo)
-    for background in photos.backgrounds:
-        yield "backgrounds", background.split, partial(_background, photos.root, background)
-
-
-def _made(task: Task) -> Material | None:
-    return task[2]()
-
-
-def _face(faces: Source, split: str, name: str, classes: Sequence[str], side: int) -> Material | None:
-    return cut_out_face(faces.read(split, name), classes, side)
-
-
-def _parts(root: Path, head: HeadPhoto, side: int) -> Material | None:
-    image = read_any_photo(root / head.file)
-    labels = read_labels(root / head.labels, len(PARTS))
-    if labels.shape != image.shape[:2]:
-        raise SourceError(f"{printable(root / head.labels)} is not as large as its photo: fetch both again")
-    return cut_out_parts(head.file, image, labels, side)
-
-
-def _photo(root: Path, photo: AnnotatedPhoto) -> Material:
-    image = read_any_photo(root / photo.file)
-    shrunk, factor = _shrunk(image)
-
-    def moved(numbers: Sequence[float]) -> tuple[float, ...]:
-        return tuple(round((number + 0.5) * factor - 0.5, 2) for number in numbers)
-
-    points = photo.points or [None] * len(photo.boxes)
-    about = PhotoAbout(
-        boxes=tuple(moved(box) for box in photo.boxes),  # type: ignore[misc]
-        points=tuple(face and tuple(moved(point) for point in face) for face in points),  # type: ignore[misc]
-        ignored=tuple(moved(box) for box in photo.ignore),  # type: ignore[misc]
+        yield from (Task("heads", split, name) for name in names)
+    listed: tuple[tuple[Kind, Sequence[HeadPhoto | AnnotatedPhoto | BackgroundPhoto]], ...] = (
+        ("heads", photos.heads),
+        ("photos", photos.faces),
+        ("backgrounds", photos.backgrounds),
     )
-    return Material.of(photo.file, shrunk, about)
+    for kind, items in listed:
+        yield from (Task(kind, item.split, item) for item in items)
 
 
-def _background(root: Path, background: BackgroundPhoto) -> Material:
-    shrunk, _ = _shrunk(read_any_photo(root / background.file))
-    return Material.of(background.file, shrunk, BackgroundAbout(background.hard))
+def _about(photo: AnnotatedPhoto, stretch: NDArray[np.float64]) -> PhotoAbout:
+    """What is known of a photo that was divided by `stretch`."""
 
+    def moved(points: object) -> Any:
+        flat = np.asarray(points, np.float64)
+        pairs = (flat.reshape(-1, 2) + 0.5) / stretch - 0.5
+        return pairs.reshape(flat.shape).round(2).tolist()
 
-def _shrunk(image: Pixels) -> tuple[Pixels, float]:
-    longest = max(image.shape[:2])
-    if longest <= LONGEST:
-        return image, 1.0
-    factor = LONGEST / longest
-    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-    return np.asarray(Image.fromarray(image).resize(size)), factor
+    return PhotoAbout(
+        boxes=tuple(tuple(moved(box)) for box in photo.boxes),
+        points=tuple(face and tuple(map(tuple, moved(face))) for face in photo.points or [None] * len(photo.boxes)),
+        ignored=tuple(tuple(moved(box)) for box in photo.ignore),
+    )

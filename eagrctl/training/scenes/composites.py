@@ -17,15 +17,10 @@ from eagrctl.documents import Number, Whole, Written
 from eagrctl.faces.detection.network import LARGEST_STRIDE
 from eagrctl.geometry import stretch_matrix
 from eagrctl.recipe import Share
-from eagrctl.training.detector.covers import covered
-from eagrctl.training.detector.development import developed
-from eagrctl.training.detector.materials import (
-    HeadAbout,
-    Material,
-    PhotoAbout,
-    known_points,
-)
-from eagrctl.training.detector.pasting import PlacedFace, Stock, box_face, ground, head_face, paste, relit
+from eagrctl.training.scenes.covers import covered
+from eagrctl.training.scenes.development import developed
+from eagrctl.training.scenes.materials import HeadAbout, Material, PhotoAbout, known_points
+from eagrctl.training.scenes.pasting import PlacedFace, Stock, box_face, ground, head_face, inside, paste, relit
 
 LEAST_SIZE = 7.0  # pixels; a smaller face, the square root of its box's area, neither counts nor is denied
 LEAST_SEEN = 0.35  # of a face's ellipse that other heads and the frame leave; with less, likewise
@@ -64,7 +59,7 @@ class Scene(NamedTuple):
         ignored: (K, 4) float32, regions in which nothing counts.
         eyes: (M,) float32, the distance of the eyes in pixels, as far as it can be told from the face's width.
         covered: (M,) bool, whether something covers the face.
-        turns: (M,) float32, how far the face is turned, in degrees; NaN where unknown.
+        turns: (M,) float32, how far the face was turned, in degrees; real photos' faces count as upright before.
     """
 
     image: Pixels
@@ -102,18 +97,12 @@ def _scene(
     return Scene(
         developed(np.asarray(canvas), random),
         np.array([face.box for face in counted], np.float32).reshape(-1, 4),
-        np.array([_inside(face.points, size) for face in counted], np.float32).reshape(-1, 5, 2),
+        np.array([inside(face.points, size) for face in counted], np.float32).reshape(-1, 5, 2),
         np.array(ignored, np.float32).reshape(-1, 4),
         np.array(eyes, np.float32),
         np.array([face.covered for face in counted], bool),
         np.array([face.turn for face in counted], np.float32),
     )
-
-
-def _inside(points: Landmarks, size: int) -> Landmarks:
-    """The points, NaN where they lie outside the photo."""
-    inside = np.all((points >= 0) & (points <= size - 1), axis=1)
-    return np.where(inside[:, None], points, np.nan)
 
 
 def _turn(recipe: SceneRecipe, random: np.random.Generator) -> float:

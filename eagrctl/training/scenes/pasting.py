@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eagrctl.arrays import Landmarks, Matrix
-from eagrctl.geometry import invert, transform
-from eagrctl.training.detector.covers import Frame
-from eagrctl.training.detector.materials import BackgroundAbout, HeadAbout, Material, MaterialIndex, known_points
+from eagrctl.geometry import transform, way_back
+from eagrctl.training.scenes.covers import Frame
+from eagrctl.training.scenes.materials import BackgroundAbout, HeadAbout, Material, MaterialIndex, known_points
 
 MIRRORED = [1, 0, 2, 4, 3]  # which point each becomes in a mirror
 
@@ -24,9 +24,9 @@ class Stock:
     backgrounds: Sequence[Material]
 
     @classmethod
-    def of(cls, index: MaterialIndex, split: str, heads: str | None = None) -> "Stock":
-        """Read a split; heads are those of another one where it is named."""
-        return cls(index.read("heads", heads or split), index.read("photos", split), index.read("backgrounds", split))
+    def of(cls, index: MaterialIndex, split: str) -> "Stock":
+        """Read a split."""
+        return cls(index.read("heads", split), index.read("photos", split), index.read("backgrounds", split))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PlacedFace:
 
     @property
     def turn(self) -> float:
-        """In degrees, clockwise; NaN where no point is known."""
+        """In degrees, clockwise; a real photo's faces count as upright."""
         down = self.frame.axes[1]
         return float(np.rad2deg(np.arctan2(-down[0], down[1])))
 
@@ -73,6 +73,12 @@ def head_face(about: HeadAbout) -> PlacedFace:
 def box_face(box: NDArray[np.float64], points: Landmarks) -> PlacedFace:
     """The face in an upright box, (4,), of which five points, NaN where unknown, are given."""
     return PlacedFace(Frame(0.5 * (box[:2] + box[2:]), np.diag(0.5 * (box[2:] - box[:2]))), points)
+
+
+def inside(points: Landmarks, size: int) -> Landmarks:
+    """The points, NaN where they lie outside a photo of this side."""
+    shown = np.all((points >= 0) & (points <= size - 1), axis=1)
+    return np.where(shown[:, None], points, np.nan)
 
 
 def relit(picture: Image.Image, random: np.random.Generator) -> Image.Image:
@@ -125,10 +131,8 @@ def paste(
         picture, opacity = (each.resize(size, Image.Resampling.BILINEAR) for each in (picture, opacity))
         across, along = width / size[0], height / size[1]
         here = np.column_stack([here[:, :2] * [across, along], here @ [0.5 * across - 0.5, 0.5 * along - 0.5, 1]])
-    # Pillow wants the way back, between frames whose origin is the corner of the first pixel.
-    back = invert(here)
-    back[:, 2] += 0.5 - 0.5 * back[:, :2].sum(axis=1)
-    options = (right - left, bottom - top), Image.Transform.AFFINE, tuple(back.ravel()), Image.Resampling.BILINEAR
+    size = int(right - left), int(bottom - top)
+    options = size, Image.Transform.AFFINE, way_back(here), Image.Resampling.BILINEAR
     seen, mask = picture.transform(*options), opacity.transform(*options)
     canvas.paste(seen, (int(left), int(top)), mask)
     if owner is not None:

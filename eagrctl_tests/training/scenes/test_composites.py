@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eagrctl.training.detector.covers import Frame, covered, hidden_under
-from eagrctl.training.detector.crops import crop, pointed
-from eagrctl.training.detector.development import developed
-from eagrctl.training.detector.materials import HeadAbout
-from eagrctl.training.detector.pasting import MIRRORED, box_face, head_face, paste
-from eagrctl.training.detector.scenes import SceneRecipe, scene
-from eagrctl_tests.training.detector.stock import BOX, POINTS, head, stock
+from eagrctl.training.scenes.composites import SceneRecipe, scene
+from eagrctl.training.scenes.covers import Frame, covered, hidden_under
+from eagrctl.training.scenes.crops import crop, pointed
+from eagrctl.training.scenes.development import developed
+from eagrctl.training.scenes.materials import HeadAbout
+from eagrctl.training.scenes.pasting import MIRRORED, box_face, head_face, paste
+from eagrctl_tests.training.scenes.stock import BOX, POINTS, head, stock
 
 RECIPE = SceneRecipe(192, photos=0.3, backgrounds=0.2, covered=0.4, turned=0.3, squeezed=0.3, nearest=4.0)
 

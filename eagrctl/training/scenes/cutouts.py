@@ -7,8 +7,8 @@ from PIL import Image, ImageFilter
 
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.data.source import Sample
-from eagrctl.training.detector.materials import Five, HeadAbout, Material
 from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
+from eagrctl.training.scenes.materials import Five, HeadAbout, Material
 
 SIDE = 320  # A head is shrunk until neither side is longer, in pixels; its eyes are then some 80 apart.
 SOFT = 1.0  # pixels by which its edge is softened

@@ -8,9 +8,9 @@ from eagrctl.errors import ShardError, SourceError
 from eagrctl.events import Notice, Progress
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.readers.real_photos import RealPhotos
-from eagrctl.training.detector.materials import MaterialIndex, PhotoAbout
-from eagrctl.training.detector.prepare import LONGEST, prepare_materials
-from eagrctl_tests.training.detector.stock import write_real_photos
+from eagrctl.training.scenes.materials import MaterialIndex, PhotoAbout
+from eagrctl.training.scenes.prepare import LONGEST, prepare_materials
+from eagrctl_tests.training.scenes.stock import write_real_photos
 
 
 @pytest.fixture

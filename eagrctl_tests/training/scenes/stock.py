@@ -9,9 +9,9 @@ from skimage.data import astronaut
 
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.source import Sample
-from eagrctl.training.detector.cutouts import cut_out_face
-from eagrctl.training.detector.materials import BackgroundAbout, Material, PhotoAbout
-from eagrctl.training.detector.pasting import Stock
+from eagrctl.training.scenes.cutouts import cut_out_face
+from eagrctl.training.scenes.materials import BackgroundAbout, Material, PhotoAbout
+from eagrctl.training.scenes.pasting import Stock
 from eagrctl_tests.conftest import face
 
 BOX = (181.0, 80.0, 268.0, 172.0)  # the astronaut's

@@ -14,10 +14,10 @@ from PIL import Image
 from eagrctl.arrays import Matrix, Pixels
 from eagrctl.faces.detection.points import CROP, FACE, upright_matrix
 from eagrctl.geometry import compose
-from eagrctl.training.detector.covers import covered
-from eagrctl.training.detector.development import developed
-from eagrctl.training.detector.materials import HeadAbout, Material, PhotoAbout, known_points
-from eagrctl.training.detector.pasting import PlacedFace, Stock, box_face, ground, head_face, paste, relit
+from eagrctl.training.scenes.covers import covered
+from eagrctl.training.scenes.development import developed
+from eagrctl.training.scenes.materials import HeadAbout, Material, PhotoAbout, known_points
+from eagrctl.training.scenes.pasting import PlacedFace, Stock, box_face, ground, head_face, inside, paste, relit
 
 COVERED, SQUEEZED, SMALL, REAL = 0.25, 0.3, 0.25, 0.15  # shares of crops
 SCALE, TURN, SHIFT = 0.11, 8.0, 0.06  # deviations: of the logarithm, in degrees, in shares of the face
@@ -82,9 +82,8 @@ def crop(
         # As a small face looks that was enlarged.
         side = round(CROP * float(np.exp(random.uniform(np.log(0.12), 0))))
         canvas = canvas.resize((side, side), Image.Resampling.BOX).resize((CROP, CROP), Image.Resampling.BILINEAR)
-    points = face.moved(matrix).points
-    inside = np.all((points >= 0) & (points <= CROP - 1), axis=1)
-    return Crop(developed(np.asarray(canvas), random), np.where(inside[:, None], points, np.nan).astype(np.float32))
+    points = inside(face.moved(matrix).points, CROP)
+    return Crop(developed(np.asarray(canvas), random), points.astype(np.float32))
 
 
 def _matrix(face: PlacedFace, points: NDArray[np.float64], random: np.random.Generator) -> Matrix:

@@ -10,8 +10,8 @@ from PIL import Image
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.data.source import Sample
 from eagrctl.errors import ShardError
-from eagrctl.training.detector.cutouts import cut_out_face, cut_out_parts
-from eagrctl.training.detector.materials import (
+from eagrctl.training.scenes.cutouts import cut_out_face, cut_out_parts
+from eagrctl.training.scenes.materials import (
     HeadAbout,
     MaterialIndex,
     MaterialShard,
@@ -19,7 +19,7 @@ from eagrctl.training.detector.materials import (
     write_shard,
 )
 from eagrctl_tests.conftest import face
-from eagrctl_tests.training.detector.stock import stock
+from eagrctl_tests.training.scenes.stock import stock
 
 
 @pytest.fixture
