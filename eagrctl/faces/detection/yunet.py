@@ -1,5 +1,7 @@
 """A YuNet in ONNX that somebody has (opencv_zoo's), run by OpenCV's own class for it."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,22 @@ from eagrctl.errors import AlignmentError, EagrctlError
 from eagrctl.faces.detection.boxes import SAME
 from eagrctl.faces.detection.look import MOST, Found
 from eagrctl.files import printable, require_regular
+
+# OpenCV crashes on some damaged networks. This is run in a process of its own first, on sizes as photos have; what
+# OpenCV refuses in words is refused again here, in ours.
+TRIAL = """
+import sys
+import cv2, numpy
+weights = numpy.frombuffer(sys.stdin.buffer.read(), numpy.uint8)
+try:
+    network = cv2.FaceDetectorYN.create("onnx", weights, numpy.empty(0, numpy.uint8), (320, 320))
+    for width, height in ((64, 64), (640, 480)):
+        network.setInputSize((width, height))
+        network.detect(numpy.full((height, width, 3), 100, numpy.uint8))
+except cv2.error:
+    pass
+"""
+TRIAL_SECONDS = 60.0
 
 
 class YuNetLooker:
@@ -40,7 +58,9 @@ class YuNetLooker:
         require_regular(path, AlignmentError)
         try:
             # From memory: OpenCV opens no file whose name is not of the system's encoding.
-            weights = np.frombuffer(path.read_bytes(), np.uint8)
+            content = path.read_bytes()
+            self._require_survivable(content)
+            weights = np.frombuffer(content, np.uint8)
             self._network: Any = cv2.FaceDetectorYN.create("onnx", weights, np.empty(0, np.uint8), (320, 320))
             self._network.setNMSThreshold(SAME)
             self._network.setTopK(MOST)
@@ -67,7 +87,17 @@ class YuNetLooker:
         boxes = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], axis=1)
         return Found(boxes, found[:, 14], found[:, 4:14].reshape(-1, 5, 2))
 
-    def _refusal(self, error: Exception) -> AlignmentError:
+    def _require_survivable(self, content: bytes) -> None:
+        # -P: a cv2.py that lies in the current folder is nobody's to run.
+        trial = [sys.executable, "-P", "-c", TRIAL]
+        try:
+            ended = subprocess.run(trial, input=content, capture_output=True, timeout=TRIAL_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise self._refusal("it takes too long") from None
+        if ended.returncode:
+            raise self._refusal("OpenCV crashes on it")
+
+    def _refusal(self, error: Exception | str) -> AlignmentError:
         reason = printable(" ".join(str(error).split()))[:120]
         return AlignmentError(
             f"{printable(self._path)} is no YuNet that OpenCV reads ({reason}): give opencv_zoo's "

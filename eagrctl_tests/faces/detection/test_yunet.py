@@ -57,6 +57,17 @@ def test_what_is_no_yunet_is_one_line(tmp_path: Path, yunet: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_network_on_which_opencv_crashes_is_one_line(tmp_path: Path, yunet: Path) -> None:
+    # A first pooling that steps by 0 pixels: OpenCV divides by it, which ends the process that tries.
+    content = yunet.read_bytes()
+    place = content.index(b"strides")
+    step = content.index(b"\x40\x08", place)
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(content[: step + 1] + b"\x00" + content[step + 2 :])
+    with pytest.raises(AlignmentError, match=r"bad\.onnx is no YuNet that OpenCV reads"):
+        YuNetLooker(bad)
+
+
 def test_without_opencv_the_remedy_is_named(yunet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
