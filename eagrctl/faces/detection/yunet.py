@@ -95,7 +95,7 @@ class YuNetLooker:
         except subprocess.TimeoutExpired:
             raise self._refusal("it takes too long") from None
         if ended.returncode:
-            raise self._refusal("OpenCV crashes on it")
+            raise self._refusal(f"OpenCV ends with exit code {ended.returncode} on it")
 
     def _refusal(self, error: Exception | str) -> AlignmentError:
         reason = printable(" ".join(str(error).split()))[:120]
