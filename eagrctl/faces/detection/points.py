@@ -80,7 +80,7 @@ def crop_of(image: Pixels, matrix: Matrix) -> Pixels:
     """The part of a photo that a matrix takes into an upright crop, (CROP, CROP, 3) uint8; black outside the photo."""
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
     middle = np.linalg.solve(matrix[:, :2], 0.5 * (CROP - 1) - matrix[:, 2])
-    reach = CROP / scale
+    reach = 0.75 * CROP / scale  # half the diagonal of the crop, and a margin
     left, top = np.maximum(np.floor(middle - reach), 0).astype(int)
     right, bottom = np.minimum(np.ceil(middle + reach).astype(int) + 1, image.shape[1::-1])
     if right <= left or bottom <= top:

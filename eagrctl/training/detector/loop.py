@@ -147,9 +147,11 @@ class _Sitting:
         sums, since, noted = torch.zeros(len(self.part.terms), device=self.device), time.monotonic(), state.step
         note = ""
         self.listener(Progress("training", state.step, self.steps))
-        batches = iter(self._batches())
+        batches, batch = iter(self._batches()), None
         while state.step < self.steps:
-            sums += self._step(next(batches))
+            if batch is None or state.step % self.settings.views == 0:
+                batch = next(batches)
+            sums += self._step(batch)
             state.step += 1
             ends = state.step % per_epoch == 0
             if state.step % 10 == 0 or ends:
@@ -177,8 +179,9 @@ class _Sitting:
         return True
 
     def _batches(self) -> DataLoader[Any]:
-        size = self.settings.batch
-        numbers = [list(range(step * size, (step + 1) * size)) for step in range(self.state.step, self.steps)]
+        size, views = self.settings.batch, self.settings.views
+        first, end = self.state.step // views, self.steps // views
+        numbers = [list(range(batch * size, (batch + 1) * size)) for batch in range(first, end)]
         return DataLoader(
             self.part.samples,
             batch_sampler=numbers,
@@ -195,7 +198,10 @@ class _Sitting:
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.state.step, self.steps, settings.rate, settings.power, settings.warm_up)
         self.network.train()
-        terms = self.part.cost(self.network, batch, self.device)
+        random = None
+        if self.state.step % settings.views:
+            random = torch.Generator().manual_seed((settings.seed << 32) + self.state.step)
+        terms = self.part.cost(self.network, batch, self.device, random)
         self.optimiser.zero_grad(set_to_none=True)
         terms[0].backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)

@@ -22,7 +22,8 @@ from eagrctl.training.detector.calibration import calibrate
 from eagrctl.training.detector.losses import DetectorLosses, Faces, detector_losses
 from eagrctl.training.detector.measure import Matches, match, pooled
 from eagrctl.training.detector.recipe import DetectorRecipe
-from eagrctl.training.scenes.composites import Scene, SceneRecipe, scene
+from eagrctl.training.detector.views import FAR_VIEW, NEAR_VIEW, drawn_view
+from eagrctl.training.scenes.composites import LEAST_SIZE, Scene, SceneRecipe, scene
 from eagrctl.training.scenes.crops import Crop, crop, pointed
 from eagrctl.training.scenes.materials import Material, MaterialIndex, PhotoAbout
 from eagrctl.training.scenes.pasting import Stock
@@ -43,8 +44,10 @@ class Part(Protocol):
     samples: Dataset[Any]  # by number, epoch after epoch
     gathered: Callable[[Sequence[Any]], Any]  # samples -> a batch
 
-    def cost(self, network: nn.Module, batch: Any, device: torch.device) -> torch.Tensor:
-        """The terms of a batch, on the device."""
+    def cost(
+        self, network: nn.Module, batch: Any, device: torch.device, random: torch.Generator | None
+    ) -> torch.Tensor:
+        """The terms of a batch, on the device; of another view of it where `random` is there to draw one."""
 
     def scores(self, network: nn.Module) -> dict[str, float]:
         """How good the network is on the split val, by name; the first decides which is the best."""
@@ -129,17 +132,22 @@ class _FacesPart:
                 ) from None
             network.calibration.copy_(torch.tensor([[1.0, 0.0]] * len(STRIDES)))
         self.network, self.recipe, self.start = network, recipe, start
-        self.samples = _Samples(index.root, partial(_make_scenes, recipe), settings.per_epoch * settings.batch)
+        self.samples = _Samples(index.root, partial(_make_scenes, recipe), settings.batches * settings.batch)
         self.gathered = gathered_scenes
         stock = Stock.of(index, "val")
         only = SceneRecipe(**{**vars(recipe.scenes), "photos": 0.0})
         self.photos = [_known(photo) for photo in stock.photos]
         self.composites = [scene(stock, only, settings.seed, 0, number) for number in range(COMPOSITES)]
 
-    def cost(self, network: nn.Module, batch: Any, device: torch.device) -> torch.Tensor:
+    def cost(
+        self, network: nn.Module, batch: Any, device: torch.device, random: torch.Generator | None
+    ) -> torch.Tensor:
         images, faces = batch
         pixels = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
         known = Faces(*(each.to(device, non_blocking=True) for each in faces))
+        if random is not None:
+            view = drawn_view(len(pixels), self.recipe.scenes.size, FAR_VIEW, random, device)
+            pixels, known = view.images(pixels), view.faces(known, LEAST_SIZE)
         answers = decoded(network(pixels.contiguous(memory_format=torch.channels_last)))
         size = self.recipe.scenes.size
         return torch.stack(detector_losses(answers, known, (size, size), self.recipe.loss))
@@ -214,16 +222,21 @@ class _PointsPart:
         self.network, self.start = PointsNetwork(), start
         if start.points is not None:
             self.network.load_state_dict(start.points.state_dict())
-        self.samples = _Samples(index.root, partial(_make_crops, recipe), settings.per_epoch * settings.batch)
+        self.samples = _Samples(index.root, partial(_make_crops, recipe), settings.batches * settings.batch)
         self.gathered = gathered_crops
         stock = Stock.of(index, "val")
         self.crops = [crop(stock, *pointed(stock), settings.seed, 0, number) for number in range(CROPS)]
 
-    def cost(self, network: nn.Module, batch: Any, device: torch.device) -> torch.Tensor:
+    def cost(
+        self, network: nn.Module, batch: Any, device: torch.device, random: torch.Generator | None
+    ) -> torch.Tensor:
         assert isinstance(network, PointsNetwork)
         images, points = (each.to(device, non_blocking=True) for each in batch)
-        pixels = images.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        logits = network(pixels)
+        pixels = images.permute(0, 3, 1, 2).float()
+        if random is not None:
+            view = drawn_view(len(pixels), CROP, NEAR_VIEW, random, device)
+            pixels, points = view.images(pixels), view.points(points)
+        logits = network(pixels.contiguous(memory_format=torch.channels_last))
         return torch.stack(points_losses(logits, network.points(logits), points))
 
     def scores(self, network: nn.Module) -> dict[str, float]:

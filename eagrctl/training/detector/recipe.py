@@ -34,6 +34,8 @@ class DetectorTrainRecipe(Written):
         samples: scenes, or crops of single faces, of an epoch; after each, the network is validated.
         epochs: of the run.
         batch: samples a step.
+        views: steps that each batch serves; from the second on its samples are shown at another size, place and
+            brightness, and mirrored. Making a sample costs more than learning from it (data echoing).
         rate: learning rate of the first step after the warm-up; it decays as (1 - step / steps) ** power.
         weight_decay: of AdamW.
         power: of the decay.
@@ -47,6 +49,7 @@ class DetectorTrainRecipe(Written):
     samples: Annotated[Whole, Field(ge=1, le=MOST)]
     epochs: Annotated[Whole, Field(ge=1, le=MOST)]
     batch: Annotated[Whole, Field(ge=2, le=4096, description="batch norm needs two images")]
+    views: Annotated[Whole, Field(ge=1, le=64)]
     rate: AboveZero
     weight_decay: Weight
     power: Weight
@@ -58,9 +61,14 @@ class DetectorTrainRecipe(Written):
             raise ValueError(f"samples must be at least one batch of {self.batch}, not {self.samples}")
 
     @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+        return self.samples // self.batch
+
+    @property
     def per_epoch(self) -> int:
         """Steps of an epoch."""
-        return self.samples // self.batch
+        return self.batches * self.views
 
 
 @dataclass(frozen=True)

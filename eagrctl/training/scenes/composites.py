@@ -24,6 +24,8 @@ from eagrctl.training.scenes.pasting import PlacedFace, Stock, box_face, ground,
 
 LEAST_SIZE = 7.0  # pixels; a smaller face, the square root of its box's area, neither counts nor is denied
 LEAST_SEEN = 0.35  # of a face's ellipse that other heads and the frame leave; with less, likewise
+LEAST_SEEN_COVERED = 0.6  # the same of a face that is covered besides
+LEAST_CONTRAST = 5.0  # levels of grey; the standard deviation in the middle of a face; with less, likewise
 EYES_APART = 0.9  # in halves of a face's width
 
 
@@ -91,11 +93,13 @@ def _scene(
     random: np.random.Generator,
 ) -> Scene:
     """Develop the picture, and gather what is known; `left_out` are boxes in which nothing counts."""
-    counted = [face for face in faces if face.size >= LEAST_SIZE]
-    ignored = [*left_out, *(face.box for face in faces if face.size < LEAST_SIZE)]
+    image = developed(np.asarray(canvas), random)
+    plain = [face.size >= LEAST_SIZE and _contrast(image, face) >= LEAST_CONTRAST for face in faces]
+    counted = [face for face, shows in zip(faces, plain, strict=True) if shows]
+    ignored = [*left_out, *(face.box for face, shows in zip(faces, plain, strict=True) if not shows)]
     eyes = [EYES_APART * float(np.hypot(*face.frame.axes[0])) for face in counted]
     return Scene(
-        developed(np.asarray(canvas), random),
+        image,
         np.array([face.box for face in counted], np.float32).reshape(-1, 4),
         np.array([inside(face.points, size) for face in counted], np.float32).reshape(-1, 5, 2),
         np.array(ignored, np.float32).reshape(-1, 4),
@@ -103,6 +107,15 @@ def _scene(
         np.array([face.covered for face in counted], bool),
         np.array([face.turn for face in counted], np.float32),
     )
+
+
+def _contrast(image: Pixels, face: PlacedFace) -> float:
+    """The standard deviation of grey levels in the middle of a face; 0 where the frame leaves none of it."""
+    reach = 0.6 * np.hypot(*face.frame.axes)
+    left, top = np.maximum(np.floor(face.frame.middle - reach), 0).astype(int)
+    right, bottom = np.maximum(np.ceil(face.frame.middle + reach) + 1, 0).astype(int)
+    part = image[top:bottom, left:right]
+    return float(part.mean(axis=2).std()) if part.size else 0.0
 
 
 def _turn(recipe: SceneRecipe, random: np.random.Generator) -> float:
@@ -185,7 +198,7 @@ def _composite(canvas: Image.Image, stock: Stock, recipe: SceneRecipe, random: n
     counted, left_out = [], []
     for number, face in enumerate(faces):
         seen, visible = _seen(owner, number, face)
-        if seen >= LEAST_SEEN:
+        if seen >= (LEAST_SEEN_COVERED if face.covered else LEAST_SEEN):
             counted.append(replace(face, points=visible, covered=face.covered or seen < 0.75))
         elif seen > 0:
             left_out.append(face.box)

@@ -32,7 +32,7 @@ def developed(image: Pixels, random: np.random.Generator) -> Pixels:
 def _lit(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     """Another exposure, contrast, gamma and tint, all in one table for each colour."""
     kind = random.random()
-    low, high = (0.12, 0.5) if kind < 0.1 else (1.4, 2.4) if kind < 0.18 else (0.75, 1.25)
+    low, high = (0.2, 0.5) if kind < 0.1 else (1.3, 2.0) if kind < 0.18 else (0.75, 1.25)
     gain = random.uniform(low, high)
     gamma, contrast = np.exp(random.normal(0, 0.2)), random.uniform(0.7, 1.25)
     tints = random.uniform(0.85, 1.15, 3) if random.random() < 0.4 else np.ones(3)

@@ -46,8 +46,11 @@ def test_a_run_leaves_its_best_its_last_and_a_line_an_epoch(
     assert train_detector(chosen, material.root, tmp_path / "run", CPU)
 
 
-def test_interrupted_and_gone_on_with_it_ends_the_same(tmp_path: Path, material: MaterialIndex, recipe: Load) -> None:
-    chosen = recipe()
+@pytest.mark.parametrize("views", [1, 3])
+def test_interrupted_and_gone_on_with_it_ends_the_same(
+    tmp_path: Path, material: MaterialIndex, recipe: Load, views: int
+) -> None:
+    chosen = recipe(f"train.views={views}")
     assert train_detector(chosen, material.root, tmp_path / "whole", CPU)
 
     def interrupt(event: Progress | Notice) -> None:
@@ -57,7 +60,7 @@ def test_interrupted_and_gone_on_with_it_ends_the_same(tmp_path: Path, material:
     assert not train_detector(chosen, material.root, tmp_path / "cut", CPU, listener=interrupt)
     events: list[Progress | Notice] = []
     assert train_detector(chosen, material.root, tmp_path / "cut", CPU, listener=events.append)
-    assert Notice("Going on from step 1 of 4") in events
+    assert Notice(f"Going on from step 1 of {4 * views}") in events
     same(tmp_path / "whole", tmp_path / "cut")
 
 

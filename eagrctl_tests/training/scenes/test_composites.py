@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eagrctl.training.scenes import composites
 from eagrctl.training.scenes.composites import SceneRecipe, scene
 from eagrctl.training.scenes.covers import Frame, covered, hidden_under
 from eagrctl.training.scenes.crops import crop, pointed
@@ -139,3 +140,14 @@ def test_crops_show_a_face_upright_near_their_middle() -> None:
     assert (eyes[:, 1, 0] > eyes[:, 0, 0]).all()
     assert (np.isfinite(points).all(axis=(1, 2))).mean() > 0.5
     assert BOX[0] < POINTS[0][0] < BOX[2]
+
+
+def test_a_face_in_which_nothing_shows_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(RECIPE, photos=0.0, backgrounds=0.0)
+    made = [scene(stock(), recipe, 0, 0, number) for number in range(6)]
+    monkeypatch.setattr(composites, "developed", lambda image, random: np.full_like(image, 9))
+    dark = [scene(stock(), recipe, 0, 0, number) for number in range(6)]
+    assert any(len(each.boxes) for each in made)
+    for lit, unlit in zip(made, dark, strict=True):
+        assert not len(unlit.boxes)
+        assert len(unlit.ignored) == len(lit.ignored) + len(lit.boxes)
