@@ -23,6 +23,7 @@ TINY = (
     "train.samples=8",
     "train.epochs=2",
     "train.batch=4",
+    "train.views=1",
     "train.warm_up=0",
     "train.average=0.5",
 )
