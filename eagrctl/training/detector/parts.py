@@ -23,7 +23,7 @@ from eagrctl.training.detector.losses import DetectorLosses, Faces, detector_los
 from eagrctl.training.detector.measure import Matches, match, pooled
 from eagrctl.training.detector.recipe import DetectorRecipe
 from eagrctl.training.detector.views import FAR_VIEW, NEAR_VIEW, drawn_view
-from eagrctl.training.scenes.composites import LEAST_SIZE, Scene, SceneRecipe, scene
+from eagrctl.training.scenes.composites import Scene, SceneRecipe, scene
 from eagrctl.training.scenes.crops import Crop, crop, pointed
 from eagrctl.training.scenes.materials import Material, MaterialIndex, PhotoAbout
 from eagrctl.training.scenes.pasting import Stock
@@ -147,7 +147,7 @@ class _FacesPart:
         known = Faces(*(each.to(device, non_blocking=True) for each in faces))
         if random is not None:
             view = drawn_view(len(pixels), self.recipe.scenes.size, FAR_VIEW, random, device)
-            pixels, known = view.images(pixels), view.faces(known, LEAST_SIZE)
+            pixels, known = view.images(pixels), view.faces(known)
         answers = decoded(network(pixels.contiguous(memory_format=torch.channels_last)))
         size = self.recipe.scenes.size
         return torch.stack(detector_losses(answers, known, (size, size), self.recipe.loss))

@@ -11,9 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from eagrctl.training.detector.losses import Faces
+from eagrctl.training.scenes.composites import LEAST_INSIDE, LEAST_SIZE
 from eagrctl.training.scenes.pasting import MIRRORED
-
-LEAST_INSIDE = 0.5  # of a face's box; with less in view, the face neither counts nor is denied
 
 
 class Reach(NamedTuple):
@@ -73,13 +72,13 @@ class View:
         ends = (boxes.reshape(*boxes.shape[:2], 2, 2) - self.start[:, None, None]) / self.slope[:, None, None]
         return torch.cat([ends.amin(dim=2), ends.amax(dim=2)], dim=-1)
 
-    def faces(self, faces: Faces, least: float) -> Faces:
-        """The faces of a batch in the view. Those that are cut, or smaller than `least`, are ignored from now on."""
+    def faces(self, faces: Faces) -> Faces:
+        """The faces of a batch in the view. Those that are cut or small are ignored from now on, as in a scene."""
         boxes = self.boxes(faces.boxes)
         sides = boxes[..., 2:] - boxes[..., :2]
         within = boxes.clamp(0, self.side)
         seen = (within[..., 2:] - within[..., :2]).prod(-1) / sides.prod(-1)
-        counts = (seen >= LEAST_INSIDE) & (sides.prod(-1).sqrt() >= least)
+        counts = (seen >= LEAST_INSIDE) & (sides.prod(-1).sqrt() >= LEAST_SIZE)
         kept = torch.where(counts[..., None], boxes, torch.nan)
         left_out = torch.where(counts[..., None], torch.nan, boxes)
         points = torch.where(counts[..., None, None], self.points(faces.points), torch.nan)

@@ -26,6 +26,7 @@ LEAST_SIZE = 7.0  # pixels; a smaller face, the square root of its box's area, n
 LEAST_SEEN = 0.35  # of a face's ellipse that other heads and the frame leave; with less, likewise
 LEAST_SEEN_COVERED = 0.6  # the same of a face that is covered besides
 LEAST_CONTRAST = 5.0  # levels of grey; the standard deviation in the middle of a face; with less, likewise
+LEAST_INSIDE = 0.5  # of the box of a real photo's face, in the frame; with less, likewise
 EYES_APART = 0.9  # in halves of a face's width
 
 
@@ -165,8 +166,8 @@ def _of_photo(stock: Stock, recipe: SceneRecipe, random: np.random.Generator) ->
         box_face(box, known_points(None)).moved(matrix) for box in np.array(about.ignored, np.float64).reshape(-1, 4)
     ]
     moved = [face.moved(matrix) for face in faces]
-    counted = [face for face in moved if _share_inside(face.box, size) >= 0.5]
-    left_out = [face.box for face in moved if 0 < _share_inside(face.box, size) < 0.5]
+    counted = [face for face in moved if _share_inside(face.box, size) >= LEAST_INSIDE]
+    left_out = [face.box for face in moved if 0 < _share_inside(face.box, size) < LEAST_INSIDE]
     return _scene(canvas, size, counted, [*left_out, *(face.box for face in ignored)], random)
 
 
