@@ -44,7 +44,7 @@ ONLY_IN = {
     "matplotlib": {"drawing/chart.py", "drawing/figures.py"},
     "jinja2": {"scoring/report/html.py"},
     "cv2": {"faces/detection/yunet.py"},
-    "dlib": {"faces/detector.py", "faces/landmarks.py", "training/landmarks/train.py"},
+    "dlib": {"faces/detector.py", "faces/landmarks.py"},
     "typer": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
 }
 HEAVY = {"torch", "numpy", "pandas", "skimage", "h5py", "dlib", "PIL", "matplotlib"}

@@ -88,7 +88,7 @@ LandmarkPredictor = Annotated[
         "--predictor",
         "FILE",
         "dlib's landmark predictor, for dlib's detector. Default: EAGRCTL_PREDICTOR, then an installed "
-        "face_recognition_models, then Debian's libdlib-data, then the one that comes with eagrctl.",
+        "face_recognition_models, then Debian's libdlib-data.",
     ),
 ]
 Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.", (".json",))]

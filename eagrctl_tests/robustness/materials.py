@@ -17,6 +17,8 @@ from eagrctl.training.detector.recipe import DetectorRecipe
 from eagrctl_tests.conftest import TINY, face, write_merged
 from eagrctl_tests.faces.detection.test_file import detector
 from eagrctl_tests.faces.detection.yunets import yunet_bytes
+from eagrctl_tests.faces.test_landmarks import LEFT_EYE, NOSE_BASE, RIGHT_EYE
+from eagrctl_tests.faces.test_landmarks import train as train_predictor
 from eagrctl_tests.parsing.video.videos import write_video
 from eagrctl_tests.readers.test_celebamask_hq import HEADER, MAPPING, part_mask
 from eagrctl_tests.readers.test_folder import TOML
@@ -54,6 +56,8 @@ def make_materials(server: Server, place: Path) -> Path:
     for name in ("net.pt", "net.safetensors"):
         save_checkpoint(made, place / "nets" / name)
     torch.save(random_resnet((2, 2, 2, 2), bottleneck=False, deep=True, width=8), place / "nets" / "resnet.pth")
+    train_predictor(place / "points.dat", [RIGHT_EYE[1], RIGHT_EYE[0], LEFT_EYE[0], LEFT_EYE[1], NOSE_BASE])
+    _astronauts(place)
     merged = ("prepare", "celebamask-hq", "raw/merged", *PREPARE)
     write_real_photos(place / "real")
     tiny = load_recipe_as(DetectorRecipe, find_recipe("detector"), [*TINY_DETECTOR, "train.epochs=1"])
@@ -80,41 +84,11 @@ def make_materials(server: Server, place: Path) -> Path:
             "1",
         ),
         ("evaluate", "runs/run", "--save-predictions", "predictions", "--gpus", "0", "--cpu-processes", "1"),
-        (
-            "landmarks",
-            "train",
-            "astronaut",
-            "--depth",
-            "2",
-            "--cascades",
-            "2",
-            "--trees",
-            "10",
-            "--starts",
-            "2",
-            "-o",
-            "points.dat",
-        ),
+        ("prepare", "celebamask-hq", "raw-astronaut", "--partial", "--no-align", "--size", "512", "-o", "astronaut"),
     ):
-        if command[0] == "landmarks":
-            _astronauts(place)
-            server.run(
-                (
-                    "prepare",
-                    "celebamask-hq",
-                    "raw-astronaut",
-                    "--partial",
-                    "--no-align",
-                    "--size",
-                    "512",
-                    "-o",
-                    "astronaut",
-                ),
-                place,
-            )
-            shutil.rmtree(place / "raw-astronaut")
         ran = server.run(command, place)
         assert ran.code == 0, (command, ran.stderr)
+    shutil.rmtree(place / "raw-astronaut")
     for folder in ("results", "runs/run", "data"):
         (place / folder / "own.txt").write_text("mine")
     return place

@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from eagrctl.arrays import Landmarks, Pixels
 from eagrctl.data.source import Sample
-from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
+from eagrctl.training.scenes.label_landmarks import LabelLandmarks
 from eagrctl.training.scenes.materials import Five, HeadAbout, Material
 
 SIDE = 320  # A head is shrunk until neither side is longer, in pixels; its eyes are then some 80 apart.

@@ -14,7 +14,7 @@ from eagrctl.errors import DataError
 from eagrctl.events import Listener, ignore, tracked
 from eagrctl.faces.found import FaceFinder
 from eagrctl.geometry import transform
-from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
+from eagrctl.training.scenes.label_landmarks import LabelLandmarks
 
 # An aligned eye within this distance of the template's, as a share of the aligned frame's side, is where it should be:
 # 6 pixels of the paper's input.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet
 from eagrctl.errors import DataError
-from eagrctl.training.landmarks.label_landmarks import EYE_RATIO, NOSE_DROP, LabelLandmarks
+from eagrctl.training.scenes.label_landmarks import EYE_RATIO, NOSE_DROP, LabelLandmarks
 
 # The eye on the viewer's left, the one on the right, the nose, and three parts of a mouth.
 NAMES = {

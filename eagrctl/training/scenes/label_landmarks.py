@@ -1,6 +1,6 @@
 """The five landmarks that a label map shows: centroids of the eyes and the nose, and the ends of the mouth.
 
-They train and judge a landmark predictor, and nothing else: a face that is aligned by its own labels would leak the
+They train and judge detectors, and nothing else: a face that is aligned by its own labels would leak the
 answer.
 """
 

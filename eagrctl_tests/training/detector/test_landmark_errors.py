@@ -8,8 +8,8 @@ from eagrctl.data.index import ShardIndex
 from eagrctl.errors import DataError
 from eagrctl.events import Progress
 from eagrctl.faces.found import FoundFace
-from eagrctl.training.landmarks.errors import NEAR, LandmarkErrors, landmark_errors
-from eagrctl.training.landmarks.label_landmarks import LabelLandmarks
+from eagrctl.training.detector.landmark_errors import NEAR, LandmarkErrors, landmark_errors
+from eagrctl.training.scenes.label_landmarks import LabelLandmarks
 from eagrctl_tests.faces.astronauts import prepare_astronauts
 
 

@@ -1,1 +1,0 @@
-"""A landmark predictor of dlib's, trained and measured on label maps."""
