@@ -10,7 +10,7 @@ from PIL import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.faces.detection.boxes import suppressed
-from eagrctl.faces.detection.network import LARGEST_STRIDE, Answers, DetectorNetwork
+from eagrctl.faces.detection.network import LARGEST_STRIDE, Cells, DetectorNetwork
 
 MOST = 3000  # boxes of a look that are compared; beyond them, nobody looks for more faces
 
@@ -60,8 +60,8 @@ class NetworkLooker:
     def see(self, images: Pixels, least: float) -> list[Found]:
         """See `Looker.see`."""
         with torch.inference_mode():
-            answers = self.network.answers(batched(images, self.network.calibration.device))
-        return picked(answers, (images.shape[1], images.shape[2]), least)
+            cells = self.network.cells(batched(images, self.network.calibration.device))
+        return picked(cells, (images.shape[1], images.shape[2]), least)
 
 
 def look(looker: Looker, image: Pixels, longest: float, least: float) -> Found:
@@ -95,23 +95,26 @@ def stretched(found: Found, stretch: NDArray[np.float64]) -> Found:
 
 
 def batched(images: Pixels, device: torch.device) -> torch.Tensor:
-    """Photos of one size as the network takes them, filled up with black on the right and below."""
+    """Photos of one size as the network takes them, (B, 3, H, W) uint8, filled up with black on the right and below."""
     height, width = images.shape[1:3]
     down, across = (-side % LARGEST_STRIDE for side in (height, width))
-    pixels = torch.from_numpy(np.pad(images, ((0, 0), (0, down), (0, across), (0, 0))))
-    return pixels.to(device).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+    if down or across:
+        images = np.pad(images, ((0, 0), (0, down), (0, across), (0, 0)))
+    return torch.from_numpy(np.require(images, requirements=("C", "W"))).to(device).permute(0, 3, 1, 2)
 
 
-def picked(answers: Answers, size: tuple[int, int], least: float) -> list[Found]:
+def picked(cells: Cells, size: tuple[int, int], least: float) -> list[Found]:
     """Of each photo of (height, width), the boxes that score at least so much, each face once, best first."""
-    scores, found = answers.logits.sigmoid(), []
-    for row in range(len(scores)):
-        chosen = (scores[row] >= least).nonzero()[:, 0]
-        if len(chosen) > MOST:
-            chosen = scores[row].topk(MOST).indices
-        boxes, certain, points = (each[row, chosen].cpu().numpy() for each in (answers.boxes, scores, answers.points))
-        inside = (boxes[:, :2] < [size[1], size[0]]).all(axis=1)  # and not in what was added
-        boxes, certain, points = boxes[inside], certain[inside], points[inside]
-        kept = suppressed(boxes, certain)
-        found.append(Found(*(each[kept].astype(np.float64) for each in (boxes, certain, points))))
+    bars = torch.logit(torch.full_like(cells.logits[:, :1], least))
+    if cells.logits.shape[1] > MOST:
+        bars = bars.maximum(cells.logits.topk(MOST).values[:, -1:])
+    images, chosen = (cells.logits >= bars).nonzero(as_tuple=True)
+    answers = cells.answers(images, chosen)
+    boxes, scores, points = (each.cpu().numpy() for each in (answers.boxes, answers.logits.sigmoid(), answers.points))
+    inside = (boxes[:, :2] < [size[1], size[0]]).all(axis=1)  # and not in what was added
+    found = []
+    for image in range(len(cells.logits)):
+        rows = np.flatnonzero((images.cpu().numpy() == image) & inside)
+        kept = rows[suppressed(boxes[rows], scores[rows])]
+        found.append(Found(*(each[kept].astype(np.float64) for each in (boxes, scores, points))))
     return found

@@ -30,7 +30,7 @@ LONG = 4.0  # times as long as wide, a photo is looked at in tiles: shrunk to a 
 
 # The least score of a face in the end, and of one that makes further looks needless. A box below its square is not
 # looked at once more: however sure the second look was, the geometric mean of both would be below it.
-CERTAIN = 0.85
+CERTAIN = 0.88
 
 BATCH = 32  # crops at once
 OBVIOUS = 0.95  # score

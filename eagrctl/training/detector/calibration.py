@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from eagrctl.arrays import Pixels
 from eagrctl.faces.detection.look import batched, picked, resized, stretched
-from eagrctl.faces.detection.network import STRIDES, DetectorNetwork, decoded
+from eagrctl.faces.detection.network import STRIDES, DetectorNetwork, cells_of
 from eagrctl.training.detector.measure import HIT, LEFT_OUT, match
 
 LEAST = 0.02  # score of a box that is looked at
@@ -45,7 +45,7 @@ def calibrate(
         for place in range(len(STRIDES)):
             # What only one stride has to say: the logits of all others are silenced.
             silenced = torch.tensor([[1.0, 0.0 if other == place else -100.0] for other in range(len(STRIDES))])
-            found = picked(decoded(said, silenced), (shown.shape[0], shown.shape[1]), LEAST)[0]
+            found = picked(cells_of(said, silenced), (shown.shape[0], shown.shape[1]), LEAST)[0]
             matches = match(stretched(found, stretch).boxes, found.scores, boxes, ignored, same=0.4)
             counted = matches.kinds != LEFT_OUT
             logits[place].append(np.log(found.scores[counted] / (1 - found.scores[counted] + 1e-9)))

@@ -67,6 +67,17 @@ def test_answers_by_hand() -> None:
     assert answers.logits[0, others].tolist() == [0.0] * 16 + [-1.0] * 3 + [0.0]
 
 
+def test_chosen_cells_answer_as_all_do() -> None:
+    network = stirred(small())
+    assert isinstance(network, DetectorNetwork)
+    photos = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    images, cells = torch.tensor([0, 1, 1]), torch.tensor([5, 0, 125])
+    for every, chosen in zip(
+        network.answers(photos.float()), network.cells(photos).answers(images, cells), strict=True
+    ):
+        assert torch.equal(every[images, cells], chosen)
+
+
 def test_folding_norms_changes_nothing_but_rounding() -> None:
     network = stirred(small())
     assert isinstance(network, DetectorNetwork)

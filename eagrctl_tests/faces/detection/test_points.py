@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from skimage.data import astronaut
 
 from eagrctl.errors import AlignmentError
-from eagrctl.faces.detection.network import folded
 from eagrctl.faces.detection.points import (
     CROP,
     GOAL,
@@ -44,7 +43,7 @@ def test_folded_it_gives_the_same_points() -> None:
     network = stirred(PointsNetwork())
     assert isinstance(network, PointsNetwork)
     crops = np.random.default_rng(0).integers(0, 256, (2, CROP, CROP, 3)).astype(np.uint8)
-    assert np.allclose(refine_points(network, crops), refine_points(folded(network), crops), atol=1e-2)
+    assert np.allclose(refine_points(network, crops), refine_points(network.folded(), crops), atol=1e-2)
 
 
 @given(st.floats(-3.1, 3.1), st.floats(0.1, 20), st.floats(-500, 500), st.floats(-500, 500))
