@@ -6,7 +6,7 @@ paths and workers are no science: they are flags of the command line.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -104,10 +104,24 @@ class AugmentRecipe(Written):
 
 @dataclass(frozen=True)
 class LossRecipe(Written):
-    """The weights of Eq. 7: `edge` is lambda_1, `ba_loss` is lambda_2. 0 switches a term off, as Table 1 does."""
+    """The weights of Eq. 7, and of terms beside it (`eagrctl.network.loss`), which are off unless a recipe names them.
+
+    Attributes:
+        edge: lambda_1; 0 switches the term off, as Table 1 does.
+        ba_loss: lambda_2.
+        dice: of the Dice loss.
+        lovasz: of the Lovasz softmax; it makes a step on a CPU half as long again.
+        balance: the power of a class's rarity with which its pixels weigh in the parsing term; 1 gives all classes the
+            same say.
+        classes: by name, what the pixels of single classes weigh besides, such as `{necklace = 2.0}`.
+    """
 
     edge: Weight
     ba_loss: Weight
+    dice: Weight = 0.0
+    lovasz: Weight = 0.0
+    balance: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    classes: dict[Text, Weight] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,6 +237,8 @@ def recipe_to_toml(recipe: Written) -> str:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     # For numbers, booleans and lists of them, JSON is TOML; for strings, too, but for what it writes as two halves.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

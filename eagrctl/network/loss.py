@@ -1,5 +1,10 @@
-"""The loss (paper, section 3.3, Eqs. 6 and 7)."""
+"""The loss (paper, section 3.3, Eqs. 6 and 7), and terms beside it that make more of rare and thin parts.
 
+Cross entropy weighs every pixel alike, so that a necklace, one pixel in three thousand, hardly counts. Dice and Lovasz
+softmax score each class of an image as a whole, however few pixels it has; class weights make its pixels count more.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,12 +17,14 @@ IGNORE = 255  # the label of pixels that have none; the data room's constant, wh
 
 
 class Losses(NamedTuple):
-    """The terms of Eq. 7, scalars. `total` is weighted, the others are not."""
+    """The terms of Eq. 7, and two that the paper has not, scalars. `total` is weighted, the others are not."""
 
     total: torch.Tensor
     parsing: torch.Tensor
     edge: torch.Tensor
     boundary: torch.Tensor
+    dice: torch.Tensor
+    lovasz: torch.Tensor
 
 
 class Totals(NamedTuple):
@@ -32,6 +39,39 @@ class Totals(NamedTuple):
     labelled: torch.Tensor
     edges: torch.Tensor
     images: torch.Tensor
+
+
+class Weights(NamedTuple):
+    """What the terms weigh; as in the paper unless told otherwise.
+
+    Attributes:
+        edge: lambda_1.
+        boundary: lambda_2.
+        dice: of the Dice loss.
+        lovasz: of the Lovasz softmax.
+        classes: what the pixels of each class weigh in the parsing term, N numbers, see `class_weights`; None is 1.
+    """
+
+    edge: float = 1.0
+    boundary: float = 1.0
+    dice: float = 0.0
+    lovasz: float = 0.0
+    classes: Sequence[float] | None = None
+
+
+def class_weights(counts: Sequence[int], power: float, factors: Sequence[float]) -> list[float]:
+    """What the pixels of each class weigh: their share of all pixels to the power of -`power`, times a factor.
+
+    They are scaled so that the average pixel weighs 1. A class without pixels weighs 0.
+
+    Args:
+        counts: pixels of each class.
+        power: 0 leaves the factors alone; with 1, all classes have the same say.
+        factors: of each class.
+    """
+    weights = [factor * count**-power if count else 0.0 for count, factor in zip(counts, factors, strict=True)]
+    average = sum(count * weight for count, weight in zip(counts, weights, strict=True)) / max(1, sum(counts))
+    return [weight / average if average else 0.0 for weight in weights]
 
 
 def totals(labels: torch.Tensor, edges: torch.Tensor) -> Totals:
@@ -50,11 +90,12 @@ def losses(
     logits: Logits,
     labels: torch.Tensor,
     edges: torch.Tensor,
-    edge_weight: float = 1.0,
-    boundary_weight: float = 1.0,
+    weights: Weights = Weights(),  # noqa: B008  # a tuple cannot change
     batch: Totals | None = None,
 ) -> Losses:
-    """L = L_parsing + lambda_1 L_edge + lambda_2 L_BA. A network without an edge module has no L_edge: it is 0.
+    """L = L_parsing + lambda_1 L_edge + lambda_2 L_BA, and more if `weights` say so.
+
+    A network without an edge module has no L_edge: it is 0.
 
     Eq. 6 is printed without its minus sign; the boundary term is the negative log-likelihood at edge pixels, averaged
     over each image's edge pixels and then over the batch, as released. An image without an edge pixel adds nothing to
@@ -67,15 +108,15 @@ def losses(
         logits: of any size; they are resized to the labels'.
         labels: (B, H, W) int64; 255 is ignored.
         edges: (B, H, W) bool; no ignored pixel is an edge pixel.
-        edge_weight: lambda_1.
-        boundary_weight: lambda_2.
+        weights: of the terms; one that weighs nothing is 0, and costs nothing, unless it is the paper's.
         batch: totals of the whole batch that this is a part of; by default it is whole itself.
     """
     size = labels.shape[1:]
     labelled = labels != IGNORE
     whole = totals(labels, edges) if batch is None else batch
     pixelwise = F.cross_entropy(resize(logits.parsing, size), labels, ignore_index=IGNORE, reduction="none")
-    parsing = pixelwise.sum() / whole.labelled.clamp(min=1)
+    weighed = pixelwise if weights.classes is None else pixelwise * _weights_of(labels, weights.classes)
+    parsing = weighed.sum() / whole.labelled.clamp(min=1)
 
     border = (edges & labelled).to(pixelwise.dtype)
     per_image = (pixelwise * border).sum(dim=(1, 2)) / border.sum(dim=(1, 2)).clamp(min=1)
@@ -86,8 +127,53 @@ def losses(
         if logits.edges is None
         else _edge_loss(resize(logits.edges, size), edges, labelled, whole)
     )
-    total = parsing + edge_weight * edge + boundary_weight * boundary
-    return Losses(*(term.to(pixelwise.dtype) for term in (total, parsing, edge, boundary)))
+    total = parsing + weights.edge * edge + weights.boundary * boundary
+    dice, lovasz = parsing.new_zeros(()), parsing.new_zeros(())
+    if weights.dice or weights.lovasz:
+        probabilities = resize(logits.parsing, size).softmax(dim=1).flatten(2) * labelled.flatten(1)[:, None]
+        truth = labels.flatten(1)[:, None] == torch.arange(probabilities.shape[1], device=labels.device)[:, None]
+        if weights.dice:
+            dice = dice_losses(probabilities, truth).sum() / whole.images
+        if weights.lovasz:
+            lovasz = lovasz_losses(probabilities, truth).sum() / whole.images
+        total = total + weights.dice * dice + weights.lovasz * lovasz
+    return Losses(*(term.to(pixelwise.dtype) for term in (total, parsing, edge, boundary, dice, lovasz)))
+
+
+def _weights_of(labels: torch.Tensor, classes: Sequence[float]) -> torch.Tensor:
+    """What each pixel weighs; of those without a label, which have no loss, it does not matter."""
+    return torch.tensor(classes, device=labels.device)[labels.where(labels != IGNORE, 0)]
+
+
+def dice_losses(probabilities: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Of each image, the mean over its classes of 1 - 2 |P and T| / (|P| + |T|), (B,) (Milletari et al., 3DV 2016).
+
+    Args:
+        probabilities: (B, N, P); 0 at pixels without a label.
+        truth: (B, N, P) bool, where a pixel has a class; False at pixels without a label.
+    """
+    shared, sizes = (probabilities * truth).sum(dim=2), truth.sum(dim=2)
+    there = (sizes > 0).to(shared.dtype)
+    lost = 1 - 2 * shared / (probabilities.sum(dim=2) + sizes).clamp(min=1)
+    return (lost * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
+
+
+def lovasz_losses(probabilities: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Of each image, the mean over its classes of the Lovasz extension of 1 - IoU, (B,) (Berman et al., CVPR 2018).
+
+    A class's pixels are sorted by how wrong they are; each weighs by how much IoU falls when it, too, is got wrong.
+    Arguments as for `dice_losses`: a pixel without a label is wrong by 0, and so weighs nothing.
+    """
+    images, classes = (truth.sum(dim=2) > 0).nonzero(as_tuple=True)
+    true = truth[images, classes].to(probabilities.dtype)
+    wrong, order = (true - probabilities[images, classes]).abs().sort(dim=1, descending=True)
+    ranked = true.gather(1, order)
+    size = ranked.sum(dim=1, keepdim=True)
+    lost = 1 - (size - ranked.cumsum(dim=1)) / (size + (1 - ranked).cumsum(dim=1))
+    steps = torch.cat([lost[:, :1], lost.diff(dim=1)], dim=1)
+    each = (wrong * steps).sum(dim=1)
+    counts = torch.bincount(images, minlength=len(truth)).clamp(min=1)
+    return each.new_zeros(len(truth)).index_add(0, images, each / counts[images])
 
 
 def _edge_loss(logits: torch.Tensor, edges: torch.Tensor, labelled: torch.Tensor, whole: Totals) -> torch.Tensor:

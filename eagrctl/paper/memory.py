@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode  # torch documents it under this name alone
 
 from eagrctl.network.eagrnet import EAGRNet
-from eagrctl.network.loss import losses
+from eagrctl.network.loss import Weights, losses
 
 BATCH = 2  # images of a training step; batch norm needs two
 
@@ -99,7 +99,7 @@ def training_memory(
         parameter.grad = torch.empty_like(parameter)
     memory = ActivationMemory()
     with memory:
-        total = losses(network(images), labels, edges, edge_weight, boundary_weight).total
+        total = losses(network(images), labels, edges, Weights(edge_weight, boundary_weight)).total
         kept = memory.live
         torch.autograd.backward(total)
     return TrainingMemory(kept // BATCH, memory.peak // BATCH)

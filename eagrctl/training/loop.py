@@ -94,7 +94,7 @@ def train(
                 start_from_pretrained(network, recipe)
         network = network.to(world.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        stepper = Stepper(recipe, network, index.labels, world, steps, micro_batch)
+        stepper = Stepper(recipe, network, index, world, steps, micro_batch)
         state = Progression()
         if resume:
             # The first process first: where there is nothing to go on from, it alone says so.

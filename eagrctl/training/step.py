@@ -16,10 +16,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eagrctl.data.augment import Augmentation, augment, draw, side_swaps
 from eagrctl.data.dataset import normalise
-from eagrctl.data.labels import LabelSet, edge_mask
+from eagrctl.data.index import ShardIndex
+from eagrctl.data.labels import edge_mask
 from eagrctl.errors import TrainingError
 from eagrctl.network.eagrnet import EAGRNet, Logits
-from eagrctl.network.loss import Losses, Totals, losses, totals
+from eagrctl.network.loss import Losses, Totals, Weights, class_weights, losses, totals
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import rate_at
 from eagrctl.training.world import World
@@ -45,6 +46,25 @@ def pieces_needed(batch: int, processes: int, micro_batch: int | None) -> int:
     return number
 
 
+def loss_weights(recipe: Recipe, index: ShardIndex) -> Weights:
+    """What the terms of the loss weigh, and the classes in it.
+
+    Raises:
+        TrainingError: the recipe names a class that the dataset has not, or balances classes that nobody counted.
+    """
+    asked, names = recipe.loss, index.classes
+    classes = None
+    if asked.balance or asked.classes:
+        if unknown := [name for name in asked.classes if name not in names]:
+            raise TrainingError(f"loss.classes names {unknown[0]!r}, which {index.root} has not: {', '.join(names)}")
+        census = index.split("train").census
+        if census is None:
+            raise TrainingError(f"{index.root} does not tell how rare its classes are: prepare it again with --force")
+        counts = [sum(census.pixels[label : label + 1]) for label in range(len(names))]
+        classes = class_weights(counts, asked.balance, [asked.classes.get(name, 1.0) for name in names])
+    return Weights(asked.edge, asked.ba_loss, asked.dice, asked.lovasz, classes)
+
+
 class Stepper:
     """The network, its optimiser, and how a step is taken.
 
@@ -55,7 +75,7 @@ class Stepper:
     Args:
         recipe: what to train.
         network: on the world's device.
-        labels: the classes, for mirroring.
+        index: what it learns from: its classes, and how rare they are.
         world: the processes.
         steps: of the whole run.
         micro_batch: the most images a process passes through the network at once; None is its whole share.
@@ -68,7 +88,7 @@ class Stepper:
         self,
         recipe: Recipe,
         network: EAGRNet,
-        labels: LabelSet,
+        index: ShardIndex,
         world: World,
         steps: int,
         micro_batch: int | None = None,
@@ -77,7 +97,8 @@ class Stepper:
         settings = recipe.train
         self.pieces = pieces_needed(settings.batch, world.size, micro_batch)
         self.augmentation = Augmentation(**asdict(recipe.augment))  # the same words in both
-        self.swaps = side_swaps(labels).to(world.device)
+        self.swaps = side_swaps(index.labels).to(world.device)
+        self.weights = loss_weights(recipe, index)
         self.optimiser = torch.optim.SGD(
             network.parameters(), lr=settings.rate, momentum=settings.momentum, weight_decay=settings.weight_decay
         )
@@ -134,9 +155,7 @@ class Stepper:
             for number, piece in enumerate(pieces):
                 with self._sums_later(number < len(pieces) - 1):
                     logits = self._forward(inputs[piece])
-                    share = losses(
-                        logits, targets[piece], edges[piece], self.recipe.loss.edge, self.recipe.loss.ba_loss, whole
-                    )
+                    share = losses(logits, targets[piece], edges[piece], self.weights, whole)
                     # Distributed training averages gradients, where shares of one loss are to be summed.
                     torch.autograd.backward(share.total * self.world.size)
                 terms += torch.stack(share).detach()

@@ -90,7 +90,7 @@ def time_steps(
         network.register_forward_pre_hook(lambda module, inputs: (inputs[0].contiguous(),))
     else:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    stepper = Stepper(recipe, network, index.labels, world, total, micro_batch)
+    stepper = Stepper(recipe, network, index, world, total, micro_batch)
     loader = iter(read_batches(recipe, index, batches, world, workers))
     read_every = READ_EVERY if device.type == "cuda" else 1
     unread: list[torch.Tensor] = []

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from eagrctl.network.eagrnet import EAGRNet, Logits
-from eagrctl.network.loss import Losses, losses
+from eagrctl.network.loss import Losses, Weights, losses
 from eagrctl.network.reasoning import EAGR, GraphReasoning, NonLocal
 
 # The networks behind the rows of Tables 1 and 2 and the bars of Fig. 4: what is switched off, or set otherwise.
@@ -54,7 +54,7 @@ def loss_of(network: EAGRNet, images: torch.Tensor, boundary: bool = True) -> Lo
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(0, 5, (len(images), 49, 49), generator=generator)
     edges = torch.rand(labels.shape, generator=generator) < 0.3
-    return losses(network(images), labels, edges, boundary_weight=float(boundary))
+    return losses(network(images), labels, edges, Weights(boundary=float(boundary)))
 
 
 def test_parameters_and_flops_are_the_released_networks() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eagrctl.network.eagrnet import Logits
-from eagrctl.network.loss import losses
+from eagrctl.network.loss import Weights, class_weights, dice_losses, losses, lovasz_losses, totals
 
 LOG2 = math.log(2)
 
@@ -43,7 +43,7 @@ def test_hand_computed_values() -> None:
 def test_weights_of_equation_7() -> None:
     parsing, edge_logits = torch.randn(2, 3, 4, 4), torch.randn(2, 2, 4, 4)
     labels, edges = torch.randint(0, 3, (2, 4, 4)), torch.rand(2, 4, 4) > 0.5
-    found = losses(Logits(parsing, edge_logits), labels, edges, edge_weight=0.5, boundary_weight=3.0)
+    found = losses(Logits(parsing, edge_logits), labels, edges, Weights(edge=0.5, boundary=3.0))
     expected = found.parsing + 0.5 * found.edge + 3.0 * found.boundary
     assert torch.isclose(found.total, expected)
 
@@ -116,7 +116,7 @@ def test_logits_of_another_size_are_resized_with_aligned_corners() -> None:
 def test_a_network_without_an_edge_module_has_no_edge_term() -> None:
     parsing = torch.randn(2, 3, 4, 4, requires_grad=True)
     labels, edges = torch.randint(0, 3, (2, 4, 4)), torch.rand(2, 4, 4) > 0.5
-    found = losses(Logits(parsing, None), labels, edges, edge_weight=7.0, boundary_weight=3.0)
+    found = losses(Logits(parsing, None), labels, edges, Weights(edge=7.0, boundary=3.0))
     whole = losses(Logits(parsing, torch.randn(2, 2, 4, 4)), labels, edges)
     assert found.edge == 0
     assert torch.equal(found.parsing, whole.parsing)
@@ -124,3 +124,79 @@ def test_a_network_without_an_edge_module_has_no_edge_term() -> None:
     assert torch.isclose(found.total, found.parsing + 3.0 * found.boundary)
     found.total.backward()
     assert parsing.grad.any()
+
+
+def test_dice_by_hand() -> None:
+    # Two classes, four pixels, the last of them without a label.
+    probabilities = torch.tensor([[[0.75, 0.5, 0.25, 0.0], [0.25, 0.5, 0.75, 0.0]]])
+    truth = torch.tensor([[[True, False, False, False], [False, True, True, False]]])
+    dice = [1 - 2 * 0.75 / (1.5 + 1), 1 - 2 * 1.25 / (1.5 + 2)]
+    assert dice_losses(probabilities, truth).tolist() == pytest.approx([sum(dice) / 2])
+
+
+def test_lovasz_by_hand() -> None:
+    # Wrong by 0.5 (of the class), 0.4 (not) and 0.2 (of it). Got wrong one after the other, IoU falls from 1 to 1/2,
+    # to 1/3 and to 0.
+    probabilities = torch.tensor([[[0.5, 0.4, 0.8]]])
+    truth = torch.tensor([[[True, False, True]]])
+    expected = 0.5 * 1 / 2 + 0.4 * (1 / 2 - 1 / 3) + 0.2 * (1 / 3)
+    assert lovasz_losses(probabilities, truth).tolist() == pytest.approx([expected])
+
+
+@given(st.integers(0, 1000))
+def test_of_sure_answers_lovasz_is_what_is_lost_of_the_iou_and_dice_of_f1(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels, answers = torch.randint(0, 4, (2, 2, 5, 6), generator=generator)
+    labels[:, 0, 0] = 255
+    sure = torch.nn.functional.one_hot(answers, 4).permute(0, 3, 1, 2) * 60.0
+    found = losses(Logits(sure, None), labels, labels == 9, Weights(dice=1, lovasz=1))
+    ious, dices = [], []
+    for given_, answer in zip(labels.flatten(1), answers.flatten(1), strict=True):
+        known = given_ != 255
+        of_image = []
+        for number in given_[known].unique():
+            one, other = (given_ == number) & known, (answer == number) & known
+            shared = (one & other).sum().item()
+            of_image.append(
+                (1 - shared / (one | other).sum().item(), 1 - 2 * shared / (one.sum() + other.sum()).item())
+            )
+        iou, dice = zip(*of_image, strict=True)
+        ious.append(sum(iou) / len(iou))
+        dices.append(sum(dice) / len(dice))
+    assert found.lovasz.item() == pytest.approx(sum(ious) / 2, abs=1e-5)
+    assert found.dice.item() == pytest.approx(sum(dices) / 2, abs=1e-5)
+    assert found.total.item() == pytest.approx((found.parsing + found.boundary + found.dice + found.lovasz).item())
+
+
+def test_the_shares_of_a_batch_add_up_to_it_whatever_the_terms() -> None:
+    logits = Logits(torch.randn(5, 3, 4, 4), torch.randn(5, 2, 4, 4))
+    labels, edges = torch.randint(0, 3, (5, 4, 4)), torch.rand(5, 4, 4) > 0.5
+    weights = Weights(dice=1.5, lovasz=0.5, classes=(1.0, 2.0, 0.25))
+    whole = losses(logits, labels, edges, weights)
+    parts = [
+        losses(
+            Logits(logits.parsing[part], logits.edges[part]), labels[part], edges[part], weights, totals(labels, edges)
+        )
+        for part in (slice(0, 2), slice(2, 5))
+        if logits.edges is not None
+    ]
+    for term, *shares in zip(whole, *parts, strict=True):
+        assert torch.isclose(term, sum(shares, torch.zeros(())))
+
+
+def test_classes_weigh_by_rarity_and_the_average_pixel_weighs_one() -> None:
+    assert class_weights([90, 9, 1, 0], 0.0, [1.0] * 4) == pytest.approx([1, 1, 1, 0])
+    assert class_weights([90, 9, 1, 0], 1.0, [1.0] * 4) == pytest.approx([100 / 270, 100 / 27, 100 / 3, 0])
+    weights = class_weights([90, 9, 1], 0.5, [1.0, 2.0, 1.0])
+    assert weights[1] / weights[0] == pytest.approx(2 * 10**0.5)
+    assert sum(count * weight for count, weight in zip([90, 9, 1], weights, strict=True)) == pytest.approx(100)
+
+
+def test_weights_of_classes_act_on_the_parsing_term_alone() -> None:
+    parsing, labels = torch.randn(1, 2, 1, 4), torch.tensor([[[0, 1, 1, 255]]])
+    edges = torch.tensor([[[True, True, False, False]]])
+    plain = losses(Logits(parsing, None), labels, edges)
+    weighed = losses(Logits(parsing, None), labels, edges, Weights(classes=(3.0, 0.5)))
+    each = torch.nn.functional.cross_entropy(parsing, labels, ignore_index=255, reduction="none")[0, 0]
+    assert weighed.parsing.item() == pytest.approx(((3 * each[0] + 0.5 * (each[1] + each[2])) / 3).item())
+    assert weighed.boundary == plain.boundary
