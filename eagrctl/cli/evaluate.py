@@ -22,10 +22,7 @@ def evaluate(
         Path | None,
         option("--save-predictions", "DIR", "Write DIR/NAME.png in the dataset's ids, as eagrctl score reads them."),
     ] = None,
-    tta: Annotated[
-        str | None,
-        option("--tta", "mirror,scales", "Average views of each face: mirrored, scaled or both. Not in the paper."),
-    ] = None,
+    tta: options.Tta = None,
     gpus: options.ManyGpus = None,
     cpu_processes: options.CpuProcesses = None,
     batch: options.Batch = 8,

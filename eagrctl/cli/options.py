@@ -91,6 +91,10 @@ LandmarkPredictor = Annotated[
         "face_recognition_models, then Debian's libdlib-data.",
     ),
 ]
+Tta = Annotated[
+    str | None,
+    option("--tta", "mirror,scales", "Average views of each face: mirrored, scaled or both. Not in the paper."),
+]
 Figures = Annotated[Path | None, option("--json", "FILE.json", "Write all figures, unrounded.", (".json",))]
 Force = Annotated[bool, flag("--force", "Replace what is there.")]
 

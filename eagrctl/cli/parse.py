@@ -14,6 +14,7 @@ from eagrctl.cli.options import (
     Gpus,
     LandmarkPredictor,
     Quiet,
+    Tta,
     argument,
     choose_device,
     flag,
@@ -46,6 +47,7 @@ def parse(
     ] = None,
     detector: Detector = None,
     predictor: LandmarkPredictor = None,
+    tta: Tta = None,
     batch: Batch = 8,
     workers: Annotated[
         int | None, option("--workers", "N", "Threads that read and find faces. Default: all cores.", min=1)
@@ -63,6 +65,7 @@ def parse(
     eagrctl parse photo.jpg
     eagrctl parse holiday/ 'more/*.jpg' --output labels --per-face
     eagrctl parse clip.mp4 --every 2
+    eagrctl parse portraits/ --tta mirror
     eagrctl parse crowd.jpg --detector face_detection_yunet_2023mar.onnx
     ```
     """
@@ -90,13 +93,14 @@ def parse(
         detector=detector,
         predictor=predictor,
         finding=finding,
+        tta=tta,
         probabilities=probabilities,
         batch=batch,
     )
     folder = ResultFolder(
         output,
         label_set_of(parser.dataset, parser.classes),
-        ParserSettings.of(path, parser.finder, finding),
+        ParserSettings.of(path, parser.finder, finding, parser.tta),
         parser.size,
         Wanted(not no_overlay, per_face, probabilities),
     )

@@ -11,10 +11,12 @@ from PIL.Image import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
+from eagrctl.data.labels import label_set_of
 from eagrctl.errors import CheckpointError, EagrctlError, SourceError
 from eagrctl.faces.finders import open_finder
 from eagrctl.faces.photo import as_photo
 from eagrctl.inference.predict import Segmenter
+from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.parsing.labelling import label_faces, merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
@@ -47,6 +49,7 @@ class FaceParser:
         predictor: dlib's landmark predictor; only for "dlib".
         finding: "faces" finds all faces of a photo; "whole" also parses a photo without any as a whole; "crop" treats
             each photo as one face, cropped like those of the training data.
+        tta: test-time augmentation: "mirror", "scales" or "mirror,scales" average views of each face.
         probabilities: whether faces carry the probabilities of all classes.
         batch: the most faces that go through the network together.
 
@@ -55,11 +58,12 @@ class FaceParser:
         classes: their names, by id; the background is 0.
         size: side of the network's square input, in pixels.
         finder: finds the faces; None where none is looked for.
+        tta: in words; empty where no views are averaged.
 
     Raises:
         CheckpointError: the weights are missing, damaged, or something else.
         AlignmentError: the detector or the predictor is missing, or something else.
-        EagrctlError: there is no such device.
+        EagrctlError: there is no such device or augmentation.
         ValueError: `batch` is below 1, or `finding` something else.
     """
 
@@ -71,6 +75,7 @@ class FaceParser:
         detector: Path | str | None = None,
         predictor: Path | str | None = None,
         finding: Finding = "faces",
+        tta: str | None = None,
         probabilities: bool = False,
         batch: int = 8,
     ) -> None:
@@ -81,7 +86,8 @@ class FaceParser:
         _survive_forks()
         checkpoint = load_checkpoint(_weights(weights))
         self.dataset, self.classes, self.size = checkpoint.dataset, checkpoint.classes, checkpoint.recipe.input.size
-        self._segmenter = Segmenter.of(checkpoint, _device(device))
+        views = TestTimeAugmentation.named(tta, label_set_of(self.dataset, self.classes).mirrored)
+        self.tta, self._segmenter = str(views), Segmenter.of(checkpoint, _device(device), views)
         chosen = None if predictor is None else Path(predictor)
         self.finder = None if finding == "crop" else open_finder(detector, chosen)
         self._placer = Placer(self.size, finding, self.finder)

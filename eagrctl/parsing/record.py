@@ -44,12 +44,13 @@ class ParserSettings(Versioned):
     detector_sha256: Annotated[
         str | None, Field(validation_alias=AliasChoices("detector_sha256", "predictor_sha256"))
     ] = None
+    tta: str = ""  # test-time augmentation, in words
 
     @classmethod
-    def of(cls, weights: Path, finder: FaceFinder | None, finding: str) -> "ParserSettings":
+    def of(cls, weights: Path, finder: FaceFinder | None, finding: str, tta: str = "") -> "ParserSettings":
         """The settings of a parser that is made of these."""
         named, digest = (None, None) if finder is None else (finder.description, finder.identity)
-        return cls(str(weights), sha256_of(weights), finding, named, digest)
+        return cls(str(weights), sha256_of(weights), finding, named, digest, tta)
 
     def hold_for(self, result: "Recorded") -> bool:
         """Whether a result's photo would be parsed alike.
@@ -57,7 +58,7 @@ class ParserSettings(Versioned):
         Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
         """
         other = result.settings
-        if (other.weights_sha256, other.detector_sha256) != (self.weights_sha256, self.detector_sha256):
+        if any(getattr(other, name) != getattr(self, name) for name in ("weights_sha256", "detector_sha256", "tta")):
             return False
         found = any(face.box for face in result.faces)
         return other.finding == self.finding or (found and "crop" not in (other.finding, self.finding))

@@ -116,6 +116,19 @@ def test_a_cropped_face_gets_the_labels_that_evaluation_gives_it(
     assert [each.placed for each in parsed.faces] == ["crop"]
 
 
+def test_averaged_with_its_mirror_image_a_face_and_its_mirror_image_are_parsed_alike(weights: Path) -> None:
+    parser = FaceParser(weights, device="cpu", finding="crop", tta="mirror")
+    assert parser.tta == "mirror"
+    photo = painted(0)
+    labels, mirrored = parser.parse(photo).labels, parser.parse(photo[:, ::-1]).labels[:, ::-1]
+    other = np.arange(19)
+    for left, right in CELEBAMASK_HQ.mirrored:
+        other[[left, right]] = right, left
+    assert (labels == other[mirrored]).mean() > 0.999
+    with pytest.raises(EagrctlError, match="no test-time augmentation is called 'miror'"):
+        FaceParser(weights, device="cpu", finding="crop", tta="miror")
+
+
 @pytest.mark.shared
 def test_a_real_face_gets_the_labels_that_evaluation_gives_it(cropped: FaceParser, weights: Path) -> None:
     names = (SUBSET / "train.txt").read_text(encoding="utf-8").split()[:4]
