@@ -24,6 +24,7 @@ from eagrctl.errors import EagrctlError
 
 if TYPE_CHECKING:
     from eagrctl.parsing.files import ResultFolder
+    from eagrctl.parsing.frames import Frame
     from eagrctl.parsing.parsed import Tally
     from eagrctl.parsing.photos import Photo
     from eagrctl.parsing.placing import Finding
@@ -47,6 +48,9 @@ def parse(
     ] = None,
     detector: Detector = None,
     predictor: LandmarkPredictor = None,
+    frame: Annotated[
+        str, option("--frame", "head|face", "The whole head, or what the network's square shows of it alone.")
+    ] = "head",
     tta: Tta = None,
     batch: Batch = 8,
     workers: Annotated[
@@ -93,6 +97,7 @@ def parse(
         detector=detector,
         predictor=predictor,
         finding=finding,
+        frame=_frame(frame),
         tta=tta,
         probabilities=probabilities,
         batch=batch,
@@ -100,7 +105,7 @@ def parse(
     folder = ResultFolder(
         output,
         label_set_of(parser.dataset, parser.classes),
-        ParserSettings.of(path, parser.finder, finding, parser.tta),
+        ParserSettings.of(path, parser.finder, finding, parser.tta, parser.frame),
         parser.size,
         Wanted(not no_overlay, per_face, probabilities),
     )
@@ -113,6 +118,12 @@ def parse(
     show(tallies, folder, [photo for photo in found if photo.kind == "photo"])
     if any(tally.failed for tally in tallies.values()):
         raise typer.Exit(1)
+
+
+def _frame(name: str) -> "Frame":
+    if name != "head" and name != "face":
+        raise typer.BadParameter(f"{name!r} is neither head nor face", param_hint="--frame")
+    return name  # type: ignore[return-value]
 
 
 def show(tallies: "Mapping[str, Tally]", folder: "ResultFolder", photos: "Sequence[Photo]") -> None:

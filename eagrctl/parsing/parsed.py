@@ -35,7 +35,8 @@ class ParsedFace:
         landmarks: (5, 2) float64 in the photo, see `eagrctl.arrays.Landmarks`; None without a detector.
         look: the photo's longer side, in pixels, when the detector found the face; None where that is not told.
         probabilities: (N, h, w) float32, 0..1, of each class at each point of the network's output, whose corners are
-            those of its input; None unless asked for.
+            those of its input, in the closest look; None unless asked for.
+        matrices: as `matrix`, for each look at the face, the closest first; see `eagrctl.parsing.frames`.
     """
 
     matrix: Matrix
@@ -47,6 +48,7 @@ class ParsedFace:
     landmarks: Landmarks | None = None
     look: int | None = None
     probabilities: NDArray[np.float32] | None = None
+    matrices: tuple[Matrix, ...] = ()
 
     @property
     def roll(self) -> float | None:

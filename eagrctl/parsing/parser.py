@@ -17,6 +17,7 @@ from eagrctl.faces.finders import open_finder
 from eagrctl.faces.photo import as_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
+from eagrctl.parsing.frames import OUTER, Frame
 from eagrctl.parsing.labelling import label_faces, merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
@@ -49,6 +50,8 @@ class FaceParser:
         predictor: dlib's landmark predictor; only for "dlib".
         finding: "faces" finds all faces of a photo; "whole" also parses a photo without any as a whole; "crop" treats
             each photo as one face, cropped like those of the training data.
+        frame: "head" looks again, wider, where hair, hat, neck or clothes reach out of a face's square; "face" is that
+            square alone, in which the network was trained and evaluated.
         tta: test-time augmentation: "mirror", "scales" or "mirror,scales" average views of each face.
         probabilities: whether faces carry the probabilities of all classes.
         batch: the most faces that go through the network together.
@@ -58,13 +61,14 @@ class FaceParser:
         classes: their names, by id; the background is 0.
         size: side of the network's square input, in pixels.
         finder: finds the faces; None where none is looked for.
+        frame: as given.
         tta: in words; empty where no views are averaged.
 
     Raises:
         CheckpointError: the weights are missing, damaged, or something else.
         AlignmentError: the detector or the predictor is missing, or something else.
         EagrctlError: there is no such device or augmentation.
-        ValueError: `batch` is below 1, or `finding` something else.
+        ValueError: `batch` is below 1, or `finding` or `frame` something else.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class FaceParser:
         detector: Path | str | None = None,
         predictor: Path | str | None = None,
         finding: Finding = "faces",
+        frame: Frame = "head",
         tta: str | None = None,
         probabilities: bool = False,
         batch: int = 8,
@@ -83,6 +88,8 @@ class FaceParser:
             raise ValueError(f"batch is {batch}: at least one face goes through the network")
         if finding not in ("faces", "crop", "whole"):
             raise ValueError(f'finding is {finding!r}: choose "faces", "crop" or "whole"')
+        if frame not in ("head", "face"):
+            raise ValueError(f'frame is {frame!r}: choose "head" or "face"')
         _survive_forks()
         checkpoint = load_checkpoint(_weights(weights))
         self.dataset, self.classes, self.size = checkpoint.dataset, checkpoint.classes, checkpoint.recipe.input.size
@@ -90,6 +97,9 @@ class FaceParser:
         self.tta, self._segmenter = str(views), Segmenter.of(checkpoint, _device(device), views)
         chosen = None if predictor is None else Path(predictor)
         self.finder = None if finding == "crop" else open_finder(detector, chosen)
+        self.frame = frame
+        outer = OUTER if frame == "head" else ()
+        self._outer = [label for label, name in enumerate(self.classes) if name in outer]
         self._placer = Placer(self.size, finding, self.finder)
         self._probabilities, self._batch = probabilities, batch
 
@@ -150,7 +160,7 @@ class FaceParser:
             return Failed(SourceError("a photo is too large for this memory: scale it down, or take fewer workers"))
 
     def _label(self, squares: Sequence[Square]) -> list[ParsedFace]:
-        return label_faces(self._segmenter, squares, self._probabilities)
+        return label_faces(self._segmenter, squares, self._probabilities, self._outer)
 
     def _merge(self, photo: Pixels, faces: Sequence[ParsedFace]) -> ParsedPhoto:
         labels = merge_faces(faces, photo.shape[:2], self.size)

@@ -29,6 +29,7 @@ _MARGIN = 4
 class Square:
     """One face, ready for the network; other attributes as in `ParsedFace`."""
 
+    photo: Pixels  # (H, W, 3) uint8, that it was cut out of
     pixels: Pixels  # (S, S, 3) uint8, what the network sees; black where the photo ends
     matrix: Matrix
     window: Window
@@ -116,7 +117,7 @@ def cut_out(photo: Pixels, matrix: Matrix, size: int) -> Pixels:
 def _cut(photo: Pixels, matrix: Matrix, size: int, placed: Placement, face: FoundFace | None = None) -> Square:
     pixels, window = np.array(cut_out(photo, matrix, size)), window_of(matrix, size, photo.shape)
     if face is None:
-        return Square(pixels, matrix, window, placed)
+        return Square(photo, pixels, matrix, window, placed)
     left, top, right, bottom = face.box.tolist()
     box = left, top, right, bottom
-    return Square(pixels, matrix, window, placed, box, face.confidence, face.landmarks, face.look)
+    return Square(photo, pixels, matrix, window, placed, box, face.confidence, face.landmarks, face.look)

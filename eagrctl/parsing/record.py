@@ -45,12 +45,15 @@ class ParserSettings(Versioned):
         str | None, Field(validation_alias=AliasChoices("detector_sha256", "predictor_sha256"))
     ] = None
     tta: str = ""  # test-time augmentation, in words
+    frame: str = "face"  # as for `FaceParser`; older versions had no other
 
     @classmethod
-    def of(cls, weights: Path, finder: FaceFinder | None, finding: str, tta: str = "") -> "ParserSettings":
+    def of(
+        cls, weights: Path, finder: FaceFinder | None, finding: str, tta: str = "", frame: str = "face"
+    ) -> "ParserSettings":
         """The settings of a parser that is made of these."""
         named, digest = (None, None) if finder is None else (finder.description, finder.identity)
-        return cls(str(weights), sha256_of(weights), finding, named, digest, tta)
+        return cls(str(weights), sha256_of(weights), finding, named, digest, tta, frame)
 
     def hold_for(self, result: "Recorded") -> bool:
         """Whether a result's photo would be parsed alike.
@@ -58,7 +61,8 @@ class ParserSettings(Versioned):
         Names of files do not matter; nor does it, where a face was found, whether photos without one are parsed whole.
         """
         other = result.settings
-        if any(getattr(other, name) != getattr(self, name) for name in ("weights_sha256", "detector_sha256", "tta")):
+        same = ("weights_sha256", "detector_sha256", "tta", "frame")
+        if any(getattr(other, name) != getattr(self, name) for name in same):
             return False
         found = any(face.box for face in result.faces)
         return other.finding == self.finding or (found and "crop" not in (other.finding, self.finding))
@@ -164,6 +168,7 @@ def face_record(face: ParsedFace, classes: tuple[str, ...], pixels: int) -> Reco
         "look": face.look,
         "placed": face.placed,
         "matrix": face.matrix.tolist(),
+        "matrices": [matrix.tolist() for matrix in face.matrices],
         "window": [int(edge) for edge in face.window],
         "shares": rounded({name: count / pixels for name, count in zip(classes, counts.tolist(), strict=True)}),
     }

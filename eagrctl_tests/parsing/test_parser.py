@@ -65,12 +65,12 @@ def cropped(weights: Path) -> FaceParser:
 
 @pytest.fixture(scope="module")
 def finder(weights: Path, points: Path) -> FaceParser:
-    return FaceParser(weights, device="cpu", predictor=points)
+    return FaceParser(weights, device="cpu", predictor=points, frame="face")
 
 
 @pytest.fixture(scope="module")
 def whole(weights: Path, points: Path) -> FaceParser:
-    return FaceParser(weights, device="cpu", predictor=points, finding="whole")
+    return FaceParser(weights, device="cpu", predictor=points, finding="whole", frame="face")
 
 
 @pytest.fixture(scope="module")
@@ -356,6 +356,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
         (EagrctlError, "abacus", lambda: FaceParser(weights, finding="crop", device="abacus")),
         (ValueError, "batch", lambda: FaceParser(weights, finding="crop", batch=0)),
         (ValueError, "crop", lambda: FaceParser(weights, finding="eyes")),  # type: ignore[arg-type]
+        (ValueError, "head", lambda: FaceParser(weights, finding="crop", frame="body")),  # type: ignore[arg-type]
         (ValueError, "workers", lambda: FaceParser(weights, finding="crop").parse_many([], workers=0)),
         (ValueError, "uint8", lambda: FaceParser(weights, finding="crop").parse(np.zeros((4, 4, 3)))),
         (SourceError, "missing.jpg", lambda: FaceParser(weights, finding="crop").parse("missing.jpg")),

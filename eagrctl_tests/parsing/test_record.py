@@ -137,6 +137,7 @@ def test_settings_hold_where_files_are_the_same_by_content(tmp_path: Path, photo
     assert not other.hold_for(record)
     assert not replace(one, detector="another", detector_sha256="ef").hold_for(record)
     assert not replace(one, tta="mirror").hold_for(record)
+    assert not replace(one, frame="head").hold_for(record)
 
 
 @pytest.mark.parametrize(
