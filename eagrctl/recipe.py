@@ -100,6 +100,26 @@ class AugmentRecipe(Written):
     scale: Factors
     mirror: Flag
     colour: BelowOne
+    shift: BelowOne = 0.0
+
+
+@dataclass(frozen=True)
+class SurroundingsRecipe(Written):
+    """What lies around a face, and what becomes of its photo; all of it is off unless a recipe names it.
+
+    Attributes:
+        backgrounds: prepared material of `eagrctl detector prepare`, whose photos without a face are taken; or "none".
+        filled: share of the samples whose head is cut out and laid on one of them.
+        spoilt: share of the samples that are made darker, grey, blurred, noisy or JPEG, as chance has it.
+    """
+
+    backgrounds: Text = "none"
+    filled: Share = 0.0
+    spoilt: Share = 0.0
+
+    def __post_init__(self) -> None:
+        if self.filled and self.backgrounds == "none":
+            raise ValueError("filled needs backgrounds: name the folder that eagrctl detector prepare wrote")
 
 
 @dataclass(frozen=True)
@@ -172,6 +192,7 @@ class Recipe(Written):
     augment: AugmentRecipe
     loss: LossRecipe
     train: TrainRecipe
+    surroundings: SurroundingsRecipe = SurroundingsRecipe()
 
 
 def recipe_names() -> list[str]:

@@ -27,6 +27,7 @@ class Augmentation:
             difference as deviation, and are clipped at the two.
         mirror: mirror half of the samples, left and right labels swapped.
         colour: brightness, contrast and saturation change by factors in (1 - colour, 1 + colour); 0 leaves them alone.
+        shift: the face moves by up to this share of the frame's side, down and across.
 
     Raises:
         ValueError: another distribution.
@@ -38,6 +39,7 @@ class Augmentation:
     scale: tuple[float, float]
     mirror: bool
     colour: float
+    shift: float = 0.0
 
     def __post_init__(self) -> None:
         if self.distribution not in ("uniform", "normal"):
@@ -85,7 +87,9 @@ def draw(seed: int, epoch: int, positions: Iterable[int], augmentation: Augmenta
         angle = np.deg2rad(degrees if turns else 0.0)
         cosine, sine = np.cos(angle) / factor, np.sin(angle) / factor
         side = -1.0 if flips else 1.0
-        transforms.append([[side * cosine, side * -sine, 0.0], [sine, cosine, 0.0]])
+        across, down = 2 * generator.uniform(-augmentation.shift, augmentation.shift, size=2)
+        moved = side * (cosine * across - sine * down), sine * across + cosine * down
+        transforms.append([[side * cosine, side * -sine, moved[0]], [sine, cosine, moved[1]]])
         mirrored.append(flips)
     return Drawn(
         torch.tensor(transforms, dtype=torch.float32),

@@ -23,6 +23,7 @@ from eagrctl.network.eagrnet import EAGRNet, Logits
 from eagrctl.network.loss import Losses, Totals, Weights, class_weights, losses, totals
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import rate_at
+from eagrctl.training.surroundings import Surroundings
 from eagrctl.training.world import World
 
 
@@ -99,6 +100,8 @@ class Stepper:
         self.augmentation = Augmentation(**asdict(recipe.augment))  # the same words in both
         self.swaps = side_swaps(index.labels).to(world.device)
         self.weights = loss_weights(recipe, index)
+        asked = recipe.surroundings
+        self.surroundings = Surroundings(asked, settings.seed) if asked.filled or asked.spoilt else None
         self.optimiser = torch.optim.SGD(
             network.parameters(), lr=settings.rate, momentum=settings.momentum, weight_decay=settings.weight_decay
         )
@@ -186,12 +189,11 @@ class Stepper:
         """Augmented and normalised images, labels, and edges derived from them, on the device."""
         device = self.world.device
         drawn = draw(self.recipe.train.seed, epoch, positions, self.augmentation)
-        warped, targets = augment(
-            images.to(device, non_blocking=True),
-            labels.to(device, non_blocking=True),
-            type(drawn)(*(each.to(device, non_blocking=True) for each in drawn)),
-            self.swaps,
-        )
+        drawn = type(drawn)(*(each.to(device, non_blocking=True) for each in drawn))
+        labels = labels.to(device, non_blocking=True)
+        warped, targets = augment(images.to(device, non_blocking=True), labels, drawn, self.swaps)
+        if self.surroundings is not None:
+            warped, targets = self.surroundings.around(warped, targets, labels, drawn.transforms, epoch, positions)
         inputs = normalise(warped, self.recipe.input.mean, self.recipe.input.std)
         return inputs.contiguous(memory_format=torch.channels_last), targets, edge_mask(targets)
 
