@@ -133,7 +133,7 @@ class LossRecipe(Written):
         lovasz: of the Lovasz softmax; it makes a step on a CPU half as long again.
         balance: the power of a class's rarity with which its pixels weigh in the parsing term; 1 gives all classes the
             same say.
-        classes: by name, what the pixels of single classes weigh besides, such as `{necklace = 2.0}`.
+        classes: by name, what the pixels of single classes weigh besides, such as `{neck_l = 2.0}`.
     """
 
     edge: Weight

@@ -103,7 +103,7 @@ def benchmark_parsing(
     """
     assert small.path is not None, "photos are parsed by a checkpoint"
     segmenter = Segmenter(small.network, small.recipe, device)
-    parser = FaceParser(small.path, device=device, detector=detector, predictor=predictor)
+    parser = FaceParser(small.path, device=device, detector=detector, predictor=predictor, frame="face")
     found: dict[str, list[NetworkSpeed]] = {}
     with nullcontext(photos) if photos else astronauts() as folder, drawing() as listener:
         paths = [photo.path for photo in find_photos([str(folder)], listener=listener) if photo.kind == "photo"]
