@@ -130,7 +130,7 @@ class LossRecipe(Written):
         edge: lambda_1; 0 switches the term off, as Table 1 does.
         ba_loss: lambda_2.
         dice: of the Dice loss.
-        lovasz: of the Lovasz softmax; it makes a step on a CPU half as long again.
+        lovasz: of the Lovasz softmax, which sorts the pixels of every class.
         balance: the power of a class's rarity with which its pixels weigh in the parsing term; 1 gives all classes the
             same say.
         classes: by name, what the pixels of single classes weigh besides, such as `{neck_l = 2.0}`.

@@ -23,7 +23,7 @@ from eagrctl.network.eagrnet import EAGRNet, Logits
 from eagrctl.network.loss import Losses, Totals, Weights, class_weights, losses, totals
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import rate_at
-from eagrctl.training.surroundings import Surroundings
+from eagrctl.training.scenes.surroundings import Surroundings
 from eagrctl.training.world import World
 
 

@@ -82,7 +82,7 @@ def crop_of(image: Pixels, matrix: Matrix) -> Pixels:
     right, bottom = np.minimum(np.ceil(middle + reach).astype(int) + 1, image.shape[1::-1])
     if right <= left or bottom <= top:
         return np.zeros((CROP, CROP, 3), np.uint8)
-    # Averaged over whole pixels first, which takes a third of the time of a filter that shrinks by any factor.
+    # Averaged over whole pixels first, which takes less than half the time of a filter that shrinks by any factor.
     times = max(1, int(1 / scale))
     part = Image.fromarray(image[top:bottom, left:right]).reduce(times)
     corner = np.array([left, top]) + 0.5 * (times - 1)

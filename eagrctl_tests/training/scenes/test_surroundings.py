@@ -9,7 +9,7 @@ from eagrctl.data.labels import BACKGROUND, CELEBAMASK_HQ, IGNORE
 from eagrctl.errors import RecipeError, ShardError
 from eagrctl.recipe import SurroundingsRecipe, find_recipe, load_recipe
 from eagrctl.training.scenes.materials import BackgroundAbout, Material, MaterialIndex, write_shard
-from eagrctl.training.surroundings import Surroundings, laid_on
+from eagrctl.training.scenes.surroundings import Surroundings, laid_on
 
 SIDE, HAIR, SKIN = 33, 13, 1
 SMALL = Augmentation("uniform", 0.0, 0.0, (0.5, 0.5), mirror=False, colour=0.0)
