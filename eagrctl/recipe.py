@@ -42,7 +42,8 @@ class ModelRecipe(Written):
     """The network (paper, section 4.2): see `eagrctl.network.eagrnet.EAGRNet`, which says what each switch leaves.
 
     Attributes:
-        backbone: "resnet18", "resnet50" or "resnet101".
+        backbone: "resnet18", "resnet50", "resnet101"; or "efficientnet-lite0", of which stem, stride and residual say
+            nothing and whose own channels `width` leaves alone.
         stem: "deep" (the paper's three 3x3 convolutions) or "conv7x7".
         stride: which convolution of a bottleneck has the stride of its stage, "3x3" or "1x1".
         residual: "activated" (as In-Place ABN has it) or "plain" (as in ImageNet networks) before a block's sum.
@@ -141,15 +142,16 @@ class LossRecipe(Written):
     dice: Weight = 0.0
     lovasz: Weight = 0.0
     balance: Annotated[Number, Field(ge=0, le=1)] = 0.0
-    classes: dict[Text, Weight] = field(default_factory=dict)
+    classes: dict[Text, Weight] = field(default_factory=dict, hash=False)  # recipes are keys, and a table is not
 
 
 @dataclass(frozen=True)
 class TrainRecipe(Written):
-    """SGD with polynomial decay (paper, section 4.2).
+    """SGD with polynomial decay (paper, section 4.2), unless a recipe asks for another optimiser.
 
     Attributes:
         seed: fixes initial weights, order of samples and augmentation.
+        optimiser: "sgd", as in the paper, or "adamw", which takes a hundredth of its rates and pays `momentum` no heed.
         epochs: passes over the training split.
         batch: samples a step, in total.
         rate: learning rate of the first step; it decays as (1 - step / steps) ** power.
@@ -176,6 +178,7 @@ class TrainRecipe(Written):
     precision: Literal["float32", "tf32", "bf16"]
     compile: Flag
     checkpointing: Flag
+    optimiser: Literal["sgd", "adamw"] = "sgd"
 
 
 @dataclass(frozen=True)
