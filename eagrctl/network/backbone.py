@@ -133,6 +133,7 @@ def _shortcut(inputs: int, outputs: int, stride: int, form: Form) -> nn.Module:
     return convolution(inputs, outputs, stride=stride, slope=form.slope)
 
 
+EFFICIENTNET = "efficientnet-lite0"  # the one that is no ResNet: `eagrctl.network.efficientnet`
 # Name -> block and number of blocks in each of the four stages.
 BACKBONES: dict[str, tuple[type[Bottleneck] | type[BasicBlock], tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
@@ -160,7 +161,9 @@ class Backbone(nn.Module):
     def __init__(self, name: str, width: float = 1.0, form: Form = Form(), recompute: bool = False) -> None:  # frozen
         super().__init__()
         if name not in BACKBONES:
-            raise ValueError(f"no backbone is called {name!r}; there are {', '.join(BACKBONES)}")
+            raise ValueError(
+                f"no backbone is called {name!r}; there are {', '.join(BACKBONES)} and {EFFICIENTNET}"
+            )
         kind, depths = BACKBONES[name]
         if kind is BasicBlock and form.stride != "3x3":
             raise ValueError(f"the blocks of {name} have no 1x1 convolution that could have the stride")
@@ -190,7 +193,7 @@ class Backbone(nn.Module):
             stages.append(nn.Sequential(*blocks))
             self.channels.append(inputs)
         self.conv2, self.conv3, self.conv4, self.conv5 = stages
-        _initialise(self)
+        initialise(self)
 
     def forward(self, images: torch.Tensor) -> Features:
         """(B, 3, H, W) float, normalised -> the four stages' outputs."""
@@ -209,7 +212,7 @@ class Backbone(nn.Module):
         return recomputed(nn.Sequential(last, pool), before_last_norm(units, images), norms=[last])
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
     """He's initialisation: without pretrained weights, torch's default shrinks the signal layer by layer."""
     for module in network.modules():
         # Numbers that are not there need no drawing, for which torch's meta device imports its compiler: two seconds.

@@ -36,6 +36,32 @@ class PyramidPooling(nn.Module):
         return fused
 
 
+class TopDown(nn.Module):
+    """Leads the pyramid's map from stride 32 back to 8, for a backbone that goes so far (after Lin et al., CVPR 2017).
+
+    At each of two steps it is resized to the stage before, which joins it through a 1x1 convolution; a 3x3 convolution
+    of each channel for itself and a 1x1 convolution mix both. (B, C, h, w) -> (B, C, H, W), Conv3's size.
+
+    Args:
+        channels: C.
+        stages: channels of the stages that join, the coarser one first.
+    """
+
+    def __init__(self, channels: int, stages: Sequence[int]) -> None:
+        super().__init__()
+        self.join = nn.ModuleList(convolution(stage, channels) for stage in stages)
+        self.mix = nn.ModuleList(
+            nn.Sequential(convolution(channels, channels, kernel=3, groups=channels), convolution(channels, channels))
+            for _ in stages
+        )
+
+    def forward(self, high: torch.Tensor, stages: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Join stage after stage."""
+        for join, mix, stage in zip(self.join, self.mix, stages, strict=True):
+            high = mix(resize(high, stage.shape[2:]) + join(stage))
+        return high
+
+
 class EdgePerceiving(nn.Module):
     """Predicts a two-channel edge map from Conv2, Conv3 and Conv4 (sections 3.1 and 4.2, after [36]).
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from eagrctl.network.backbone import Backbone, Form
-from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling
+from eagrctl.network.backbone import EFFICIENTNET, Backbone, Features, Form
+from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling, TopDown
+from eagrctl.network.efficientnet import EfficientNetLite
 from eagrctl.network.norm import narrow
 from eagrctl.network.reasoning import EAGR, NonLocal
 
@@ -21,6 +22,15 @@ class Logits(NamedTuple):
 
     parsing: torch.Tensor
     edges: torch.Tensor | None
+
+
+def high_level(features: Features, pyramid: nn.Module, climb: nn.Module | None) -> torch.Tensor:
+    """The high-level features: the pyramid's, led back to stride 8 where the backbone goes further."""
+    pooled: torch.Tensor = pyramid(features.conv5)
+    if climb is None:
+        return pooled
+    climbed: torch.Tensor = climb(pooled, (features.conv4, features.conv3))
+    return climbed
 
 
 class EAGRNet(nn.Module):
@@ -45,7 +55,8 @@ class EAGRNet(nn.Module):
 
     Args:
         classes: N, the background included.
-        backbone: "resnet18", "resnet50" or "resnet101".
+        backbone: "resnet18", "resnet50", "resnet101"; or "efficientnet-lite0", behind which `TopDown` follows the
+            pyramid, and whose own channels are always as many.
         width: scales every channel count, K and T included; 1 is the paper's network.
         form: which ResNet exactly; the default is the paper's.
         edge: edge perceiving module, and edge-aware pooling.
@@ -87,13 +98,15 @@ class EAGRNet(nn.Module):
                 return EAGR(channels, states, projections, pooling, reasoning)
             return NonLocal(channels, states, projections)
 
-        self.backbone = Backbone(backbone, width, form, recompute)
+        deep = backbone == EFFICIENTNET
+        self.backbone = EfficientNetLite(recompute) if deep else Backbone(backbone, width, form, recompute)
         conv2, conv3, conv4, conv5 = self.backbone.channels
         pyramid, middle = narrow(512, width), narrow(256, width)
         self.pyramid = PyramidPooling(conv5, pyramid)
         # What all variants have is made first: from one seed, it then begins alike in all of them, as the ablations ask
         # ("from scratch under the same initialization", section 4.3).
         self.decoder = Decoder(pyramid, conv2, middle, narrow(48, width), classes)
+        self.climb = TopDown(pyramid, (conv4, conv3)) if deep else None
         self.edge = EdgePerceiving((conv2, conv3, conv4), middle) if edge else None
         self.reason = Deployment(deployment if graph else 0, pyramid, conv2, refiner)
 
@@ -101,5 +114,5 @@ class EAGRNet(nn.Module):
         """(B, 3, H, W) float, channel statistics normalised -> `Logits`."""
         features = self.backbone(images)
         edges = None if self.edge is None else self.edge(features)
-        high, low = self.reason(self.pyramid(features.conv5), features.conv2, edges)
+        high, low = self.reason(high_level(features, self.pyramid, self.climb), features.conv2, edges)
         return Logits(self.decoder(high, low), edges)

@@ -26,11 +26,12 @@ class ActivatedBatchNorm(nn.BatchNorm2d):
         channels: C.
         slope: of the activation below zero. 0 gives a plain ReLU, which is what a leaky ReLU followed by a ReLU is;
             1 gives no activation at all.
+        ceiling: what a plain ReLU is cut off at, if at anything.
     """
 
-    def __init__(self, channels: int, slope: float = LEAKY_SLOPE) -> None:
+    def __init__(self, channels: int, slope: float = LEAKY_SLOPE, ceiling: float | None = None) -> None:
         super().__init__(channels, eps=1e-5)
-        self.slope = slope
+        self.slope, self.ceiling = slope, ceiling
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's name for it
         """Normalise, then activate."""
@@ -40,6 +41,8 @@ class ActivatedBatchNorm(nn.BatchNorm2d):
         if self.slope == 1:
             return normalised
         # In place: batch norm keeps its input for the backward pass, so its output is free to be overwritten.
+        if self.ceiling is not None:
+            return F.hardtanh(normalised, 0.0, self.ceiling, inplace=True)
         return F.leaky_relu(normalised, self.slope, inplace=True)
 
     def _over_processes(self, features: torch.Tensor) -> torch.Tensor:
@@ -123,13 +126,20 @@ def _of_all(row: torch.Tensor) -> torch.Tensor:
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1, slope: float = LEAKY_SLOPE
+    inputs: int,
+    outputs: int,
+    kernel: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+    slope: float = LEAKY_SLOPE,
+    ceiling: float | None = None,
 ) -> nn.Sequential:
     """A convolution without bias that keeps the size at stride 1, normalised and activated."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
-        ActivatedBatchNorm(outputs, slope),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
+        ActivatedBatchNorm(outputs, slope, ceiling),
     )
 
 

@@ -102,8 +102,11 @@ class Stepper:
         self.weights = loss_weights(recipe, index)
         asked = recipe.surroundings
         self.surroundings = Surroundings(asked, settings.seed) if asked.filled or asked.spoilt else None
-        self.optimiser = torch.optim.SGD(
-            network.parameters(), lr=settings.rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+        common: dict[str, Any] = {"lr": settings.rate, "weight_decay": settings.weight_decay}
+        self.optimiser: torch.optim.Optimizer = (
+            torch.optim.AdamW(network.parameters(), **common)
+            if settings.optimiser == "adamw"
+            else torch.optim.SGD(network.parameters(), momentum=settings.momentum, **common)
         )
         self.average: AveragedModel | None = None
         if settings.average:

@@ -18,6 +18,7 @@ from eagrctl.files import write_whole
 from eagrctl.recipe import InputRecipe, recipe_to_toml
 from eagrctl.tensorfile import TensorFile, read_tensors
 from eagrctl.weights.conversion import Conversion
+from eagrctl.weights.efficientnet import from_efficientnet, is_efficientnet
 from eagrctl.weights.released import from_released, is_released
 from eagrctl.weights.resnet import BackboneWeights, from_resnet, is_resnet
 
@@ -47,7 +48,7 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
     """Recognise a file and convert it.
 
     Args:
-        path: a released EAGRNet's state dict or an ImageNet ResNet, with or without `module.` before its keys or a
+        path: a released EAGRNet's state dict, an ImageNet ResNet or EfficientNet-Lite0, with or without `module.` before its keys or a
             `state_dict` around them; or a checkpoint or backbone weights that eagrctl wrote.
         dataset: whose classes a released network has; None goes by their number: 11 are Helen's, which LaPa shares, 19
             are CelebAMask-HQ's, others stay without names.
@@ -76,9 +77,12 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
     if is_resnet(state):
         conversion, weights = from_resnet(state, file.metadata, path.name)
         return Found(f"an ImageNet {weights.backbone} with {weights.stem} stem", weights, conversion)
+    if is_efficientnet(state):
+        conversion, weights = from_efficientnet(state, path.name)
+        return Found(f"an ImageNet {weights.backbone}", weights, conversion)
     raise CheckpointError(
         f"{path} holds tensors of a network that eagrctl does not know: it imports released EAGRNet state dicts and "
-        "ImageNet ResNets (18, 50, 101)"
+        "ImageNet networks (ResNet-18, -50 and -101, EfficientNet-Lite0)"
     )
 
 
@@ -95,7 +99,9 @@ def in_lines(weights: Checkpoint | BackboneWeights) -> list[str]:
         f"preprocessing: RGB{size}, pixels / 255, mean {mean}, std {std}",
     ]
     if isinstance(weights, BackboneWeights):
-        made = f"{weights.backbone}, stem {weights.stem}, stride on the {weights.stride}"
+        made = weights.backbone
+        if weights.stem:
+            made += f", stem {weights.stem}, stride on the {weights.stride}"
         return [*lines, f"backbone: {made}", f"origin: {weights.origin}"]
     scores = [
         f"{' '.join(map(in_words, name.split(' ', 1)))} {100 * value:.1f}" for name, value in weights.scores.items()

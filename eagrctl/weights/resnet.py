@@ -23,13 +23,13 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, in
 
 @dataclass(frozen=True)
 class BackboneWeights(Versioned):
-    """A trained ResNet.
+    """A trained backbone.
 
     Attributes:
-        backbone: its name in `BACKBONES`.
-        stem, stride: of its form; whether residuals are activated is left to the recipe.
+        backbone: its name in a recipe.
+        stem, stride: of a ResNet's form, empty for others; whether residuals are activated is left to the recipe.
         mean, std: channel statistics that it was trained with, in RGB order, of pixels scaled to 0..1.
-        tensors: the state dict of a `Backbone`.
+        tensors: the state dict of that backbone.
         origin: where it comes from, in words.
     """
 

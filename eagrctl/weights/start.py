@@ -39,7 +39,7 @@ def start_from_pretrained(network: EAGRNet, recipe: Recipe, listener: Listener =
     if isinstance(found.weights, BackboneWeights):
         _fill_backbone(network, recipe, found.weights, path)
         listener(Notice(_said(path, found)))
-        if recipe.model.residual == "activated":
+        if found.weights.stem and recipe.model.residual == "activated":
             listener(
                 Notice(
                     "The paper's norms are activated before each sum, which this ResNet's were not, so its features "
@@ -85,6 +85,8 @@ def _fill_backbone(network: EAGRNet, recipe: Recipe, weights: BackboneWeights, p
         "input.std": (pixels.std, weights.std),
         "model.width": (model.width, 1.0),
     }
+    if not weights.stem:  # no ResNet, whose form says nothing of it, nor does a width
+        pairs = {key: pairs[key] for key in ("model.backbone", "input.mean", "input.std")}
     if wrong := [f"--set {key}={quote(json.dumps(theirs))}" for key, (ours, theirs) in pairs.items() if ours != theirs]:
         raise CheckpointError(f"{path} does not fit the recipe: add {' '.join(wrong)}")
     try:

@@ -128,19 +128,22 @@ def test_a_network_without_an_edge_module_has_no_edge_term() -> None:
 
 def test_dice_by_hand() -> None:
     # Two classes, four pixels, the last of them without a label.
-    probabilities = torch.tensor([[[0.75, 0.5, 0.25, 0.0], [0.25, 0.5, 0.75, 0.0]]])
-    truth = torch.tensor([[[True, False, False, False], [False, True, True, False]]])
+    probabilities = torch.tensor([[[0.75, 0.5, 0.25, 0.9], [0.25, 0.5, 0.75, 0.1]]])
+    own = torch.tensor([[0.75, 0.5, 0.75, 0.9]])
     dice = [1 - 2 * 0.75 / (1.5 + 1), 1 - 2 * 1.25 / (1.5 + 2)]
-    assert dice_losses(probabilities, truth).tolist() == pytest.approx([sum(dice) / 2])
+    assert dice_losses(probabilities, own, torch.tensor([[0, 1, 1, 255]])).tolist() == pytest.approx([sum(dice) / 2])
 
 
 def test_lovasz_by_hand() -> None:
     # Wrong by 0.5 (of the class), 0.4 (not) and 0.2 (of it). Got wrong one after the other, IoU falls from 1 to 1/2,
     # to 1/3 and to 0.
-    probabilities = torch.tensor([[[0.5, 0.4, 0.8]]])
-    truth = torch.tensor([[[True, False, True]]])
-    expected = 0.5 * 1 / 2 + 0.4 * (1 / 2 - 1 / 3) + 0.2 * (1 / 3)
-    assert lovasz_losses(probabilities, truth).tolist() == pytest.approx([expected])
+    # The fourth has no label.
+    probabilities = torch.tensor([[[0.5, 0.4, 0.8, 0.7], [0.5, 0.6, 0.2, 0.3]]])
+    found = lovasz_losses(probabilities, torch.tensor([[0, 1, 0, 255]]))
+    first = 0.5 * 1 / 2 + 0.4 * (1 / 2 - 1 / 3) + 0.2 * (1 / 3)
+    # Of the other class: wrong by 0.5 (not), 0.4 (of it) and 0.2 (not): IoU falls to 1/2, to 0, and stays there.
+    second = 0.5 * 1 / 2 + 0.4 * 1 / 2
+    assert found.tolist() == pytest.approx([(first + second) / 2])
 
 
 @given(st.integers(0, 1000))
@@ -200,3 +203,37 @@ def test_weights_of_classes_act_on_the_parsing_term_alone() -> None:
     each = torch.nn.functional.cross_entropy(parsing, labels, ignore_index=255, reduction="none")[0, 0]
     assert weighed.parsing.item() == pytest.approx(((3 * each[0] + 0.5 * (each[1] + each[2])) / 3).item())
     assert weighed.boundary == plain.boundary
+
+
+def test_partial_labels_by_hand() -> None:
+    # Three classes, one row of four pixels: 0; "1 or 2"; "0 or 1"; no label. The set of a pixel that has a class, or no
+    # label, plays no part.
+    parsing = logits_of([[[0.5, 0.25, 0.25], [0.5, 0.125, 0.375], [0.125, 0.625, 0.25], [0.2, 0.3, 0.5]]])
+    sets = torch.tensor([[False, True, True], [True, True, False]])
+    labels = torch.tensor([[[0, 3, 4, 255]]])
+    edges = torch.tensor([[[True, True, False, False]]])
+    edge_logits = logits_of([[[0.25, 0.75], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]])
+    found = losses(Logits(parsing, edge_logits), labels, edges, Weights(dice=1, lovasz=1, classes=(1, 5, 5)), None, sets)
+    assert found.parsing.item() == pytest.approx((LOG2 - math.log(0.5) - math.log(0.75)) / 3)
+    # What needs to know the class has the first pixel alone: one edge pixel of one, which then weighs nothing.
+    assert found.boundary.item() == pytest.approx(LOG2)
+    assert found.edge == 0
+    assert found.dice.item() == pytest.approx(1 - 2 * 0.5 / (0.5 + 1))
+    assert found.lovasz.item() == pytest.approx(0.5)
+
+
+@given(st.integers(0, 1000))
+def test_a_set_of_one_class_is_that_class_and_a_set_of_all_says_nothing(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    parsing = (torch.randn(2, 4, 3, 5, generator=generator) * 30).requires_grad_()
+    labels = torch.randint(0, 4, (2, 3, 5), generator=generator)
+    edges = torch.zeros(2, 3, 5, dtype=torch.bool)
+    sets = torch.cat([torch.eye(4, dtype=torch.bool), torch.ones(1, 4, dtype=torch.bool)])
+    known = losses(Logits(parsing, None), labels, edges)
+    partial = losses(Logits(parsing, None), labels + 4, edges, sets=sets)
+    assert torch.isclose(partial.parsing, known.parsing)
+    nothing = losses(Logits(parsing, None), torch.full_like(labels, 8), edges, sets=sets)
+    assert nothing.parsing.item() == pytest.approx(0, abs=1e-5)
+    (gradient,) = torch.autograd.grad(partial.parsing, parsing)
+    (expected,) = torch.autograd.grad(known.parsing, parsing)
+    assert torch.allclose(gradient, expected, atol=1e-6)

@@ -49,6 +49,8 @@ def reweighted(conv: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor | None)
 def activation(unit: nn.Module) -> nn.Module:
     """What follows a unit's norm, in place."""
     norm = unit[1] if isinstance(unit, nn.Sequential) else None
+    if isinstance(norm, ActivatedBatchNorm) and norm.ceiling is not None:
+        return nn.Hardtanh(0.0, norm.ceiling, inplace=True)
     if isinstance(norm, ActivatedBatchNorm) and norm.slope != 1:
         return nn.LeakyReLU(norm.slope, inplace=True)
     return nn.Identity()

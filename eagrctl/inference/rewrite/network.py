@@ -10,8 +10,9 @@ from torch import nn
 from eagrctl.inference.rewrite.blocks import EarlyDecoder, SplitPyramid, VertexEAGR
 from eagrctl.inference.rewrite.folding import FoldedBlock, activated, is_foldable
 from eagrctl.network.backbone import Backbone, BasicBlock, Bottleneck
-from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling
-from eagrctl.network.eagrnet import EAGRNet, Logits
+from eagrctl.network.blocks import Decoder, Deployment, EdgePerceiving, PyramidPooling, TopDown
+from eagrctl.network.eagrnet import EAGRNet, Logits, high_level
+from eagrctl.network.efficientnet import EfficientNetLite, InvertedResidual
 from eagrctl.network.reasoning import EAGR
 
 # What has a faster form.
@@ -23,7 +24,7 @@ FASTER: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     Decoder: EarlyDecoder,
 }
 # What only calls what it is made of, so that its parts may have one.
-WHOLES = (Backbone, Deployment, EdgePerceiving, nn.ModuleList, nn.Sequential)
+WHOLES = (Backbone, EfficientNetLite, InvertedResidual, TopDown, Deployment, EdgePerceiving, nn.ModuleList, nn.Sequential)
 
 
 def rewritten(network: EAGRNet) -> nn.Module:
@@ -49,13 +50,14 @@ class RewrittenNetwork(nn.Module):
         parts = (network.backbone, network.pyramid, network.decoder, network.reason)
         self.backbone, self.pyramid, self.decoder, self.reason = map(_faster, parts)
         self.edge = None if network.edge is None else _faster(network.edge)
+        self.climb = None if network.climb is None else _faster(network.climb)
         self.guided = any(isinstance(module, VertexEAGR) for module in self.reason.modules())
 
     def forward(self, images: torch.Tensor, edges: bool = False) -> Logits:
         """(B, 3, H, W), channel statistics normalised -> `Logits`, with edges only if asked for."""
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         found = self.edge(features) if self.edge is not None and (edges or self.guided) else None
-        high, low = self.reason(self.pyramid(features.conv5), features.conv2, found)
+        high, low = self.reason(high_level(features, self.pyramid, self.climb), features.conv2, found)
         return Logits(self.decoder(high, low), found if edges else None)
 
 
