@@ -124,6 +124,24 @@ class SurroundingsRecipe(Written):
 
 
 @dataclass(frozen=True)
+class SourceRecipe(Written):
+    """Another dataset that a network learns from, whose classes may be others (`eagrctl.training.sources`).
+
+    Attributes:
+        data: the prepared dataset.
+        share: of the samples of an epoch that are its.
+        classes: for each of its classes, which of the main dataset's a pixel of it may be; `["!hair"]` is all but hair.
+            A class that is not named here has no label.
+        enlarged: what its faces grow by before `[augment]` scales them: 2 where they were prepared with --wider 2.
+    """
+
+    data: Text
+    share: Share
+    classes: dict[Text, tuple[Text, ...]]
+    enlarged: Factor = 1.0
+
+
+@dataclass(frozen=True)
 class LossRecipe(Written):
     """The weights of Eq. 7, and of terms beside it (`eagrctl.network.loss`), which are off unless a recipe names them.
 
@@ -187,6 +205,7 @@ class Recipe(Written):
 
     Attributes:
         dataset: name of the dataset it is meant for; `data/NAME` is where it looks unless told otherwise.
+        sources: others that it learns from besides, by name.
     """
 
     dataset: Text
@@ -196,6 +215,11 @@ class Recipe(Written):
     loss: LossRecipe
     train: TrainRecipe
     surroundings: SurroundingsRecipe = SurroundingsRecipe()
+    sources: dict[Text, SourceRecipe] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if sum(source.share for source in self.sources.values()) > 1:
+            raise ValueError("the shares of sources must not exceed 1 together")
 
 
 def recipe_names() -> list[str]:

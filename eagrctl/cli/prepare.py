@@ -52,6 +52,9 @@ class Options:
     fallback: Annotated[Literal["centre", "skip"], flag("--fallback", "What becomes of a face without landmarks.")] = (
         "centre"
     )
+    wider: Annotated[
+        float, option("--wider", "FACTOR", "How many times as much as usual an aligned sample shows.", min=0.25, max=8)
+    ] = 1.0
     part: Annotated[str | None, option("--slice", "K/N", "Prepare part K of N; dataset merge joins them.")] = None
     workers: Workers = None
     force: Force = False
@@ -59,6 +62,7 @@ class Options:
 
 
 ALIGNED, AS_THEY_ARE = Options(align=True), Options()
+WIDE = Options(align=True, fallback="skip", wider=2.0)
 Ids = Annotated[
     str | None,
     option("--scheme", "NAME|FILE", "What the ids in label maps mean, if not the dataset's own; as for eagrctl score."),
@@ -171,6 +175,29 @@ def folder(
     _prepare(open_folder(source, classes, partial, scheme), options, partial, OWN, scheme)
 
 
+@app.command("heads")
+@spread
+def heads(
+    source: Annotated[Path, argument("SOURCE", "A folder with heads.jsonl, as of detector prepare.")],
+    kind: Annotated[
+        Literal["parts", "hair"], flag("--kind", "Which heads: with seven parts, or with hair alone.")
+    ] = "parts",
+    options: Options = WIDE,
+) -> None:
+    """Prepare heads in street photos, for `[sources]` of a recipe: wide frames of long hair, hats and shoulders.
+
+    Each is aligned by a face found in it, and left out where none is; the frame shows twice as much as usual.
+
+    ```text
+    eagrctl prepare heads PHOTOS --size 225
+    eagrctl prepare heads PHOTOS --kind hair --size 225
+    ```
+    """
+    from eagrctl.readers.real_photos import open_heads
+
+    _prepare(open_heads(source, kind), options, partial=True, landmarks=OWN)
+
+
 @app.command("synthetic")
 @spread
 def synthetic(
@@ -209,7 +236,9 @@ def _prepare(
         raise typer.BadParameter("landmarks are for alignment, which is off: add --align", param_hint="--landmarks")
     wanted = options.landmarks or (DLIB if options.predictor else landmarks)
     found = landmark_source(wanted, options.predictor) if options.align else None
-    aligner = Aligner(options.size, found, options.fallback)
+    if options.wider != 1 and not options.align:
+        raise typer.BadParameter("only aligned samples can show more: add --align", param_hint="--wider")
+    aligner = Aligner(options.size, found, options.fallback, options.wider)
     part = _part(options.part)
     name = source.provenance.dataset + (f"-{part[0]}-of-{part[1]}" if part else "")
     folder = options.output or DATA / name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eagrctl.arrays import Matrix, Pixels
-from eagrctl.geometry import sample, similarity, stretch_matrix
+from eagrctl.geometry import compose, sample, similarity, stretch_matrix
 
 # Where alignment puts a face's landmarks, as x and y in fractions of the frame's side. The face is as small as in
 # CelebAMask-HQ's own frame, so that hair, chin and neck stay in view. Eyes are the mean centroids and mouth corners the
@@ -72,6 +72,13 @@ def align_matrix(landmarks: NDArray[np.float64], size: int) -> Matrix:
     by them alone, a profile would be blown up. Errors as in `similarity`.
     """
     return similarity(landmarks, TEMPLATE * size - 0.5, weights_of(landmarks))
+
+
+def widened(matrix: Matrix, size: int, factor: float) -> Matrix:
+    """The matrix of the size x size frame around `factor` times as much as `matrix` shows, with the same middle."""
+    middle = 0.5 * (size - 1)
+    shift = middle * (1 - 1 / factor)
+    return compose(np.array([[1 / factor, 0, shift], [0, 1 / factor, shift]]), matrix)
 
 
 def weights_of(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from eagrctl.arrays import Landmarks, Matrix
-from eagrctl.data.align import align_matrix, centre_matrix, plausible, resize_matrix, warp_labels
+from eagrctl.data.align import align_matrix, centre_matrix, plausible, resize_matrix, warp_labels, widened
 from eagrctl.data.labels import edge_mask
 from eagrctl.data.source import AlignedSample, Sample
 from eagrctl.errors import AlignmentError, DataError, NoFaceError
@@ -100,11 +100,13 @@ class Aligner:
         landmarks: where they come from; None stretches the whole frame onto the square instead.
         fallback: for a sample without landmarks: "centre" cuts the largest square from its middle, "skip" leaves it
             out.
+        wider: how many times as much as usual an aligned frame shows.
     """
 
     size: int
     landmarks: LandmarkSource | None = None
     fallback: Fallback = "centre"
+    wider: float = 1.0
 
     @property
     def description(self) -> str:
@@ -112,7 +114,8 @@ class Aligner:
         if self.landmarks is None:
             return "none: the whole frame, resized"
         without = "centred" if self.fallback == "centre" else "skipped"
-        return f"similarity by landmarks {self.landmarks.description}; faces without are {without}"
+        wider = "" if self.wider == 1 else f", {self.wider:g} times as much as usual"
+        return f"similarity by landmarks {self.landmarks.description}{wider}; faces without are {without}"
 
     def align(self, sample: Sample) -> AlignedSample:
         """Align one sample, and derive its edges; NoFaceError where one without landmarks is to be skipped."""
@@ -136,7 +139,7 @@ class Aligner:
         if landmarks is not None and plausible(landmarks, (height, width)):
             # Landmarks too few or too close to give a similarity are as good as none, and so are impossible ones.
             with suppress(AlignmentError):
-                return align_matrix(landmarks, self.size), True
+                return widened(align_matrix(landmarks, self.size), self.size, self.wider), True
         if self.fallback == "skip":
             raise NoFaceError(
                 f"no face found in {sample.name} (landmarks {self.landmarks.description}): --fallback centre keeps it"

@@ -161,9 +161,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, width: float = 1.0, form: Form = Form(), recompute: bool = False) -> None:  # frozen
         super().__init__()
         if name not in BACKBONES:
-            raise ValueError(
-                f"no backbone is called {name!r}; there are {', '.join(BACKBONES)} and {EFFICIENTNET}"
-            )
+            raise ValueError(f"no backbone is called {name!r}; there are {', '.join(BACKBONES)} and {EFFICIENTNET}")
         kind, depths = BACKBONES[name]
         if kind is BasicBlock and form.stride != "3x3":
             raise ValueError(f"the blocks of {name} have no 1x1 convolution that could have the stride")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan and Le, ICML 2019) as a backbone that the paper has not: four times as fast, for what it sees.
+"""EfficientNet-Lite0 (Tan and Le, ICML 2019), a backbone that the paper has not, for networks that must be fast.
 
 Its convolutions along channels and across places are apart, so that ten times fewer multiplications make features that
 tell ImageNet's classes nearly as well as those of ResNet-50. It halves its maps five times, to stride 32, where the
@@ -82,9 +82,7 @@ class EfficientNetLite(nn.Module):
         shown = []
         for place, stage in enumerate(self.stages):
             for block in stage.children():
-                features = (
-                    recomputed(block, features, norms=list(block.modules())) if recompute else block(features)
-                )
+                features = recomputed(block, features, norms=list(block.modules())) if recompute else block(features)
             if place in SHOWN:
                 shown.append(features)
         return Features(*shown)

@@ -136,7 +136,9 @@ def losses(
     per_image = (pixelwise * border).sum(dim=(1, 2)) / border.sum(dim=(1, 2)).clamp(min=1)
     boundary = per_image.sum() / whole.images
 
-    edge = parsing.new_zeros(()) if logits.edges is None else _edge_loss(resize(logits.edges, size), edges, known, whole)
+    edge = (
+        parsing.new_zeros(()) if logits.edges is None else _edge_loss(resize(logits.edges, size), edges, known, whole)
+    )
     total = parsing + weights.edge * edge + weights.boundary * boundary
     dice, lovasz = parsing.new_zeros(()), parsing.new_zeros(())
     if weights.dice or weights.lovasz:

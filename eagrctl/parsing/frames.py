@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from eagrctl.arrays import Matrix
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.geometry import compose, invert, transform
+from eagrctl.geometry import invert, transform
 
 Frame = Literal["head", "face"]
 
@@ -28,13 +28,6 @@ LOOKS = 3  # at most
 OUTER = frozenset({"hair", "hat", "neck", "necklace", "neck_l", "cloth"})  # parts that may reach out of a square
 NEVER = -100.0  # logit of what cannot be
 EDGE = 0.15  # of a square's side: so far from its edge, the wider look has its say
-
-
-def widened(matrix: Matrix, size: int) -> Matrix:
-    """The matrix of the square around `WIDER` times as much, with the same middle."""
-    middle = 0.5 * (size - 1)
-    shrink = np.array([[1 / WIDER, 0, middle * (1 - 1 / WIDER)], [0, 1 / WIDER, middle * (1 - 1 / WIDER)]])
-    return compose(shrink, matrix)
 
 
 def reaches_out(

@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 
 from eagrctl.arrays import Matrix, Pixels
-from eagrctl.data.align import TEMPLATE
+from eagrctl.data.align import TEMPLATE, widened
 from eagrctl.data.labels import BACKGROUND
 from eagrctl.inference.predict import Segmenter, labels_in_source
-from eagrctl.parsing.frames import LOOKS, blended, reaches_out, widened
+from eagrctl.parsing.frames import LOOKS, WIDER, blended, reaches_out
 from eagrctl.parsing.parsed import ParsedFace, Window
 from eagrctl.parsing.placing import Square, cut_out, shifted, window_of
 
@@ -59,7 +59,7 @@ def label_faces(
         if not looking:
             break
         for face in looking:
-            matrices[face].append(widened(matrices[face][-1], size))
+            matrices[face].append(widened(matrices[face][-1], size, WIDER))
         seen = segmenter.logits([np.array(cut_out(squares[face].photo, matrices[face][-1], size)) for face in looking])
         for face, wide in zip(looking, seen, strict=True):
             logits[face] = blended(logits[face], wide, outer)

@@ -5,22 +5,32 @@ The layout: three folders, `faces/`, `heads/` and `backgrounds/`, and beside eac
 
 * faces: `file`; `boxes`, each left, top, right and bottom in pixels; `points`, five for each box or null; `ignore`,
   boxes of what may be faces, but nobody annotated.
-* heads: `file`, `labels` (a label map), and `kind`: "parts" (`PARTS` are its classes) or "hair", which is passed over.
+* heads: `file`, `labels` (a label map), and `kind`: "parts" or "hair" (`HEADS` are their classes).
 * backgrounds: `file`, and whether it is `hard`.
 
 A hash of its file's name decides whose a photo is: eight in ten are to learn from, one to choose by, one to test on.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
+from eagrctl.data.labels import LabelSet, distinct_colours
+from eagrctl.data.source import SPLITS, Provenance, Sample
 from eagrctl.documents import FileName, Flag, Number, Versioned, json_in, read_text
 from eagrctl.errors import SourceError
+from eagrctl.faces.photo import read_any_photo
 from eagrctl.files import printable
+from eagrctl.readers.images import FileSource, read_labels
 
+Kind = Literal["parts", "hair"]
 PARTS = ("background", "hair", "skin", "hat", "glasses", "sunglasses", "clothes")
+# Of "hair", whatever is no hair has one label, the face included.
+HEADS: Mapping[Kind, tuple[str, ...]] = MappingProxyType({"parts": PARTS, "hair": ("all else", "hair")})
 SPLIT_RULE = "a hash of the file's name: 80 % train, 10 % val, 10 % test"
 REMEDY = "give the folder that holds faces.jsonl, heads.jsonl and backgrounds.jsonl"
 
@@ -61,7 +71,7 @@ class HeadPhoto(_Listed):
     """A head with its label map."""
 
     labels: FileName
-    kind: Literal["parts", "hair"]
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,27 @@ class RealPhotos:
         faces = _lines(root / "faces.jsonl", AnnotatedPhoto)
         heads = tuple(head for head in _lines(root / "heads.jsonl", HeadPhoto) if head.kind == "parts")
         return cls(root, faces, heads, _lines(root / "backgrounds.jsonl", BackgroundPhoto))
+
+
+def open_heads(root: Path, kind: Kind) -> FileSource:
+    """Open the heads of one kind, with their label maps.
+
+    Raises:
+        SourceError: their list is missing, malformed, or has none.
+    """
+    heads = {Path(head.file).stem: head for head in _lines(root / "heads.jsonl", HeadPhoto) if head.kind == kind}
+    if not heads:
+        raise SourceError(f"{printable(root / 'heads.jsonl')} lists no head of the kind {kind}: {REMEDY}")
+    names = HEADS[kind]
+    splits = {split: [name for name, head in heads.items() if head.split == split] for split in SPLITS}
+    provenance = Provenance(f"heads-{kind}", root.resolve().name, SPLIT_RULE)
+    reader = partial(_read_head, root, heads, len(names))
+    return FileSource(splits, provenance, LabelSet(names, distinct_colours(len(names))), reader)
+
+
+def _read_head(root: Path, heads: Mapping[str, HeadPhoto], classes: int, _: str, name: str) -> Sample:
+    head = heads[name]
+    return Sample(name, read_any_photo(root / head.file), read_labels(root / head.labels, classes))
 
 
 def _lines(path: Path, kind: type[Listed]) -> tuple[Listed, ...]:

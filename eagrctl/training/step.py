@@ -24,6 +24,7 @@ from eagrctl.network.loss import Losses, Totals, Weights, class_weights, losses,
 from eagrctl.recipe import Recipe
 from eagrctl.training.batches import rate_at
 from eagrctl.training.scenes.surroundings import Surroundings
+from eagrctl.training.sources import Sources
 from eagrctl.training.world import World
 
 
@@ -94,13 +95,17 @@ class Stepper:
         steps: int,
         micro_batch: int | None = None,
     ) -> None:
-        self.recipe, self.network, self.world, self.steps = recipe, network, world, steps
+        self.recipe, self.network, self.index, self.world, self.steps = recipe, network, index, world, steps
         settings = recipe.train
         self.pieces = pieces_needed(settings.batch, world.size, micro_batch)
         self.augmentation = Augmentation(**asdict(recipe.augment))  # the same words in both
         self.swaps = side_swaps(index.labels).to(world.device)
         self.weights = loss_weights(recipe, index)
         asked = recipe.surroundings
+        self.sources: Sources | None = None
+        if recipe.sources:
+            self.sources = Sources(recipe.sources, index.labels, recipe.input.size, settings.seed)
+        self.sets = None if self.sources is None else self.sources.sets.to(world.device)
         self.surroundings = Surroundings(asked, settings.seed) if asked.filled or asked.spoilt else None
         common: dict[str, Any] = {"lr": settings.rate, "weight_decay": settings.weight_decay}
         self.optimiser: torch.optim.Optimizer = (
@@ -148,7 +153,7 @@ class Stepper:
         """
         settings, device = self.recipe.train, self.world.device
         inputs, targets, edges = self._prepared(images, labels, positions, epoch)
-        counts = totals(targets, edges)
+        counts = totals(targets, edges, len(self.index.classes))
         whole = Totals(*self.world.sum(torch.stack(counts)))
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(step, self.steps, settings.rate, settings.power, settings.warm_up)
@@ -161,7 +166,7 @@ class Stepper:
             for number, piece in enumerate(pieces):
                 with self._sums_later(number < len(pieces) - 1):
                     logits = self._forward(inputs[piece])
-                    share = losses(logits, targets[piece], edges[piece], self.weights, whole)
+                    share = losses(logits, targets[piece], edges[piece], self.weights, whole, self.sets)
                     # Distributed training averages gradients, where shares of one loss are to be summed.
                     torch.autograd.backward(share.total * self.world.size)
                 terms += torch.stack(share).detach()
@@ -192,6 +197,9 @@ class Stepper:
         """Augmented and normalised images, labels, and edges derived from them, on the device."""
         device = self.world.device
         drawn = draw(self.recipe.train.seed, epoch, positions, self.augmentation)
+        if self.sources is not None:
+            images, labels, enlarged = self.sources.among(images, labels, positions, epoch)
+            drawn = drawn._replace(transforms=drawn.transforms / enlarged[:, None, None])
         drawn = type(drawn)(*(each.to(device, non_blocking=True) for each in drawn))
         labels = labels.to(device, non_blocking=True)
         warped, targets = augment(images.to(device, non_blocking=True), labels, drawn, self.swaps)

@@ -10,6 +10,7 @@ import torch
 
 from eagrctl.network.backbone import EFFICIENTNET
 from eagrctl.network.efficientnet import STAGES, EfficientNetLite
+from eagrctl.network.norm import ActivatedBatchNorm
 from eagrctl.weights.conversion import Conversion, Entry, convert, norm
 from eagrctl.weights.resnet import BackboneWeights
 
@@ -33,15 +34,14 @@ def from_efficientnet(state: Mapping[str, torch.Tensor], source: str) -> tuple[C
         CheckpointError: it cannot be represented exactly.
     """
     with torch.device("meta"):
-        network = EfficientNetLite()
-    target = network.state_dict()
-    ours_less = network.stem[1].eps
+        target = EfficientNetLite().state_dict()
+        eps = ActivatedBatchNorm(1).eps
 
     def normed(theirs: str, ours: str) -> list[Entry]:
         entries = norm(theirs, ours)
         for place, entry in enumerate(entries):
             if entry.ours.endswith("running_var"):
-                entries[place] = Entry(entry.theirs, entry.ours, lambda variance: variance + (EPSILON - ours_less))
+                entries[place] = Entry(entry.theirs, entry.ours, lambda variance: variance + (EPSILON - eps))
         return entries
 
     entries = [Entry("_conv_stem.weight", "stem.0.weight"), *normed("_bn0", "stem.1")]

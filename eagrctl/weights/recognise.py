@@ -48,8 +48,8 @@ def recognise(path: Path, dataset: str | None = None) -> Found:
     """Recognise a file and convert it.
 
     Args:
-        path: a released EAGRNet's state dict, an ImageNet ResNet or EfficientNet-Lite0, with or without `module.` before its keys or a
-            `state_dict` around them; or a checkpoint or backbone weights that eagrctl wrote.
+        path: a released EAGRNet's state dict, an ImageNet ResNet or EfficientNet-Lite0, with or without `module.`
+            before its keys or a `state_dict` around them; or a checkpoint or backbone weights that eagrctl wrote.
         dataset: whose classes a released network has; None goes by their number: 11 are Helen's, which LaPa shares, 19
             are CelebAMask-HQ's, others stay without names.
 

@@ -213,7 +213,9 @@ def test_partial_labels_by_hand() -> None:
     labels = torch.tensor([[[0, 3, 4, 255]]])
     edges = torch.tensor([[[True, True, False, False]]])
     edge_logits = logits_of([[[0.25, 0.75], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]])
-    found = losses(Logits(parsing, edge_logits), labels, edges, Weights(dice=1, lovasz=1, classes=(1, 5, 5)), None, sets)
+    found = losses(
+        Logits(parsing, edge_logits), labels, edges, Weights(dice=1, lovasz=1, classes=(1, 5, 5)), None, sets
+    )
     assert found.parsing.item() == pytest.approx((LOG2 - math.log(0.5) - math.log(0.75)) / 3)
     # What needs to know the class has the first pixel alone: one edge pixel of one, which then weighs nothing.
     assert found.boundary.item() == pytest.approx(LOG2)

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eagrctl.data.align import widened
 from eagrctl.geometry import transform
 from eagrctl.inference.predict import Segmenter
-from eagrctl.parsing.frames import EDGE, blended, reaches_out, widened
+from eagrctl.parsing.frames import EDGE, WIDER, blended, reaches_out
 from eagrctl.parsing.labelling import label_faces
 from eagrctl.parsing.placing import Square, cut_out, window_of
 from eagrctl.recipe import InputRecipe
@@ -30,7 +31,7 @@ def test_a_wider_square_has_the_same_middle_and_twice_the_reach(
     matrix = np.column_stack([linear, [across, down]])
     place = np.random.default_rng(0).uniform(0, 100, (5, 2))
     middle = (SIZE - 1) / 2
-    close, wide = transform(matrix, place) - middle, transform(widened(matrix, SIZE), place) - middle
+    close, wide = transform(matrix, place) - middle, transform(widened(matrix, SIZE, WIDER), place) - middle
     assert np.allclose(close, 2 * wide)
 
 

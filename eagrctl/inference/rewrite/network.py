@@ -24,7 +24,16 @@ FASTER: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     Decoder: EarlyDecoder,
 }
 # What only calls what it is made of, so that its parts may have one.
-WHOLES = (Backbone, EfficientNetLite, InvertedResidual, TopDown, Deployment, EdgePerceiving, nn.ModuleList, nn.Sequential)
+WHOLES = (
+    Backbone,
+    EfficientNetLite,
+    InvertedResidual,
+    TopDown,
+    Deployment,
+    EdgePerceiving,
+    nn.ModuleList,
+    nn.Sequential,
+)
 
 
 def rewritten(network: EAGRNet) -> nn.Module:

@@ -103,10 +103,11 @@ def laid_on(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Heads, cut out with a soft edge, on other photos; arguments as for `Surroundings.around`.
 
-    `behind` are the other photos, (B, 3, S, S) float32. Pixels without a label are shown as they are.
+    `behind` are the other photos, (B, 3, S, S) float32. They are seen where a head's photo has no label, too: it may
+    have been black there, beyond its own edge.
     """
     grid = F.affine_grid(transforms, list(images.shape), align_corners=False).float()
-    shown = (labels != BACKGROUND)[:, None].float()
+    shown = ((labels != BACKGROUND) & (labels != IGNORE))[:, None].float()
     opacity = F.grid_sample(shown, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     opacity = F.avg_pool2d(opacity, 3, stride=1, padding=1, count_include_pad=False)
     nearest = F.grid_sample(shown, grid, mode="nearest", padding_mode="border", align_corners=False)[:, 0]
