@@ -25,6 +25,7 @@ VARIANTS = (
     'model.residual="plain"',
     'model.stem="conv7x7"',
     'model.backbone="resnet50"',
+    'model.backbone="efficientnet-lite0"',
     "train.checkpointing=true",
 )
 
