@@ -21,17 +21,17 @@ from eagrctl.paper.memory import TrainingMemory, inference_memory, training_memo
 from eagrctl.paper.variants import FIGURE_4
 from eagrctl.recipe import Recipe, changed
 
-# What FLOPs are told apart by, and where each is in `EAGRNet`; together they are the whole network.
+# What FLOPs are told apart by, and where each may be in `EAGRNet`; together they are the whole network.
 MODULES = {
-    "stem": "backbone.conv1",
-    "conv2": "backbone.conv2",
-    "conv3": "backbone.conv3",
-    "conv4": "backbone.conv4",
-    "conv5": "backbone.conv5",
-    "pyramid": "pyramid",
-    "edge module": "edge",
-    "EAGR modules": "reason",
-    "decoder": "decoder",
+    "stem": ("backbone.conv1", "backbone.stem"),
+    "conv2": ("backbone.conv2", "backbone.stages.0", "backbone.stages.1"),
+    "conv3": ("backbone.conv3", "backbone.stages.2"),
+    "conv4": ("backbone.conv4", "backbone.stages.3", "backbone.stages.4"),
+    "conv5": ("backbone.conv5", "backbone.stages.5", "backbone.stages.6"),
+    "pyramid": ("pyramid", "climb"),
+    "edge module": ("edge",),
+    "EAGR modules": ("reason",),
+    "decoder": ("decoder",),
 }
 
 
@@ -174,7 +174,9 @@ def count_flops(network: EAGRNet, size: int) -> tuple[int, dict[str, int]]:
         network(torch.empty(1, 3, size, size, device="meta"))
     counts = {path: sum(each.values()) for path, each in counter.get_flop_counts().items()}
     root = type(network).__name__
-    return counter.get_total_flops(), {name: _flops_of(f"{root}.{path}", counts) for name, path in MODULES.items()}
+    return counter.get_total_flops(), {
+        name: sum(_flops_of(f"{root}.{path}", counts) for path in paths) for name, paths in MODULES.items()
+    }
 
 
 def describe(device: torch.device) -> str:
