@@ -29,7 +29,7 @@ COMMANDS = commands(get_command(app))
 
 def test_the_commands_are_the_ones_that_are_built() -> None:
     assert set(COMMANDS) == {
-        *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "synthetic")),
+        *(("prepare", name) for name in ("helen", "lapa", "celebamask-hq", "folder", "heads", "synthetic")),
         *(("dataset", name) for name in ("info", "verify", "browse", "merge")),
         *(("detector", name) for name in ("prepare", "train", "evaluate", "export")),
         ("landmarks", "evaluate"),

@@ -1,14 +1,19 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.data import astronaut
 
 from eagrctl.data.align import TEMPLATE
 from eagrctl.data.index import ShardIndex
+from eagrctl.geometry import transform
+from eagrctl.readers.real_photos import HeadPhoto
 from eagrctl.readers.synthetic.source import paint
 from eagrctl_tests.cli.conftest import Invoke, one_line
 from eagrctl_tests.conftest import RAW, TINY
+from eagrctl_tests.training.scenes.stock import write_real_photos
 
 
 def test_celebamask_hq_goes_to_its_default_place(eagrctl: Invoke, merged: Path) -> None:
@@ -183,4 +188,30 @@ def test_landmarks_without_alignment_are_wrong_usage(eagrctl: Invoke, merged: Pa
     result = eagrctl("prepare", "celebamask-hq", merged, *option)
     assert result.exit_code == 2
     assert "add --align" in result.stderr
+    assert not Path("data").exists()
+
+
+def test_heads_are_prepared_wide_and_those_without_a_face_left_out(eagrctl: Invoke, tmp_path: Path) -> None:
+    root = write_real_photos(tmp_path / "real")
+    # The astronaut is the one head in which a face is found.
+    for suffix in (".jpg", ".png"):
+        (root / f"heads/0000{suffix}").unlink()
+    Image.fromarray(astronaut()[:300, 80:380]).save(root / "heads/0000.jpg")
+    Image.fromarray(np.full((300, 300), 2, np.uint8)).save(root / "heads/0000.png")
+    listed = [json.loads(line) for line in (root / "heads.jsonl").read_text().splitlines()]
+    (root / "heads.jsonl").write_text(json.dumps(listed[0]))
+    split = HeadPhoto("heads/0000.jpg", "heads/0000.png", "parts").split
+    result = eagrctl("prepare", "heads", root, "--size", 65, "--workers", 0, "--quiet")
+    assert result.exit_code == 0, result.stderr
+    index = ShardIndex.load(Path("data/heads-parts"))
+    assert "2 times as much as usual" in index.alignment
+    sample = index.read(split, 0)
+    eyes = transform(sample.matrix, np.array([[203.0 - 80, 102], [246.0 - 80, 104]]))
+    assert eyes[1, 0] - eyes[0, 0] == pytest.approx(0.24 * 65 / 2, abs=1.5)
+
+
+def test_only_aligned_samples_can_show_more(eagrctl: Invoke, merged: Path) -> None:
+    result = eagrctl("prepare", "celebamask-hq", merged, "--wider", 2)
+    assert result.exit_code == 2
+    assert "only aligned samples can show more: add --align" in " ".join(result.stderr.replace("│", " ").split())
     assert not Path("data").exists()

@@ -9,7 +9,7 @@ from eagrctl.data.labels import edge_mask
 from eagrctl.data.source import Sample
 from eagrctl.errors import NoFaceError
 from eagrctl.faces.found import FoundFace
-from eagrctl.geometry import invert
+from eagrctl.geometry import invert, transform
 from eagrctl.readers.synthetic.source import paint
 
 
@@ -99,3 +99,15 @@ def test_a_face_without_landmarks_is_centred_or_skipped(answer: np.ndarray | Non
 def test_the_description_says_where_landmarks_came_from() -> None:
     assert Aligner(33).description == "none: the whole frame, resized"
     assert "annotated by the dataset; faces without are centred" in Aligner(33, ANNOTATED).description
+
+
+@pytest.mark.parametrize("wider", [0.5, 2.0])
+def test_a_wider_frame_shows_as_many_times_as_much_around_the_same_middle(wider: float) -> None:
+    face = paint(3, 200)
+    usual, wide = Aligner(129, ANNOTATED).align(face), Aligner(129, ANNOTATED, wider=wider).align(face)
+    middle = np.array([64.0, 64.0])
+    assert transform(wide.matrix, transform(invert(usual.matrix), middle[None]))[0] == pytest.approx(middle)
+    scales = [np.hypot(*each.matrix[:, 0]) for each in (usual, wide)]
+    assert scales[0] / scales[1] == pytest.approx(wider)
+    assert (wide.labels == 255).mean() >= (usual.labels == 255).mean() or wider < 1
+    assert Aligner(129, ANNOTATED, wider=wider).description != Aligner(129, ANNOTATED).description

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eagrctl.errors import SourceError
-from eagrctl.readers.real_photos import AnnotatedPhoto, RealPhotos
+from eagrctl.readers.real_photos import HEADS, AnnotatedPhoto, Kind, RealPhotos, open_heads
 from eagrctl_tests.training.scenes.stock import write_real_photos
 
 
@@ -58,3 +58,28 @@ def test_a_missing_or_empty_list_is_named(tmp_path: Path, name: str) -> None:
     (root / f"{name}.jsonl").unlink()
     with pytest.raises(SourceError, match=rf"{name}\.jsonl is missing: give the folder"):
         RealPhotos.load(root)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("parts", 5), ("hair", 1)])
+def test_heads_are_a_dataset_of_their_own_kind(tmp_path: Path, kind: Kind, count: int) -> None:
+    source = open_heads(write_real_photos(tmp_path / "real"), kind)
+    assert source.labels.names == HEADS[kind]
+    assert source.provenance.dataset == f"heads-{kind}"
+    named = [(split, name) for split, names in source.splits.items() for name in names]
+    assert len(named) == count
+    assert all(AnnotatedPhoto(f"heads/{name}.jpg", ()).split == split for split, name in named)
+    if kind == "parts":
+        sample = source.read(*named[0])
+        assert sample.image.shape == (200, 200, 3)
+        assert set(sample.labels.ravel()) == {0, 1, 2, 6}
+    else:  # its label map is one of parts
+        with pytest.raises(SourceError, match=r"holds label 6, outside 0\.\.1"):
+            source.read(*named[0])
+
+
+def test_a_folder_without_heads_of_a_kind_says_so(tmp_path: Path) -> None:
+    root = write_real_photos(tmp_path / "real")
+    lines = [line for line in (root / "heads.jsonl").read_text().splitlines() if "hair" not in line]
+    (root / "heads.jsonl").write_text("\n".join(lines))
+    with pytest.raises(SourceError, match="lists no head of the kind hair"):
+        open_heads(root, "hair")
