@@ -14,7 +14,8 @@ from eagrctl.faces.found import FaceFinder, FoundFace
 from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.clock import Clock
 from eagrctl.inference.predict import Segmenter
-from eagrctl.parsing.labelling import label_face, merge_faces
+from eagrctl.parsing.labelling import label_face
+from eagrctl.parsing.merging import merge_faces
 from eagrctl.parsing.parsed import Failed
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.placing import Placer
@@ -105,7 +106,7 @@ def measure_photos(
                 logits = predictor.logits([face.pixels for face in placed])
             with clock.part(MAP):
                 faces = [label_face(*each, parser.size) for each in zip(placed, logits, strict=True)]
-                merge_faces(faces, photo.shape[:2], parser.size)
+                merge_faces(faces, photo.shape[:2])
         count += len(placed)
         listener(Progress("photos, part by part", number + 1, len(photos)))
     clock.seconds[ALIGN] -= clock.seconds[FIND]  # which is within it

@@ -37,6 +37,9 @@ class ParsedFace:
         probabilities: (N, h, w) float32, 0..1, of each class at each point of the network's output, whose corners are
             those of its input, in the closest look; None unless asked for.
         matrices: as `matrix`, for each look at the face, the closest first; see `eagrctl.parsing.frames`.
+        size: side of the network's square input, in pixels.
+        logits: (N, h, w) float32, of each class at each point of what all looks gave together, whose corners are those
+            of the widest square; masks are made of them.
     """
 
     matrix: Matrix
@@ -49,6 +52,8 @@ class ParsedFace:
     look: int | None = None
     probabilities: NDArray[np.float32] | None = None
     matrices: tuple[Matrix, ...] = ()
+    size: int = 0
+    logits: NDArray[np.float32] | None = None
 
     @property
     def roll(self) -> float | None:
@@ -89,6 +94,29 @@ class ParsedPhoto:
         """Of the photo's pixels that each class has, 0..1, by name."""
         counts = Image.fromarray(self.labels).histogram()  # bincount would first widen all labels to 64 bits
         return {name: count / self.labels.size for name, count in zip(self.classes, counts, strict=False)}
+
+    def mask(self, part: str, *, feather: float = 0, grow: float = 0) -> NDArray[np.float32]:
+        """How far each pixel belongs to a part, (H, W) float32, 0..1; soft where the network is unsure.
+
+        Args:
+            part: a class, a group such as "lips" or "head", or several, as in "hair+hat"; see `eagrctl.parsing.masks`.
+            feather: deviation of the Gaussian that softens the edge, in pixels.
+            grow: how far the mask grows beyond its edge, in pixels; below 0, it shrinks.
+
+        Raises:
+            EagrctlError: no such part; or a width that no photo needs.
+        """
+        from eagrctl.parsing.masks import classes_of, mask_of
+
+        wanted = frozenset().union(*(classes_of(name, self.classes) for name in part.split("+")))
+        height, width = self.labels.shape
+        return mask_of(self.faces, wanted, (height, width), feather, grow)
+
+    def cutout(self, part: str, *, feather: float = 0, grow: float = 0) -> Pixels:
+        """The photo, (H, W, 4) uint8, whose opacity is a mask; arguments and errors are those of `mask`."""
+        from eagrctl.parsing.masks import cutout_of
+
+        return cutout_of(self.image, self.mask(part, feather=feather, grow=grow))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from eagrctl.faces.photo import as_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.parsing.frames import OUTER, Frame
-from eagrctl.parsing.labelling import label_faces, merge_faces
+from eagrctl.parsing.labelling import label_faces
+from eagrctl.parsing.merging import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
 from eagrctl.parsing.placing import Finding, Placer, Square
@@ -163,7 +164,7 @@ class FaceParser:
         return label_faces(self._segmenter, squares, self._probabilities, self._outer)
 
     def _merge(self, photo: Pixels, faces: Sequence[ParsedFace]) -> ParsedPhoto:
-        labels = merge_faces(faces, photo.shape[:2], self.size)
+        labels = merge_faces(faces, photo.shape[:2])
         return ParsedPhoto(photo, labels, self.classes, tuple(faces))
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -67,6 +68,13 @@ def loss_weights(recipe: Recipe, index: ShardIndex) -> Weights:
     return Weights(asked.edge, asked.ba_loss, asked.dice, asked.lovasz, classes)
 
 
+def _average(decay: float, averages: Any, current: Any, count: torch.Tensor) -> None:
+    """Take a step into the moving average, which forgets sooner at first: else a short run keeps what it began with."""
+    young = (1 + int(count)) / (10 + int(count))
+    law = get_ema_multi_avg_fn(min(decay, young))  # type: ignore[no-untyped-call]  # torch's own has no types
+    law(averages, current, count)
+
+
 class Stepper:
     """The network, its optimiser, and how a step is taken.
 
@@ -115,8 +123,7 @@ class Stepper:
         )
         self.average: AveragedModel | None = None
         if settings.average:
-            law = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]  # torch's own has no types
-            self.average = AveragedModel(network, multi_avg_fn=law, use_buffers=True)
+            self.average = AveragedModel(network, multi_avg_fn=partial(_average, settings.average), use_buffers=True)
         if world.device.type == "cuda":
             # Left to itself, torch has its convolutions in TF32 and its matrix products in float32.
             fast = settings.precision != "float32"

@@ -23,7 +23,7 @@ from eagrctl.faces.photo import read_any_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.parsing import labelling
 from eagrctl.parsing import parser as module
-from eagrctl.parsing.labelling import merge_faces
+from eagrctl.parsing.merging import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedPhoto
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.placing import cut_out
@@ -169,7 +169,7 @@ def test_all_faces_of_a_group_are_found_and_merged(finder: FaceParser, group: np
     assert len(parsed.faces) == 3
     sides = [each.box[2] - each.box[0] for each in parsed.faces if each.box]
     assert sides == sorted(sides, reverse=True)
-    assert np.array_equal(parsed.labels, merge_faces(parsed.faces, (512, 900), SIZE))
+    assert np.array_equal(parsed.labels, merge_faces(parsed.faces, (512, 900)))
     assert sum(parsed.shares.values()) == pytest.approx(1)
     assert parsed.classes == CELEBAMASK_HQ.names
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eagrctl.data.align import TEMPLATE
-from eagrctl.parsing.labelling import merge_faces
+from eagrctl.parsing.merging import merge_faces
 from eagrctl.parsing.parsed import ParsedFace
 
 SIZE = 33
@@ -43,28 +43,28 @@ def some_faces(draw: st.DrawFn) -> list[ParsedFace]:
         across, down = scale * math.cos(angle), scale * math.sin(angle)
         matrix = np.array([[across, -down, random.uniform(-9, 9)], [down, across, random.uniform(-9, 9)]])
         labels = random.integers(0, 5, (bottom - top, right - left)).astype(np.uint8)
-        faces.append(ParsedFace(matrix, (int(top), int(left), int(bottom), int(right)), labels))
+        faces.append(ParsedFace(matrix, (int(top), int(left), int(bottom), int(right)), labels, size=SIZE))
     # Twice the same face: whatever the order, equal distances.
     return [*faces, *faces[:1]] if draw(st.booleans()) else faces
 
 
 @given(some_faces())
 def test_of_several_classes_the_nearest_faces_wins(faces: list[ParsedFace]) -> None:
-    merged = merge_faces(faces, PHOTO, SIZE)
+    merged = merge_faces(faces, PHOTO)
     assert merged.dtype == np.uint8
     assert np.array_equal(merged, naive(faces))
 
 
 @given(some_faces())
 def test_the_order_of_faces_changes_nothing(faces: list[ParsedFace]) -> None:
-    maps = [merge_faces(order, PHOTO, SIZE) for order in permutations(faces[:4])]
+    maps = [merge_faces(order, PHOTO) for order in permutations(faces[:4])]
     assert all(np.array_equal(maps[0], other) for other in maps)
 
 
 def test_equally_near_faces_leave_the_smaller_class() -> None:
     matrix = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-    one, other = (ParsedFace(matrix, (0, 0, 1, 2), np.array([row], np.uint8)) for row in ([7, 2], [3, 9]))
-    assert merge_faces([one, other], (1, 2), SIZE).tolist() == [[3, 2]]
+    one, other = (ParsedFace(matrix, (0, 0, 1, 2), np.array([row], np.uint8), size=SIZE) for row in ([7, 2], [3, 9]))
+    assert merge_faces([one, other], (1, 2)).tolist() == [[3, 2]]
 
 
 @pytest.mark.parametrize("classes", [(1, 2), (2, 1)])
@@ -76,20 +76,20 @@ def test_a_large_face_reaches_farther_than_a_small_one(classes: tuple[int, int])
         for scale, place in ((1.0, 0), (3.0, 40))
     )
     large, small = (
-        ParsedFace(matrix, (0, 0, 1, 41), np.full((1, 41), number, np.uint8))
+        ParsedFace(matrix, (0, 0, 1, 41), np.full((1, 41), number, np.uint8), size=SIZE)
         for matrix, number in zip(matrices, classes, strict=True)
     )
     # They meet where x = 3 (40 - x): at 30, where the smaller class wins.
     expected = [classes[0]] * 30 + [min(classes)] + [classes[1]] * 10
-    assert merge_faces([large, small], (1, 41), SIZE).tolist() == [expected]
+    assert merge_faces([large, small], (1, 41)).tolist() == [expected]
 
 
 def test_no_face_leaves_background() -> None:
-    assert not merge_faces([], (3, 4), SIZE).any()
+    assert not merge_faces([], (3, 4)).any()
 
 
 def test_faces_keep_their_own_labels() -> None:
     matrix = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-    faces = [ParsedFace(matrix, (0, 0, 2, 2), np.full((2, 2), 4, np.uint8)) for _ in range(2)]
-    merge_faces(faces, (5, 5), SIZE)
+    faces = [ParsedFace(matrix, (0, 0, 2, 2), np.full((2, 2), 4, np.uint8), size=SIZE) for _ in range(2)]
+    merge_faces(faces, (5, 5))
     assert all((face.labels == 4).all() for face in faces)
