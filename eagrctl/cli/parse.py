@@ -41,6 +41,18 @@ def parse(
     whole_image: Annotated[bool, flag("--whole-image", "Parse a photo in which no face is found as a whole.")] = False,
     per_face: Annotated[bool, flag("--per-face", "Also write a label map of each face, NAME.face-1.png etc.")] = False,
     probabilities: Annotated[bool, flag("--probabilities", "Also write each class's probabilities: NAME.npz.")] = False,
+    mask: Annotated[
+        list[str] | None,
+        option("--mask", "NAME[=A+B]", "Also write NAME.png of a part or group: hair, lips, head, mine=skin+nose."),
+    ] = None,
+    groups: Annotated[
+        Path | None, option("--groups", "FILE", "TOML with more groups for --mask, below [groups].")
+    ] = None,
+    feather: Annotated[float, option("--feather", "PIXELS", "Soften the edges of masks.", min=0)] = 0.0,
+    grow: Annotated[float, option("--grow", "PIXELS", "Grow masks; a negative number shrinks them.")] = 0.0,
+    cutout: Annotated[
+        bool, flag("--cutout", "Also write the photo where each mask is, transparent elsewhere.")
+    ] = False,
     no_overlay: Annotated[bool, flag("--no-overlay", "Write no NAME.overlay.jpg.")] = False,
     every: Annotated[int, option("--every", "N", "Of a video, parse every N-th frame.", min=1)] = 1,
     weights: Annotated[
@@ -63,11 +75,13 @@ def parse(
     """Parse the faces in photos: which pixel is skin, hair, nose, an eye, a lip?
 
     Of photo NAME, writes NAME.png (class ids, with a palette), NAME.overlay.jpg (to look at) and NAME.json (faces, and
-    shares of classes). The same command again continues where it was stopped, and skips what is done.
+    shares of classes); with --mask hair, NAME.hair.png (0 to 255, soft where the network is unsure). The same command
+    again continues where it was stopped, and skips what is done.
 
     ```text
     eagrctl parse photo.jpg
     eagrctl parse holiday/ 'more/*.jpg' --output labels --per-face
+    eagrctl parse portrait.jpg --mask hair --mask lips --feather 2 --cutout
     eagrctl parse clip.mp4 --every 2
     eagrctl parse portraits/ --tta mirror
     eagrctl parse crowd.jpg --detector face_detection_yunet_2023mar.onnx
@@ -76,6 +90,7 @@ def parse(
     from eagrctl.data.labels import label_set_of
     from eagrctl.parsing.batch import parse_files
     from eagrctl.parsing.files import ResultFolder, Wanted
+    from eagrctl.parsing.masks import MaskSettings, mask_request, read_groups
     from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.photos import find_photos
     from eagrctl.parsing.record import ParserSettings
@@ -90,6 +105,8 @@ def parse(
     with console.progress(quiet) as listener:
         found = find_photos(paths or [], listed, without=[output], listener=listener)
     finding: Finding = "crop" if no_detect else "whole" if whole_image else "faces"
+    if not mask and (groups or feather or grow or cutout):
+        raise typer.BadParameter("this is for masks: add --mask hair", param_hint="--feather")
     path = find_checkpoint(weights or Path(SHIPPED), RUNS)
     parser = FaceParser(
         path,
@@ -102,12 +119,14 @@ def parse(
         probabilities=probabilities,
         batch=batch,
     )
+    more = read_groups(groups) if groups else {}
+    requests = tuple(mask_request(each, parser.classes, more) for each in mask or ())
     folder = ResultFolder(
         output,
         label_set_of(parser.dataset, parser.classes),
         ParserSettings.of(path, parser.finder, finding, parser.tta, parser.frame),
         parser.size,
-        Wanted(not no_overlay, per_face, probabilities),
+        Wanted(not no_overlay, per_face, probabilities, MaskSettings(requests, feather, grow, cutout)),
     )
     try:
         with console.progress(quiet) as listener:

@@ -29,6 +29,13 @@ def save_labels(labels: Pixels, label_set: LabelSet, path: Path, software: str =
     save_whole(picture, path, "PNG", pnginfo=about, **_RUNS)
 
 
+def save_mask(mask: Pixels, path: Path) -> None:
+    """Write a mask, (H, W) uint8, or a cutout, (H, W, 4) uint8, as a PNG; OSError."""
+    about = PngInfo()
+    about.add_text("Software", SOFTWARE)
+    save_whole(Image.fromarray(mask), path, "PNG", pnginfo=about, compress_level=3)
+
+
 def save_jpeg(picture: Image.Image, path: Path) -> None:
     """Write a picture with small letters and flat colours, which the usual halving of colours would blur; OSError."""
     save_whole(picture, path, "JPEG", quality=90, subsampling="4:4:4")
@@ -42,7 +49,7 @@ def save_whole(picture: Image.Image, path: Path, kind: str, **options: Any) -> N
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is a label map that eagrctl parse wrote, as far as its first bytes tell."""
+    """Whether a file is a label map, a mask or a cutout that eagrctl parse wrote, as far as its first bytes tell."""
     try:
         if not path.is_file():  # a pipe would keep whoever opens it waiting
             return False

@@ -5,6 +5,8 @@ For a photo that is called NAME, in the folder of the results:
 * `NAME.png`: its labels at its own size, one class id a pixel; the palette has the classes' colours.
 * `NAME.overlay.jpg`: the photo under these colours, over a legend.
 * `NAME.face-1.png` and so on, with `per_face`: the labels of one face, as `NAME.png`.
+* `NAME.hair.png`, with the mask hair, and `NAME.hair.cutout.png`: see `eagrctl.parsing.masks`; `per_face`, also
+  `NAME.face-1.hair.png` and so on.
 * `NAME.npz`, with `probabilities`: see `write_probabilities`.
 * `NAME.json`: what was found, and how (see `eagrctl.parsing.record`). Written last: the others are whole where
   it is there.
@@ -19,15 +21,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import filterfalse
 from pathlib import Path
 
 import numpy as np
 
 from eagrctl.data.labels import LabelSet
-from eagrctl.drawing.formats import is_ours, save_jpeg, save_labels
+from eagrctl.drawing.formats import is_ours, save_jpeg, save_labels, save_mask
 from eagrctl.drawing.overlay import overlay
 from eagrctl.errors import EagrctlError, SourceError
 from eagrctl.files import printable, replacing
+from eagrctl.parsing.masks import NAME, NO_MASKS, MaskSettings, masks_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 from eagrctl.parsing.photos import Photo
 from eagrctl.parsing.record import (
@@ -45,7 +49,9 @@ from eagrctl.parsing.record import (
 WRITERS = 2
 
 FRAME = re.compile(r"[0-9]{6,}\.png")
-_OF_A_PHOTO = re.compile(r"\.png|\.overlay\.jpg|\.npz|\.face-[1-9][0-9]*\.png")  # beside .json
+_OF_A_PHOTO = re.compile(  # beside .json
+    rf"\.overlay\.jpg|\.npz|(\.face-[1-9][0-9]*)?(\.(?P<mask>{NAME})(\.cutout)?)?\.png"
+)
 _OF_A_VIDEO = re.compile(r"\.frames|\.overlay\.mp4|\.legend\.png")
 
 
@@ -56,6 +62,7 @@ class Wanted:
     overlay: bool = True
     per_face: bool = False
     probabilities: bool = False
+    masks: MaskSettings = NO_MASKS
 
 
 class ResultFolder:
@@ -100,6 +107,7 @@ class ResultFolder:
             and (not self.wanted.overlay or "overlay" in files)
             and (not self.wanted.per_face or len(files.get("faces", ())) == faces)
             and (not self.wanted.probabilities or not faces or "probabilities" in files)
+            and (photo.kind == "video" or self.wanted.masks.are_in(record.masks, record.classes, self.wanted.per_face))
             and (own := self.own(photo, record)) is not None
             and all(map(os.path.lexists, own))
         )
@@ -110,8 +118,12 @@ class ResultFolder:
         A record may come from anywhere, and what it lists is removed.
         """
         endings = _OF_A_PHOTO if photo.kind == "photo" else _OF_A_VIDEO
-        fits = all(name.startswith(photo.name) and endings.fullmatch(name[len(photo.name) :]) for name in record.names)
-        return [self.path / name for name in record.names] if fits else None
+        for name in record.names:
+            found = endings.fullmatch(name[len(photo.name) :]) if name.startswith(photo.name) else None
+            mask = found and found.groupdict().get("mask")
+            if found is None or (mask is not None and mask not in record.masks):
+                return None
+        return [self.path / name for name in record.names]
 
     def is_inside(self, photo: Photo) -> bool:
         """Whether a result stands in this folder, and in none that a link leads to."""
@@ -132,12 +144,11 @@ class ResultFolder:
             where = printable(self.place(photo, "").parent)
             raise SourceError(f"{where} leads out of {printable(self.path)}: take that link away, or {remedy}")
         record, path = self.read(photo), self.place(photo, ".json")
+        masks = [self.place(photo, ending) for ending in self.wanted.masks.endings()]
+        for foreign in (*(self._foreign(photo) if record is None else ()), *filterfalse(is_ours, masks)):
+            if os.path.lexists(foreign):
+                raise SourceError(f"{printable(foreign)} is in the way, which eagrctl parse did not write: {remedy}")
         if record is None:
-            for foreign in self._foreign(photo):
-                if os.path.lexists(foreign):
-                    raise SourceError(
-                        f"{printable(foreign)} is in the way, which eagrctl parse did not write: {remedy}"
-                    )
             return
         if self.own(photo, record) is None or (photo.kind == "video" and not self._are_frames(photo)):
             raise SourceError(f"{printable(path)} lists files that are not of such a result: {remedy}")
@@ -173,13 +184,15 @@ class ResultFolder:
         """What an earlier run left of a photo's results, apart from the JSON."""
         record, labels = self.read(photo), self.place(photo, ".png")
         if record is not None:
-            return self.own(photo, record) or []
+            # A mask has a name of somebody's choice: a picture of that name may be another one by now.
+            return [path for path in self.own(photo, record) or [] if path.suffix != ".png" or is_ours(path)]
         if not is_ours(labels):
             return []
         # A run was killed before it could list them.
         start = labels.name.removesuffix(".png")
         beside = [path for path in labels.parent.iterdir() if path.name.startswith(start)]
-        return [path for path in beside if _OF_A_PHOTO.fullmatch(path.name[len(start) :])]
+        named = [path for path in beside if _OF_A_PHOTO.fullmatch(path.name[len(start) :])]
+        return [path for path in named if path.suffix != ".png" or is_ours(path)]
 
     def write(self, photo: Photo, parsed: ParsedPhoto, stamp: Stamp) -> None:
         """Write all files of a photo, whose stamp is from before it was read.
@@ -213,11 +226,19 @@ class ResultFolder:
                     make(f".face-{number}.png", partial(save_labels, face.in_photo(parsed.labels.shape), self.labels))
                     for number, face in enumerate(parsed.faces, 1)
                 ]
+            wanted = self.wanted.masks
+            if wanted.requests:
+                files["masks"] = [
+                    make(ending, partial(save_mask, pixels))
+                    for ending, pixels in masks_of(parsed, wanted, self.wanted.per_face)
+                ]
             if self.wanted.probabilities and parsed.faces:
                 save = partial(write_probabilities, parsed.faces, parsed.classes, self.size)
                 files["probabilities"] = make(".npz", save)
             found = found_in(parsed)
             head = head_of(photo, stamp, parsed, self.settings, self.size, files) | {"shares": found["shares"]}
+            if wanted.requests:
+                head["masks"] = wanted.record(parsed.classes, self.wanted.per_face)
             make(".json", lambda part: write_record(part, head, "faces", found["faces"]))
         except BaseException:
             for each in made:

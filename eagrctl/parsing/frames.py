@@ -73,8 +73,11 @@ def blended(close: torch.Tensor, wide: torch.Tensor, outer: Collection[int]) -> 
     say = (torch.minimum(down[:, None], across[None]) / EDGE).clamp(max=1).to(both.device)
     top, left = height // 2, width // 2
     inner = slice(top, top + height), slice(left, left + width)
-    middle = both[:, *inner] * (1 - say) + say * close.float().log_softmax(dim=0)
-    both[[label for label in range(len(both)) if label != BACKGROUND and label not in outer]] = NEVER
+    near = close.float().log_softmax(dim=0)
+    middle = both[:, *inner] * (1 - say) + say * near
+    # What cannot reach out of the inner square is the closer look's to see: the wider one only guesses at it.
+    within = [label for label in range(len(both)) if label != BACKGROUND and label not in outer]
+    middle[within], both[within] = near[within], NEVER
     both[:, *inner] = middle
     return _one_head(both, (top, left, height, width))
 

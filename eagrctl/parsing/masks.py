@@ -7,11 +7,11 @@ become a probability there. Of several faces, each has its say but where a neigh
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from eagrctl.data.labels import BACKGROUND, in_words
 from eagrctl.documents import Written, read_toml
 from eagrctl.errors import EagrctlError, did_you_mean
 from eagrctl.parsing.merging import lost_to_neighbours
-from eagrctl.parsing.parsed import ParsedFace
+from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
 
 # What several classes are called together, in words that name classes of any dataset; those that a dataset has not are
 # left out. "everything" is every class but the background.
@@ -67,6 +67,46 @@ class MaskRequest:
 
     name: str
     classes: frozenset[int]
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """Which masks are written of a photo, and how.
+
+    Attributes:
+        requests: the masks.
+        feather, grow: as for `mask_of`.
+        cutout: whether the photo, where the mask is, is written besides.
+
+    Raises:
+        EagrctlError: a width that no photo needs.
+    """
+
+    requests: tuple[MaskRequest, ...] = ()
+    feather: float = 0.0
+    grow: float = 0.0
+    cutout: bool = False
+
+    def __post_init__(self) -> None:
+        check_widths(self.feather, self.grow)
+
+    def endings(self) -> list[str]:
+        """What the names of the files end in, faces' own left out."""
+        kinds = ("", ".cutout") if self.cutout else ("",)
+        return [f".{request.name}{kind}.png" for request in self.requests for kind in kinds]
+
+    def record(self, classes: Sequence[str], per_face: bool) -> dict[str, dict[str, Any]]:
+        """What a photo's JSON says of its masks."""
+        how = {"feather": self.feather, "grow": self.grow, "cutout": self.cutout, "per_face": per_face}
+        return {
+            request.name: {"classes": [classes[number] for number in sorted(request.classes)], **how}
+            for request in self.requests
+        }
+
+    def are_in(self, found: Mapping[str, Mapping[str, Any]], classes: Sequence[str], per_face: bool) -> bool:
+        """Whether a photo's JSON tells of all these masks, made so."""
+        wanted = self.record(classes, per_face)
+        return all(found.get(name) == mask for name, mask in wanted.items())
 
 
 def _words(text: str) -> str:
@@ -158,9 +198,7 @@ def mask_of(
     Raises:
         EagrctlError: a width that no photo needs.
     """
-    for word, value in (("feather", feather), ("grow", abs(grow))):
-        if not 0 <= value <= _MOST:
-            raise EagrctlError(f"{word} is {value:g} pixels: give one from 0 to {_MOST:g}")
+    check_widths(feather, grow)
     if BACKGROUND in wanted:
         others = frozenset(range(256)) - wanted
         return np.subtract(1, mask_of(faces, others, photo_size, feather, -grow), dtype=np.float32)
@@ -173,6 +211,16 @@ def mask_of(
         change = grey_dilation if grow > 0 else grey_erosion
         mask = change(mask, footprint=disk(round(abs(grow))), mode="nearest")
     return gaussian_filter(mask, feather, mode="nearest") if feather else mask
+
+
+def check_widths(feather: float, grow: float) -> None:
+    """Refuse, with EagrctlError, a width that no photo needs."""
+    for word, value in (("feather", feather), ("grow", abs(grow))):
+        if not 0 <= value <= _MOST:
+            raise EagrctlError(f"{word} is {value:g} pixels: give one from 0 to {_MOST:g}")
+
+
+NO_MASKS = MaskSettings()
 
 
 def face_mask(face: ParsedFace, wanted: frozenset[int]) -> Mask:
@@ -208,3 +256,17 @@ def as_picture(mask: Mask) -> Pixels:
 def cutout_of(image: Pixels, mask: Mask) -> Pixels:
     """A photo, (H, W, 3), with a mask as its opacity: (H, W, 4) uint8."""
     return np.dstack([image, as_picture(mask)])
+
+
+def masks_of(parsed: ParsedPhoto, wanted: MaskSettings, per_face: bool = False) -> Iterator[tuple[str, Pixels]]:
+    """The masks of a photo, and their cutouts, each with what its file's name ends in; with `per_face`, each face's."""
+    height, width = parsed.labels.shape
+    groups = [("", parsed.faces)]
+    if per_face:
+        groups += [(f".face-{number}", (face,)) for number, face in enumerate(parsed.faces, 1)]
+    for request in wanted.requests:
+        for start, faces in groups:
+            mask = mask_of(faces, request.classes, (height, width), wanted.feather, wanted.grow)
+            yield f"{start}.{request.name}.png", as_picture(mask)
+            if wanted.cutout:
+                yield f"{start}.{request.name}.cutout.png", cutout_of(parsed.image, mask)

@@ -152,6 +152,46 @@ def test_more_files_are_written_for_the_asking(parse: Invoke) -> None:
     assert (mixed.argmax(axis=0) == labels[60:200:7, 150:280:7]).mean() > 0.9
 
 
+def test_masks_are_written_for_the_asking_and_again_when_they_change(parse: Invoke) -> None:
+    wanted = ("photos/astronaut.png", "--mask", "hair", "--mask", "lips=upper-lip+lower-lip+mouth")
+    result = parse(*wanted, "--per-face")
+    assert result.exit_code == 0, result.stderr
+    names = [f"astronaut{face}.{mask}.png" for face in ("", ".face-1") for mask in ("hair", "lips")]
+    assert {*names} < {*written()}
+    for name in names:
+        with Image.open(f"parsed/{name}") as mask:
+            assert (mask.mode, mask.size) == ("L", (512, 512))
+    record = json.loads(Path("parsed/astronaut.json").read_text())
+    assert record["masks"]["lips"]["classes"] == ["mouth", "u_lip", "l_lip"]
+    assert [*record["files"]["masks"]] == sorted(names, key=lambda name: ("lips" in name, "face" in name))
+    assert "Wrote parsed/astronaut.hair.png" in result.stderr.splitlines()
+    assert "Skipped 1" in parse(*wanted, "--per-face").stderr
+    # Fewer masks are there already; another width is not, and what was written before goes.
+    assert "Skipped 1" in parse("photos/astronaut.png", "--mask", "hair", "--per-face").stderr
+    assert parse("photos/astronaut.png", "--mask", "hair", "--feather", 2, "--cutout").exit_code == 0
+    assert [name for name in written() if "hair" in name or "lips" in name] == [
+        *("astronaut.hair.cutout.png", "astronaut.hair.png")
+    ]
+    assert np.asarray(Image.open("parsed/astronaut.hair.cutout.png")).shape == (512, 512, 4)
+
+
+def test_a_mask_replaces_no_picture_of_somebody_elses(parse: Invoke) -> None:
+    Path("parsed").mkdir()
+    Image.fromarray(astronaut()).save("parsed/astronaut.hair.png")
+    before = Path("parsed/astronaut.hair.png").read_bytes()
+    result = parse("photos/astronaut.png", "--mask", "hair")
+    assert result.exit_code == 1
+    assert "parsed/astronaut.hair.png is in the way" in result.stderr
+    assert written() == ["astronaut.hair.png"]
+    # Nor does a record from elsewhere have one removed.
+    assert parse("photos/astronaut.png").exit_code == 0
+    record = json.loads(Path("parsed/astronaut.json").read_text())
+    record["files"]["masks"] = ["astronaut.hair.png"]
+    Path("parsed/astronaut.json").write_text(json.dumps(record))
+    parse("photos/astronaut.png", "--force")
+    assert Path("parsed/astronaut.hair.png").read_bytes() == before
+
+
 def test_bad_files_are_named_and_the_others_are_parsed(parse: Invoke) -> None:
     Path("photos/notes.jpg").write_text("dear diary")
     whole = Path("photos/none.jpg").read_bytes()
@@ -215,6 +255,9 @@ def test_runs_are_no_default_and_a_run_can_be_named(
         (["photos", "--detector", "own", "--predictor", "none.dat"], "--predictor is for dlib's detector, not for own"),
         (["photos", "--detector", "points"], "points is no detector: give"),
         (["photos/astronaut.png", "--output", "photos"], "photos/astronaut.png is in the way"),
+        (["photos", "--mask", "hairs"], "no class or group is called 'hairs' (did you mean 'hair'"),
+        (["photos", "--mask", "hair", "--groups", "none.toml"], "no groups at none.toml: write [groups]"),
+        (["photos", "--mask", "hair", "--feather", "9999"], "feather is 9999 pixels: give one from 0 to 1000"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(parse: Invoke, arguments: list[str], complaint: str) -> None:
