@@ -53,6 +53,10 @@ def parse(
     cutout: Annotated[
         bool, flag("--cutout", "Also write the photo where each mask is, transparent elsewhere.")
     ] = False,
+    scheme: Annotated[
+        str | None,
+        option("--scheme", "NAME|FILE", "Write label maps in other ids: zllrunning, farl, lapa, helen, a file."),
+    ] = None,
     no_overlay: Annotated[bool, flag("--no-overlay", "Write no NAME.overlay.jpg.")] = False,
     every: Annotated[int, option("--every", "N", "Of a video, parse every N-th frame.", min=1)] = 1,
     weights: Annotated[
@@ -82,18 +86,20 @@ def parse(
     eagrctl parse photo.jpg
     eagrctl parse holiday/ 'more/*.jpg' --output labels --per-face
     eagrctl parse portrait.jpg --mask hair --mask lips --feather 2 --cutout
+    eagrctl parse photo.jpg --scheme zllrunning
     eagrctl parse clip.mp4 --every 2
     eagrctl parse portraits/ --tta mirror
     eagrctl parse crowd.jpg --detector face_detection_yunet_2023mar.onnx
     ```
     """
-    from eagrctl.data.labels import label_set_of
+    from eagrctl.data.labels import in_words, label_set_of
     from eagrctl.parsing.batch import parse_files
     from eagrctl.parsing.files import ResultFolder, Wanted
     from eagrctl.parsing.masks import MaskSettings, mask_request, read_groups
     from eagrctl.parsing.parser import FaceParser
     from eagrctl.parsing.photos import find_photos
     from eagrctl.parsing.record import ParserSettings
+    from eagrctl.readers.schemes import find_scheme
     from eagrctl.training.runs import find_checkpoint
     from eagrctl.weights import SHIPPED
 
@@ -121,12 +127,19 @@ def parse(
     )
     more = read_groups(groups) if groups else {}
     requests = tuple(mask_request(each, parser.classes, more) for each in mask or ())
+    classes = label_set_of(parser.dataset, parser.classes)
+    ids = find_scheme(scheme, classes).written(classes) if scheme else None
+    if ids is not None and ids.without:
+        console.message(
+            f"Scheme {scheme} has no {', '.join(map(in_words, ids.without))}: they are background in the label maps",
+            warning=True,
+        )
     folder = ResultFolder(
         output,
-        label_set_of(parser.dataset, parser.classes),
+        classes,
         ParserSettings.of(path, parser.finder, finding, parser.tta, parser.frame),
         parser.size,
-        Wanted(not no_overlay, per_face, probabilities, MaskSettings(requests, feather, grow, cutout)),
+        Wanted(not no_overlay, per_face, probabilities, MaskSettings(requests, feather, grow, cutout), ids),
     )
     try:
         with console.progress(quiet) as listener:

@@ -23,9 +23,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import filterfalse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from eagrctl.arrays import Pixels
 from eagrctl.data.labels import LabelSet
 from eagrctl.drawing.formats import is_ours, save_jpeg, save_labels, save_mask
 from eagrctl.drawing.overlay import overlay
@@ -44,6 +46,7 @@ from eagrctl.parsing.record import (
     read_record,
     write_record,
 )
+from eagrctl.readers.schemes import WrittenIds
 
 # Threads that draw and write. Each holds a photo, and another one waits for each.
 WRITERS = 2
@@ -63,6 +66,7 @@ class Wanted:
     per_face: bool = False
     probabilities: bool = False
     masks: MaskSettings = NO_MASKS
+    ids: WrittenIds | None = None  # label maps are written in those of another tool
 
 
 class ResultFolder:
@@ -84,6 +88,20 @@ class ResultFolder:
         self._inside: dict[Path, bool] = {}
         make_folder(path)
 
+    def save(self, labels: Pixels, path: Path) -> None:
+        """Write labels, (H, W) uint8, in the ids that are wanted; OSError."""
+        ids = self.wanted.ids
+        if ids is None:
+            save_labels(labels, self.labels, path)
+        else:
+            save_labels(ids.table[labels], ids.label_set(self.labels), path)
+
+    @property
+    def scheme(self) -> dict[str, Any] | None:
+        """What a JSON says of the ids in label maps; None where they are the network's own."""
+        ids = self.wanted.ids
+        return None if ids is None else {"name": ids.scheme, "ids": dict(ids.ids), "without": list(ids.without)}
+
     def place(self, photo: Photo, ending: str) -> Path:
         """Where a file of a photo's or a video's results stands, by its ending."""
         return self.path / f"{photo.name}{ending}"
@@ -103,6 +121,7 @@ class ResultFolder:
         files, faces = record.files, len(record.faces)
         return (
             record.every in (None, every)
+            and record.scheme == self.scheme
             and ("frames" if photo.kind == "video" else "labels") in files
             and (not self.wanted.overlay or "overlay" in files)
             and (not self.wanted.per_face or len(files.get("faces", ())) == faces)
@@ -217,13 +236,13 @@ class ResultFolder:
                 # The JSON after the others, which it lists: a run that is killed here does not lose sight of them.
                 for stale in (*self._stale(photo), path):
                     stale.unlink(missing_ok=True)
-            files["labels"] = make(".png", partial(save_labels, parsed.labels, self.labels))
+            files["labels"] = make(".png", partial(self.save, parsed.labels))
             if self.wanted.overlay:
                 picture = overlay(parsed.image, parsed.labels, self.labels, [face.box for face in parsed.faces])
                 files["overlay"] = make(".overlay.jpg", partial(save_jpeg, picture))
             if self.wanted.per_face:
                 files["faces"] = [
-                    make(f".face-{number}.png", partial(save_labels, face.in_photo(parsed.labels.shape), self.labels))
+                    make(f".face-{number}.png", partial(self.save, face.in_photo(parsed.labels.shape)))
                     for number, face in enumerate(parsed.faces, 1)
                 ]
             wanted = self.wanted.masks
@@ -237,6 +256,8 @@ class ResultFolder:
                 files["probabilities"] = make(".npz", save)
             found = found_in(parsed)
             head = head_of(photo, stamp, parsed, self.settings, self.size, files) | {"shares": found["shares"]}
+            if self.scheme:
+                head["scheme"] = self.scheme
             if wanted.requests:
                 head["masks"] = wanted.record(parsed.classes, self.wanted.per_face)
             make(".json", lambda part: write_record(part, head, "faces", found["faces"]))

@@ -2,10 +2,10 @@
 
 Keys of a photo's: `format` and `version`; `photo` (absolute `path`, links followed; `bytes`; `modified` in nanoseconds;
 `width` and `height` upright); `classes` by id; `settings`, which decide the result; `input`, the side of the network's
-input; `files`, names relative to the folder of the results; `masks`, what the files of masks show, by name; `shares` of
-the photo's pixels by class, 0..1; and `faces`, largest first, each with what `eagrctl.parsing.parsed.ParsedFace` has
-(`box`, `confidence`, `landmarks`, `roll`, `yaw`, `look`, `matrix`, `matrices`, `placed`, `window`), and its own
-`shares` of the photo.
+input; `files`, names relative to the folder of the results; `scheme`, whose `ids` label maps have if they are not the
+network's own; `masks`, what the files of masks show, by name; `shares` of the photo's pixels by class, 0..1; and
+`faces`, largest first, each with what `eagrctl.parsing.parsed.ParsedFace` has (`box`, `confidence`, `landmarks`,
+`roll`, `yaw`, `look`, `matrix`, `matrices`, `placed`, `window`), and its own `shares` of the photo.
 
 A video's has `video` for `photo`, with `rate` in frames a second; `every`; and at the end `frames`, each with its
 number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames were parsed, and how many faces.
@@ -121,6 +121,7 @@ class Recorded(Versioned):
     classes: tuple[str, ...]
     settings: ParserSettings
     files: dict[str, FileName | tuple[FileName, ...]]
+    scheme: dict[str, Any] | None = None
     masks: dict[str, dict[str, Any]] = field(default_factory=dict)
     shares: dict[str, Number] = field(default_factory=dict)
     faces: tuple[RecordedFace, ...] = ()

@@ -104,6 +104,46 @@ class Scheme:
         """Ids of the scheme, (H, W) uint8 -> ids of the dataset; without a meaning where there is a `stranger`."""
         return self.lookup[labels]
 
+    def written(self, labels: LabelSet) -> "WrittenIds":
+        """How label maps of the dataset are written in the scheme's ids, the lowest where several mean one class.
+
+        Raises:
+            SourceError: no class but the background has one.
+        """
+        ids = {number: int(key) for key, number in reversed([*enumerate(self.lookup)]) if self.known[key]}
+        shared = {name: ids[number] for number, name in enumerate(labels.names) if number in ids}
+        if not set(shared) - {labels.names[BACKGROUND]}:
+            raise SourceError(f"scheme {printable(self.name)} has none of the network's classes: name another one")
+        table = np.full(IGNORE + 1, shared.get(labels.names[BACKGROUND], BACKGROUND), np.uint8)
+        for number, key in ids.items():
+            table[number] = key
+        without = tuple(name for name in labels.names if name not in shared)
+        return WrittenIds(self.name, table, shared, without)
+
+
+@dataclass(frozen=True, eq=False)
+class WrittenIds:
+    """How label maps are written in another tool's ids.
+
+    Attributes:
+        scheme: its name.
+        table: (256,) uint8, its id for each id of the dataset; the background's where it has none.
+        ids: its id for each class that both have, by the dataset's name for it.
+        without: the dataset's classes that it has not.
+    """
+
+    scheme: str
+    table: Pixels
+    ids: Mapping[str, int]
+    without: tuple[str, ...]
+
+    def label_set(self, labels: LabelSet) -> LabelSet:
+        """The classes by its ids, in the dataset's names and colours."""
+        names, colours = (list(each) for each in zip(*[("", (0, 0, 0))] * (max(self.ids.values()) + 1), strict=True))
+        for name, key in self.ids.items():
+            names[key], colours[key] = name, labels.colours[labels.id(name)]
+        return LabelSet(tuple(names), tuple(colours))
+
 
 def find_scheme(name: str, labels: LabelSet, unmatched: int = BACKGROUND) -> Scheme:
     """The scheme of that name, or in the TOML file of that name, for a dataset of these classes.

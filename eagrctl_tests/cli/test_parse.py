@@ -192,6 +192,23 @@ def test_a_mask_replaces_no_picture_of_somebody_elses(parse: Invoke) -> None:
     assert Path("parsed/astronaut.hair.png").read_bytes() == before
 
 
+@pytest.mark.parametrize("scheme", ["zllrunning", "farl", "lapa"])
+def test_label_maps_are_written_in_the_ids_of_another_tool_and_say_so(parse: Invoke, scheme: str) -> None:
+    assert parse("photos/astronaut.png").exit_code == 0
+    own = np.asarray(Image.open("parsed/astronaut.png"))
+    result = parse("photos/astronaut.png", "--scheme", scheme)
+    assert result.exit_code == 0, result.stderr
+    theirs = np.asarray(Image.open("parsed/astronaut.png"))
+    record = json.loads(Path("parsed/astronaut.json").read_text())
+    assert record["scheme"]["name"] == scheme
+    ids = record["scheme"]["ids"]
+    for number, name in enumerate(CELEBAMASK_HQ.names[1:], 1):
+        assert set(theirs[own == number].tolist()) <= {ids.get(name, 0)}
+    assert ("Scheme lapa has no glasses" in result.stderr) == (scheme == "lapa")
+    assert "Skipped 1" in parse("photos/astronaut.png", "--scheme", scheme).stderr
+    assert "Skipped" not in parse("photos/astronaut.png").stderr
+
+
 def test_bad_files_are_named_and_the_others_are_parsed(parse: Invoke) -> None:
     Path("photos/notes.jpg").write_text("dear diary")
     whole = Path("photos/none.jpg").read_bytes()
@@ -255,6 +272,7 @@ def test_runs_are_no_default_and_a_run_can_be_named(
         (["photos", "--detector", "own", "--predictor", "none.dat"], "--predictor is for dlib's detector, not for own"),
         (["photos", "--detector", "points"], "points is no detector: give"),
         (["photos/astronaut.png", "--output", "photos"], "photos/astronaut.png is in the way"),
+        (["photos", "--scheme", "zllruning"], "no id scheme is called 'zllruning' (did you mean 'zllrunning'"),
         (["photos", "--mask", "hairs"], "no class or group is called 'hairs' (did you mean 'hair'"),
         (["photos", "--mask", "hair", "--groups", "none.toml"], "no groups at none.toml: write [groups]"),
         (["photos", "--mask", "hair", "--feather", "9999"], "feather is 9999 pixels: give one from 0 to 1000"),

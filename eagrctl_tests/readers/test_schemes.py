@@ -9,7 +9,7 @@ from eagrctl.data.labels import CELEBAMASK_HQ, HELEN, LabelSet, distinct_colours
 from eagrctl.errors import SourceError
 from eagrctl.readers.celebamask_hq import open_celebamask_hq
 from eagrctl.readers.lapa import open_lapa
-from eagrctl.readers.schemes import SCHEMES, Scheme, find_scheme, read_scheme, refuse_scheme, scheme_of
+from eagrctl.readers.schemes import OFFICIAL, SCHEMES, Scheme, find_scheme, read_scheme, refuse_scheme, scheme_of
 from eagrctl_tests.conftest import write_merged
 
 OWN = LabelSet(("background", "skin", "left eye"), distinct_colours(3))
@@ -176,3 +176,37 @@ def test_a_file_of_ids_is_told_with_its_hash_and_a_stranger_refused(tmp_path: Pa
 def test_masks_of_single_parts_have_no_scheme(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"has a mask for each part, and no ids .*: leave out --scheme"):
         refuse_scheme("farl", tmp_path)
+
+
+@pytest.mark.parametrize("name", [OFFICIAL, *SCHEMES])
+@pytest.mark.parametrize("labels", [CELEBAMASK_HQ, HELEN], ids=["celebamask-hq", "helen"])
+def test_what_is_written_in_a_schemes_ids_reads_back_the_same_on_the_classes_both_have(
+    name: str, labels: LabelSet
+) -> None:
+    scheme = find_scheme(name, labels)
+    written = scheme.written(labels)
+    ours = np.arange(len(labels), dtype=np.uint8)
+    theirs = written.table[ours]
+    assert scheme.stranger(theirs) is None
+    shared = np.array([each not in written.without for each in labels.names])
+    assert np.array_equal(scheme.translate(theirs)[shared], ours[shared])
+    assert (scheme.translate(theirs)[~shared] == 0).all()
+    assert {labels.names[number] for number in ours[~shared]} == set(scheme.missing)
+    shown = written.label_set(labels)
+    for each, key in written.ids.items():
+        assert (shown.names[key], shown.colours[key]) == (each, labels.colours[labels.id(each)])
+
+
+def test_sides_change_places_where_they_must() -> None:
+    written = find_scheme("lapa", CELEBAMASK_HQ).written(CELEBAMASK_HQ)
+    assert written.ids["r_eye"] == HELEN.id("left eye")
+    assert "hat" in written.without
+
+
+def test_of_several_ids_for_one_class_the_lowest_is_written(tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text('[ids]\n0 = "background"\n17 = "hair"\n10 = "hair"\n255 = "ignore"\n')
+    scheme = find_scheme(str(tmp_path / "map.toml"), CELEBAMASK_HQ)
+    assert scheme.written(CELEBAMASK_HQ).ids == {"background": 0, "hair": 10}
+    (tmp_path / "none.toml").write_text('[ids]\n0 = "background"\n')
+    with pytest.raises(SourceError, match="has none of the network's classes"):
+        find_scheme(str(tmp_path / "none.toml"), CELEBAMASK_HQ).written(CELEBAMASK_HQ)

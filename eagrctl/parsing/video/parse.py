@@ -22,7 +22,7 @@ from pathlib import Path
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import BACKGROUND
-from eagrctl.drawing.formats import save_labels, save_whole
+from eagrctl.drawing.formats import save_whole
 from eagrctl.drawing.overlay import SHORTEST, coloured, legend
 from eagrctl.errors import SourceError
 from eagrctl.events import Listener, Notice, Progress, ignore
@@ -123,7 +123,7 @@ def _write(
         drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
 
         def draw(frame: Frame, labels: Pixels) -> Pixels | None:
-            save_labels(labels, folder.labels, parts["frames"] / f"{frame.number:06}.png")
+            folder.save(labels, parts["frames"] / f"{frame.number:06}.png")
             return coloured(frame.pixels, labels, folder.labels) if shown else None
 
         def encode(until: int) -> None:
@@ -147,6 +147,8 @@ def _write(
         files = {kind: f"{video.name}{ending}" for kind, ending in endings.items()}
         head = head_of(video, stamp, first[1], folder.settings, folder.size, files)
         head["video"]["rate"] = float(reader.rate)
+        if folder.scheme:
+            head["scheme"] = folder.scheme
         write_record(parts["record"], head | {"every": reader.every}, "frames", records(), {"found": total})
         if shown:
             save_whole(legend(folder.labels, sorted(occurring - {BACKGROUND}), SHORTEST), parts["legend"], "PNG")
