@@ -6,6 +6,7 @@ pixels is refused, also where Pillow would make up what is missing.
 """
 
 import contextlib
+import ctypes
 import hashlib
 import importlib
 import os
@@ -17,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+import PIL
 from PIL import Image, UnidentifiedImageError
 
 from eagrctl.errors import SourceError
@@ -63,6 +65,11 @@ def picture_in(path: Path, kinds: Sequence[str] = PHOTOS) -> Iterator[Image.Imag
     name = printable(path)
     with _open(path, name) as file:
         yield _decoded(file, name, kinds)
+
+
+def picture_of(data: bytes, name: str) -> Image.Image:
+    """The decoded picture in the bytes of a file; `name` and errors as in `picture_in`."""
+    return _decoded(BytesIO(data), name, PHOTOS)
 
 
 def load(picture: Image.Image, name: str) -> Image.Image:
@@ -128,7 +135,8 @@ def _decoded(file: BinaryIO, name: str, kinds: Sequence[str]) -> Image.Image:
     """The picture of an open file, of the first way to read it that works; else the first error counts."""
     first: Exception | None = None
     try:
-        head, size = file.read(HEAD), os.fstat(file.fileno()).st_size
+        _quieten_libtiff()
+        head, size = file.read(HEAD), file.seek(0, os.SEEK_END)
         kind = kind_of(head)
         _check_kind(name, head, kind, kinds)
         if kind in ("AVIF", "HEIF", "JPEG2000") and head[4:8] in (b"ftyp", b"jP  ") and cut_short(file, size):
@@ -190,6 +198,17 @@ def _load(picture: Image.Image, name: str) -> Image.Image:
     return picture
 
 
+@cache
+def _quieten_libtiff() -> None:
+    """Keep libtiff, which writes what it thinks of a damaged file straight to the terminal, from doing so."""
+    package = Path(PIL.__file__).parent  # which has its libraries beside it, on macOS in it
+    for library in (*package.parent.glob("[Pp]illow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")):
+        with contextlib.suppress(OSError, AttributeError):
+            loaded = ctypes.CDLL(str(library))
+            loaded.TIFFSetErrorHandler(None)
+            loaded.TIFFSetWarningHandler(None)
+
+
 def _flat(arguments: object) -> tuple[object, ...]:
     return arguments if isinstance(arguments, tuple) else (arguments,)
 
@@ -216,7 +235,7 @@ def _check_kind(name: str, head: bytes, kind: str, kinds: Sequence[str]) -> None
     if is_video(head):
         raise SourceError(f"{name} is a video: save a frame of it as a photo, or name it by its kind, such as .mp4")
     if kind == "HEIF" and "HEIF" in kinds and "HEIF" not in formats():
-        raise SourceError(f"{name} is a HEIC photo: save it as JPEG, or pip install pillow-heif")
+        raise SourceError(f"{name} is a HEIC photo: save it as JPEG, or pip install 'eagrctl[heif]'")
     if kind and kind not in kinds:
         raise SourceError(f"{name} is of the kind {kind}, which is not supported for label maps: save it as PNG")
 

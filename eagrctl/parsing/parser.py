@@ -2,19 +2,18 @@
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 
 import torch
-from PIL.Image import Image
 
 from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.labels import label_set_of
 from eagrctl.errors import CheckpointError, EagrctlError, SourceError
 from eagrctl.faces.finders import open_finder
-from eagrctl.faces.photo import as_photo
+from eagrctl.faces.photo import AnyImage, as_photo
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.tta import TestTimeAugmentation
 from eagrctl.parsing.frames import OUTER, Frame
@@ -24,8 +23,6 @@ from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
 from eagrctl.parsing.placing import Finding, Placer, Square
 from eagrctl.weights import meant
-
-AnyImage = Pixels | Image | Path | str
 
 
 class FaceParser:
@@ -104,23 +101,26 @@ class FaceParser:
         self._placer = Placer(self.size, finding, self.finder)
         self._probabilities, self._batch = probabilities, batch
 
-    def parse(self, image: AnyImage) -> ParsedPhoto:
+    def parse(self, image: AnyImage, *, order: str = "rgb") -> ParsedPhoto:
         """Find the faces of one photo and parse them.
 
         Args:
-            image: a file; a picture of Pillow's; or an array, (H, W, 3) uint8 RGB, or (H, W) grey.
+            image: a path; the bytes of a file, or an open one; a picture of Pillow's; an array, (H, W, 3) RGB or (H, W)
+                grey; or a tensor. `eagrctl.faces.photo.as_photo` says which numbers these may hold.
+            order: "bgr" for arrays and tensors whose colours come so, as OpenCV's do.
 
         Raises:
             SourceError: a photo that cannot be read.
             ValueError: an array of another shape or type.
+            TypeError: no image at all.
         """
-        photo = as_photo(image)
+        photo = as_photo(image, order)
         squares = self._placer.place(photo)
         batches = (squares[start : start + self._batch] for start in range(0, len(squares), self._batch))
         return self._merge(photo, [face for batch in batches for face in self._label(batch)])
 
     def parse_many(
-        self, images: Iterable[AnyImage], *, workers: int | None = None
+        self, images: Iterable[AnyImage], *, order: str = "rgb", workers: int | None = None
     ) -> Generator[ParsedPhoto | Failed, None, None]:
         """Parse photos one after the other, several times as fast as one by one.
 
@@ -129,6 +129,7 @@ class FaceParser:
 
         Args:
             images: as for `parse`; files in a generator, for one.
+            order: as for `parse`.
             workers: threads; None is one for each core that torch may use.
 
         Yields:
@@ -139,21 +140,25 @@ class FaceParser:
         """
         if workers is not None and workers < 1:
             raise ValueError(f"workers is {workers}: at least one thread works")
-        return self._parse_many(iter(images), workers)
+        if order not in ("rgb", "bgr"):
+            raise ValueError(f'order is {order!r}: choose "rgb" or "bgr"')
+        return self._parse_many(iter(images), order, workers)
 
     def _parse_many(
-        self, images: Iterator[AnyImage], workers: int | None
+        self, images: Iterator[AnyImage], order: str, workers: int | None
     ) -> Generator[ParsedPhoto | Failed, None, None]:
         first = list(islice(images, 2))
         # More threads gain nothing for a single photo, and one alone has all cores.
         workers = 1 if len(first) < 2 else workers
-        pipeline = Pipeline(self._place_or_tell, self._label, self._batch, self._segmenter.device, workers)
+        pipeline = Pipeline(
+            partial(self._place_or_tell, order), self._label, self._batch, self._segmenter.device, workers
+        )
         for placed, faces in pipeline.run(chain(first, images)):
             yield placed if isinstance(placed, Failed) else self._merge(placed.photo, faces)
 
-    def _place_or_tell(self, image: AnyImage) -> PlacedPhoto | Failed:
+    def _place_or_tell(self, order: str, image: AnyImage) -> PlacedPhoto | Failed:
         try:
-            photo = as_photo(image)
+            photo = as_photo(image, order)
             return PlacedPhoto(photo, self._placer.place(photo))
         except EagrctlError as error:
             return Failed(error)

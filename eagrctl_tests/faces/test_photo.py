@@ -1,5 +1,6 @@
 import io
 import struct
+import subprocess
 import sys
 import warnings
 import zlib
@@ -11,6 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -277,7 +279,7 @@ def test_a_heic_photo_needs_a_package(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     path = file(tmp_path, HEIC, "photo.heic")
-    assert "photo.heic is a HEIC photo: save it as JPEG, or pip install pillow-heif" in refusal(path)
+    assert "photo.heic is a HEIC photo: save it as JPEG, or pip install 'eagrctl[heif]'" in refusal(path)
 
 
 def test_a_heic_photo_is_read_by_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgetful: None) -> None:
@@ -327,10 +329,12 @@ def test_arrays_of_any_layout_become_rgb(height: int, width: int) -> None:
 @pytest.mark.parametrize(
     ("array", "complaint"),
     [
-        (np.zeros((4, 4, 3)), "uint8, not of float64: multiply by 255, round, and convert"),
-        (np.zeros((4, 4, 3), np.float32), "not of float32: multiply by 255"),
-        (np.zeros((4, 4), np.uint16), "not of uint16: scale it to 0..255"),
-        (np.zeros((4, 4), bool), "not of bool"),
+        (np.full((4, 4, 3), 300.0), "not of float64 from 300 to 300: scale it to 0..255 and convert"),
+        (np.full((4, 4, 3), -0.5), "from -0.5 to -0.5: scale it"),
+        (np.full((4, 4, 3), np.nan), "from nan to nan: replace what is infinite or not a number"),
+        (np.full((4, 4), 70000, np.int32), "not of int32 from 70000 to 70000: scale it to 0..255"),
+        (np.full((4, 4), 7, np.int64), r"not of int64 from 7 to 7: convert it with astype\(numpy.uint8\)"),
+        (np.zeros((4, 4), bool), r"not of bool from 0 to 0: give 255 \* image.astype"),
         (
             np.zeros((3, 9, 8), np.uint8),
             r"not \(3, 9, 8\): its channels come first, so give image.transpose\(1, 2, 0\)",
@@ -347,8 +351,8 @@ def test_an_array_that_is_no_image_is_told_how_to_become_one(array: np.ndarray, 
 
 
 def test_what_is_no_image_at_all_is_named() -> None:
-    for thing, name in ((7, "builtins.int"), (None, "NoneType"), (b"\xff\xd8", "builtins.bytes")):
-        with pytest.raises(TypeError, match=f"a path, a picture of Pillow's or an array, not .*{name}"):
+    for thing, name in ((7, "builtins.int"), (None, "NoneType"), ([[0]], "builtins.list")):
+        with pytest.raises(TypeError, match=f"a picture of Pillow's, an array or a tensor, not .*{name}"):
             as_photo(thing)  # type: ignore[arg-type]
 
 
@@ -371,3 +375,75 @@ def test_an_array_that_may_not_be_written_is_an_image_all_the_same() -> None:
     read = as_photo(pixels)
     assert read.flags.writeable
     assert np.array_equal(read, pixels)
+
+
+def test_bytes_and_open_files_are_read_as_the_file_is(tmp_path: Path) -> None:
+    path = file(tmp_path, encoded(Image.fromarray(noise(6, 9)), "PNG", exif=exif(8)))
+    expected, data = read_any_photo(path), path.read_bytes()
+    for given_ in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        assert np.array_equal(as_photo(given_), expected)
+    with path.open("rb") as opened:
+        assert np.array_equal(as_photo(opened), expected)
+    with path.open(encoding="latin1") as opened, pytest.raises(TypeError, match="open it with mode 'rb'"):
+        as_photo(opened)  # type: ignore[arg-type]
+    for broken, said in ((data[:-60], "the photo is truncated or damaged"), (b"", "the photo is empty")):
+        with pytest.raises(SourceError, match=said):
+            as_photo(broken)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_half_a_photo_of_boxes_is_refused_and_a_whole_one_read(kind: str) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    whole = encoded(Image.fromarray(np.full((64, 64, 3), (200, 100, 50), np.uint8)), kind)
+    assert np.abs(as_photo(whole).astype(int) - (200, 100, 50)).max() < 12
+    with pytest.raises(SourceError, match="is truncated or damaged"):
+        as_photo(whole[: len(whole) // 2])
+
+
+@given(height=st.integers(2, 6), width=st.integers(5, 7))
+def test_numbers_of_other_types_become_bytes(height: int, width: int) -> None:
+    bytes_ = noise(height, width)
+    bytes_[0, 0] = 255  # the maximum tells 0..1 from 0..255
+    for type_ in (np.float16, np.float32, np.float64):
+        assert np.array_equal(as_photo(bytes_.astype(type_)), bytes_)
+        assert np.abs(as_photo((bytes_ / 255).astype(type_)).astype(int) - bytes_).max() <= (type_ == np.float16)
+    assert np.array_equal(as_photo(bytes_.astype(np.uint16) * 257), bytes_)
+    wide = Image.fromarray(bytes_[..., 0].astype(np.uint16) * 257)
+    assert wide.mode == "I;16"
+    assert np.array_equal(as_photo(wide), np.repeat(bytes_[..., :1], 3, axis=2))
+
+
+@given(height=st.integers(5, 7), width=st.integers(5, 7))
+def test_tensors_may_have_their_channels_first_or_last(height: int, width: int) -> None:
+    bytes_ = noise(height, width)
+    bytes_[0, 0] = 255
+    last = torch.from_numpy(bytes_)
+    for tensor in (last, last.permute(2, 0, 1), last.float() / 255, (last.permute(2, 0, 1).double() / 255)):
+        assert np.array_equal(as_photo(tensor), bytes_)
+    grey = as_photo(last[..., 0])
+    assert np.array_equal(grey, np.repeat(bytes_[..., :1], 3, axis=2))
+    assert np.array_equal(as_photo((last.float() / 255).requires_grad_()), bytes_)
+
+
+def test_colours_may_come_in_another_order() -> None:
+    bytes_ = noise(4, 5)
+    for given_ in (bytes_[..., ::-1], torch.from_numpy(bytes_[..., ::-1].copy()).permute(2, 0, 1)):
+        assert np.array_equal(as_photo(given_, "bgr"), bytes_)
+    opaque = np.dstack([bytes_[..., ::-1], np.full((4, 5), 255, np.uint8)])
+    assert np.array_equal(as_photo(opaque, "bgr"), bytes_)
+    assert np.array_equal(as_photo(bytes_[..., 0], "bgr"), np.repeat(bytes_[..., :1], 3, axis=2))
+    with pytest.raises(ValueError, match='order is \'rbg\': choose "rgb" or "bgr"'):
+        as_photo(bytes_, "rbg")
+
+
+def test_what_libtiff_thinks_of_a_damaged_photo_stays_off_the_terminal(tmp_path: Path) -> None:
+    data = bytearray(encoded(Image.fromarray(noise(64, 64)), "TIFF", compression="tiff_adobe_deflate"))
+    data[300:900] = b"\xff" * 600
+    path = file(tmp_path, bytes(data), "damaged.tif")
+    said = []
+    for call in ("from PIL import Image; Image.open", "from eagrctl.faces.photo import as_photo; as_photo"):
+        code = f"{call}({str(path)!r}).load()"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        said.append([line for line in ran.stderr.splitlines() if not line.startswith((" ", "Traceback"))])
+    assert len(said[0]) == 2  # libtiff's line, and Pillow's error
+    assert [line.rpartition("eagrctl.errors.")[2][:24] for line in said[1]] == [f"SourceError: {path}"[:24]]
