@@ -1,10 +1,10 @@
 """Frames out of videos, and into one; the only module that imports PyAV, which is an extra (eagrctl[video])."""
 
+import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,9 @@ from eagrctl.files import printable, require_regular
 
 # Encoders by preference: the first plays everywhere; the last is in every build of FFmpeg.
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
+
+# Codecs of sound that every player finds in an MP4.
+SOUNDS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 
 # Ticks a second of a video that is written. All usual rates take whole ticks, and mpeg4 allows at most 65,535.
 TICKS = 60_000
@@ -36,12 +39,19 @@ class Frame:
 
 
 class VideoReader:
-    """A video, of which one of `every` frames is read, from the first on.
+    """A video, of which one of `every` frames is read, from the first on, as players show it.
+
+    Of several streams of pictures, the one that ffmpeg takes: no attached cover, then the default one, then the
+    largest. Frames are turned and mirrored as the file says, and stretched until pixels are square; those of another
+    size than the first are stretched to its size. What cannot be decoded is left out, and counted.
 
     Attributes:
         rate: frames a second, as the file says.
         expected: how many frames will be read, about; 0 where the file does not tell.
         duration: seconds, as the file says; None where it does not.
+        lost: packets that could not be decoded, so far.
+        resized: frames that had another size than the first, so far.
+        start: the time of the first frame in the file, in seconds, once it was read.
 
     Raises:
         SourceError: missing, unreadable, or no video; or PyAV is not installed.
@@ -49,8 +59,10 @@ class VideoReader:
 
     def __init__(self, path: Path, every: int = 1) -> None:
         self.path, self.every = path, every
+        self.lost = self.resized = 0
+        self.start = 0.0
         with self._open() as container:
-            stream = container.streams.video[0]
+            stream = self._stream(container)
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.duration: float | None = None
             if stream.duration is not None and stream.time_base is not None:
@@ -61,27 +73,52 @@ class VideoReader:
             self.expected: int = -(-frames // every)
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, in order; SourceError where the video is damaged."""
-        av = _av()
+        """The frames, in order; SourceError where nothing of the video can be decoded, or it ends early."""
+        self.lost = self.resized = 0
         with self._open() as container:
-            stream = container.streams.video[0]
+            stream = self._stream(container)
             stream.thread_type = "AUTO"
-            frames = container.decode(stream)
-            start = None
-            for number in count(1):
-                try:
-                    frame = next(frames, None)
-                    if frame is None:
-                        return
-                    if (number - 1) % self.every:
-                        continue
-                    seconds = float((number - 1) / self.rate) if frame.time is None else frame.time
-                    start = seconds if start is None else start
-                    yield Frame(number, seconds - start, _upright(frame))
-                except av.error.FFmpegError as error:
-                    after = f" after frame {number - 1}" if number > 1 else ""
-                    said = f"{printable(self.path)} is truncated or damaged{after} ({_reason(error)})"
-                    raise SourceError(f"{said}: copy or fetch it again") from None
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            size: tuple[int, int] | None = None
+            for number, frame in enumerate(self._decoded(container, stream), start=1):
+                if (number - 1) % self.every:
+                    continue
+                seconds = float((number - 1) / self.rate) if frame.time is None else frame.time
+                stored = frame.height, frame.width
+                if size is None:
+                    self.start, size = seconds, stored
+                self.resized += stored != size
+                yield Frame(number, seconds - self.start, _upright(frame, _square(size, aspect)))
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
+        """The frames of a stream, as they are stored, without those that cannot be decoded."""
+        av, name, number = _av(), printable(self.path), 0
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+            except av.error.FFmpegError as error:  # the container itself: nothing behind it is found
+                raise self._damaged(number, error) from None
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                self.lost += 1
+                last = error
+                continue
+            for frame in frames:
+                number += 1
+                yield frame
+        if not number and self.lost:
+            raise self._damaged(0, last) from None
+        if not number:
+            raise SourceError(f"{name} holds no frames: copy or fetch it again")
+
+    def _damaged(self, number: int, error: Exception) -> SourceError:
+        after = f" after frame {number}" if number else ""
+        said = f"{printable(self.path)} is truncated or damaged{after} ({_reason(error)})"
+        return SourceError(f"{said}: copy or fetch it again")
 
     def _open(self) -> Any:
         av = _av()
@@ -94,20 +131,37 @@ class VideoReader:
             raise SourceError(f"{name} is missing: check its name and folder") from None
         except (OSError, av.error.FFmpegError) as error:
             raise SourceError(f"{name} cannot be read as a video ({_reason(error)}): copy or fetch it again") from None
-        if not container.streams.video:
+        if self._stream(container) is None:
             container.close()
-            raise SourceError(f"{name} holds no pictures, only sound: give a video")
+            raise SourceError(f"{name} holds no moving pictures that can be decoded: give a video")
         return container
+
+    @staticmethod
+    def _stream(container: Any) -> Any:
+        """The stream that ffmpeg would take; None where there is none but attached pictures."""
+        kinds = _av().stream.Disposition
+        # A stream whose codec this FFmpeg has not has no context.
+        films = [each for each in container.streams.video if not each.disposition & kinds.attached_pic]
+        films = [each for each in films if each.codec_context is not None]
+
+        def rank(stream: Any) -> tuple[bool, int]:
+            context = stream.codec_context
+            return bool(stream.disposition & kinds.default), context.width * context.height
+
+        return max(films, key=rank, default=None)
 
 
 @contextmanager
-def video_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[Callable[[Pixels, float], None]]:
-    """Write a silent MP4: H.264 where FFmpeg has it, else MPEG-4.
+def video_writer(
+    path: Path, rate: Fraction, size: tuple[int, int], sound: VideoReader | None = None
+) -> Iterator[Callable[[Pixels, float], None]]:
+    """Write an MP4: H.264 where FFmpeg has it, else MPEG-4.
 
     Args:
         path: of the file, whatever its ending.
         rate: frames a second, for those who ask the file.
         size: height and width of the frames. Where one is odd, the last row or column is left out, which encoders want.
+        sound: a video, whose sound is copied where an MP4 can hold it, and else left out.
 
     Yields:
         What appends a frame, (H, W, 3) uint8, that is shown from so many seconds on, later than the one before.
@@ -118,7 +172,10 @@ def video_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[
     """
     av = _av()
     height, width = (max(2, side // 2 * 2) for side in size)
-    with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with (
+        av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container,
+        ExitStack() as stack,
+    ):
         stream = container.add_stream(_encoder(av), rate=rate)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
@@ -128,6 +185,7 @@ def video_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[
         else:
             # About what the former takes at that quality.
             context.bit_rate = max(500_000, round(0.1 * height * width * rate))
+        copy_sound = stack.enter_context(_sound(sound, container)) if sound is not None else None
         last = -1
 
         def write(pixels: Pixels, seconds: float) -> None:
@@ -138,10 +196,53 @@ def video_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[
             frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
             last = frame.pts = max(last + 1, round(seconds * TICKS))
             frame.time_base = Fraction(1, TICKS)
+            if copy_sound:
+                copy_sound(seconds)
             container.mux(stream.encode(frame))
 
         yield write
         container.mux(stream.encode())
+        if copy_sound:
+            copy_sound(math.inf)
+
+
+@contextmanager
+def _sound(video: VideoReader, target: Any) -> Iterator[Callable[[float], None] | None]:
+    """What copies a video's sound, up to so many seconds, into a container that is written; None where it cannot."""
+    av = _av()
+    with av.open(str(video.path.absolute()), metadata_errors="replace") as source:
+        stream = source.streams.best("audio")
+        context = stream and stream.codec_context
+        if context is None or context.name.removesuffix("float") not in SOUNDS:
+            yield None
+            return
+        track = target.add_stream_from_template(stream)
+        packets = source.demux(stream)
+        # None of the file's clocks begins with the first frame, from which the written ones count.
+        waiting: Any = None
+        later = round(video.start / stream.time_base)
+
+        def copy(until: float) -> None:
+            nonlocal waiting
+            while True:
+                if waiting is None:
+                    try:
+                        waiting = next(packets, None)
+                    except av.error.FFmpegError:  # what is behind the damage cannot be found
+                        return
+                    if waiting is None:
+                        return
+                    if waiting.dts is None or waiting.pts is None or waiting.pts < later:
+                        waiting = None
+                        continue
+                if (waiting.pts - later) * stream.time_base > until:
+                    return
+                waiting.pts, waiting.dts = waiting.pts - later, max(0, waiting.dts - later)
+                waiting.stream = track
+                target.mux(waiting)
+                waiting = None
+
+        yield copy
 
 
 def _av() -> ModuleType:
@@ -163,10 +264,39 @@ def _encoder(av: ModuleType) -> str:
     raise EagrctlError(f"this PyAV has none of the encoders {', '.join(ENCODERS)}: write no overlay with --no-overlay")
 
 
-def _upright(frame: Any) -> Pixels:
-    """A frame's pixels as players show them: cameras store them as the sensor lies, and say how to turn them."""
+def _square(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
+    """Height and width of a picture whose pixels are made square, by stretching the shorter of their sides."""
+    height, width = size
+    return (height, int(width * aspect)) if aspect > 1 else (int(height / aspect), width)
+
+
+def _upright(frame: Any, size: tuple[int, int]) -> Pixels:
+    """A frame's pixels as players show them, of (height, width) before it is turned."""
+    height, width = size
+    if (frame.height, frame.width) != size:
+        frame = frame.reformat(width=width, height=height, interpolation="BICUBIC")
     pixels: Pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+    return np.ascontiguousarray(_turned(pixels, frame))
+
+
+def _turned(pixels: Pixels, frame: Any) -> Pixels:
+    """Turned and mirrored as a frame's display matrix says: cameras store pixels as the sensor lies.
+
+    The matrix has three rows of three; its first four numbers that matter, a, b, c and d, take x to a x + c y and y to
+    b x + d y. As ffmpeg, this reads the angle first, and what remains is a mirror.
+    """
+    found = frame.side_data.get(_av().sidedata.sidedata.Type.DISPLAYMATRIX)
+    if found is None:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(found), np.int32)[:5]
+    quarters = round(math.degrees(math.atan2(b, a)) / 90) % 4
+    if quarters == 1:
+        return np.rot90(pixels, -1) if c <= 0 else pixels.swapaxes(0, 1)
+    if quarters == 3:
+        return np.rot90(pixels) if c >= 0 else np.rot90(pixels, 2).swapaxes(0, 1)
+    if quarters == 2:
+        return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return pixels[::-1] if d < 0 else pixels
 
 
 def _reason(error: Exception) -> str:

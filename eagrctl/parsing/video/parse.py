@@ -98,6 +98,11 @@ def _parsed(
             listener(Progress(task, done, max(done + 1, reader.expected), f"{faces:,} faces"))
             yield frame, photo
     listener(Progress(task, done, done))
+    if reader.lost:
+        listener(Notice(f"{name}: {reader.lost} packets are damaged; their frames are left out", warning=True))
+    if reader.resized:
+        text = f"{name}: {reader.resized} frames have another size than the first, and were brought to it"
+        listener(Notice(text, warning=True))
     if done and reader.duration and reader.duration - seconds > MISSING + reader.every / reader.rate:
         says = f"{name} says that it lasts {reader.duration:.1f} seconds, and its pictures end after {seconds:.1f}"
         listener(Notice(f"{says}: it may be truncated", warning=True))
@@ -118,7 +123,9 @@ def _write(
             raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
         height, width = first[1].labels.shape
         if shown:
-            write = stack.enter_context(video_writer(parts["overlay"], reader.rate / reader.every, (height, width)))
+            write = stack.enter_context(
+                video_writer(parts["overlay"], reader.rate / reader.every, (height, width), reader)
+            )
         pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
         drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
 

@@ -1,8 +1,11 @@
 import struct
+import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -46,7 +49,7 @@ def test_a_video_that_was_filmed_turned_is_upright(tmp_path: Path, turn: int) ->
         ("empty.mp4", "cannot be read as a video"),
         ("text.mp4", "cannot be read as a video"),
         ("headless.mp4", "cannot be read as a video"),
-        ("sound.mp4", "holds no pictures, only sound"),
+        ("sound.mp4", "holds no moving pictures that can be decoded: give a video"),
         ("missing.mp4", "is missing"),
     ],
 )
@@ -62,10 +65,12 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, name: str, complaint: str)
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_video_is_one_line(tmp_path: Path) -> None:
+def test_a_video_of_which_nothing_can_be_decoded_is_one_line(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", 40, front=True, codec="libx264")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) - 500] + b"\xff" * 500)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = b"\xff" * (len(data) - start)
+    path.write_bytes(data)
     with pytest.raises(SourceError, match=r"clip.mp4 is truncated or damaged.*: copy or fetch it again"):
         list(VideoReader(path))
 
@@ -108,3 +113,39 @@ def test_the_rotation_that_tests_write_is_a_matrix_of_the_format(tmp_path: Path)
     path = rotated(write_video(tmp_path / "clip.mp4", 1), 90)
     place = path.read_bytes().index(b"tkhd") + 44
     assert struct.unpack(">9i", path.read_bytes()[place : place + 36])[:5] == (0, 1 << 16, 0, -(1 << 16), 0)
+
+
+def with_sound(video: Path, path: Path, codec: str) -> Path:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(video), "-f", "lavfi", "-i", "sine=d=1"]
+    subprocess.run([*command, "-c:v", "copy", "-c:a", codec, "-shortest", str(path)], check=True)
+    return path
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_sound_is_copied_as_it_is_and_begins_with_the_first_frame(tmp_path: Path, name: str) -> None:
+    def heard(path: Path) -> list[tuple[float, bytes]]:
+        with av.open(str(path)) as container:
+            (stream,) = container.streams.audio
+            packets = [packet for packet in container.demux(stream) if packet.dts is not None]
+            return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in packets]
+
+    path = with_sound(write_video(tmp_path / "silent.mp4", 25), tmp_path / name, "aac")
+    reader = VideoReader(path)
+    with video_writer(tmp_path / "copy.mp4", reader.rate, (48, 64), reader) as write:
+        for frame in reader:
+            write(frame.pixels, frame.seconds)
+    before, after = heard(path), heard(tmp_path / "copy.mp4")
+    before = [packet for packet in before if packet[0] >= 0]
+    assert [data for _, data in after] == [data for _, data in before]
+    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.03)
+    assert len(list(VideoReader(tmp_path / "copy.mp4"))) == 25
+
+
+def test_sound_that_an_mp4_does_not_hold_is_left_out(tmp_path: Path) -> None:
+    path = with_sound(write_video(tmp_path / "silent.mp4", 5), tmp_path / "clip.mkv", "pcm_s16le")
+    reader = VideoReader(path)
+    with video_writer(tmp_path / "copy.mp4", reader.rate, (48, 64), reader) as write:
+        for frame in reader:
+            write(frame.pixels, frame.seconds)
+    with av.open(str(tmp_path / "copy.mp4")) as container:
+        assert not container.streams.audio

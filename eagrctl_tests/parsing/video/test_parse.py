@@ -131,7 +131,7 @@ def test_a_video_without_frames_is_a_bad_file(tmp_path: Path) -> None:
     # Up to the first cluster of frames, and a little of it.
     (tmp_path / "header.mkv").write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75") + 20])
     folder = results_in(tmp_path / "out")
-    for name, complaint in (("sound.mp4", "holds no pictures, only sound"), ("header.mkv", "holds no frames")):
+    for name, complaint in (("sound.mp4", "holds no moving pictures"), ("header.mkv", "holds no frames")):
         tally, _ = run(Photo(tmp_path / name, "none"), folder)
         assert complaint in tally.failed[0][1]
     assert names(folder) == []
@@ -155,7 +155,7 @@ def test_without_pyav_a_video_is_a_bad_file(tmp_path: Path, clip: Photo, monkeyp
     assert "pip install 'eagrctl[video]'" in tally.failed[0][1]
 
 
-@pytest.mark.parametrize("what", ["video.parse.save_labels", "video.parse.save_whole", "record.compact"])
+@pytest.mark.parametrize("what", ["files.save_labels", "video.parse.save_whole", "record.compact"])
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     tmp_path: Path, clip: Photo, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
