@@ -60,7 +60,8 @@ def is_video(head: bytes) -> bool:
     """Whether a file begins like a video."""
     if head[4:8] == b"ftyp":
         return not kind_of(head)
-    if head[:1] == b"G" and head[188:189] == b"G" and head[376:377] == b"G":  # the packets of a transport stream
+    # The packets of a transport stream, and on discs and cameras with four bytes before each.
+    if head[:1] == head[188:189] == head[376:377] == b"G" or head[4:5] == head[196:197] == head[388:389] == b"G":
         return True
     return head.startswith(_VIDEOS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
 

@@ -2,6 +2,7 @@
 
 import codecs
 import glob
+import mimetypes
 import os
 import re
 import sys
@@ -10,17 +11,20 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 
 from eagrctl.errors import SourceError, did_you_mean
 from eagrctl.events import Listener, Notice, ignore
+from eagrctl.faces.kinds import HEAD, is_video, kind_of, other_kind
 from eagrctl.faces.photo import photo_suffixes
 from eagrctl.files import printable
+from eagrctl.parsing.video.frames import is_film, video_suffixes
 
 LONGEST_PATH = 4096  # letters; the system knows none that is longer, and patterns take time
 LONGEST_LIST = 1 << 28  # bytes
+# What is surely a video, whether or not PyAV, which knows more, is installed.
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 
 
@@ -35,10 +39,19 @@ class Photo:
     path: Path
     name: str
 
-    @property
+    @cached_property
     def kind(self) -> str:
-        """Whether it is a "photo" or a "video", by its suffix."""
-        return "video" if self.path.suffix.lower() in VIDEO_SUFFIXES else "photo"
+        """Whether it is a "photo" or a "video": by its suffix if that is a photo's, else by what it holds."""
+        suffix = self.path.suffix.lower()
+        if suffix in VIDEO_SUFFIXES:
+            return "video"
+        if suffix in photo_suffixes():
+            return "photo"
+        head = _head(str(self.path))
+        if is_video(head):
+            return "video"
+        strange = head and not kind_of(head) and not other_kind(head)
+        return "video" if strange and is_film(self.path) else "photo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,9 @@ def _meant(
         first = next(number for number, part in enumerate(path.parts) if glob.has_magic(part))
         folder, pattern, nothing = Path(*path.parts[:first]), path.parts[first:], f"no photo matches {name}"
     elif "://" in argument:
-        raise SourceError(f"{name} is an address: download the photo, and give its file")
+        raise SourceError(f"{name} is an address: download the photo or video, and give its file")
+    elif argument.isdecimal():
+        raise SourceError(f"{name} is no file: cameras are not read, so record a video, and give its file")
     else:
         raise SourceError(f"{name} is missing{_remedy(path)}")
     files = _in_folder(folder, pattern, left_out, listener) if _is_folder(folder) else []
@@ -149,7 +164,27 @@ def _is_folder(path: Path) -> bool:
 
 def _is_photo_or_video(path: str) -> bool:
     suffix = f".{path.rpartition('.')[2].lower()}"
-    return suffix in photo_suffixes() or suffix in VIDEO_SUFFIXES
+    if suffix in photo_suffixes() or suffix in VIDEO_SUFFIXES:
+        return True
+    # Suffixes such as .ts and .m4a mean other things, too: the file itself tells.
+    sound = (mimetypes.guess_type(f"x{suffix}")[0] or "").startswith("audio/")
+    return suffix in _read_by_pyav() and not sound and is_video(_head(path))
+
+
+@cache
+def _read_by_pyav() -> frozenset[str]:
+    return video_suffixes()
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of a file; none of what is no regular file."""
+    try:
+        if not Path(path).is_file():
+            return b""
+        with Path(path).open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
 def _in_folder(folder: Path, pattern: Sequence[str], left_out: Collection[str], listener: Listener) -> list[_Found]:
@@ -186,7 +221,7 @@ def _in_folder(folder: Path, pattern: Sequence[str], left_out: Collection[str], 
             if _is_folder(Path(target)) if link else entry.is_dir():
                 if _fits(wanted.split("/"), pattern, leads=True):
                     (linked if link else waiting).append((entry.path, wanted, target))
-            elif (_is_photo_or_video(wanted) or (named and wanted.endswith(suffix))) and _fits(
+            elif (_is_photo_or_video(entry.path) or (named and wanted.endswith(suffix))) and _fits(
                 wanted.split("/"), pattern
             ):
                 # A file goes by its own name where it has one here.

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from eagrctl.errors import SourceError
 from eagrctl.events import Notice, Progress
 from eagrctl.parsing.photos import Photo, find_photos, natural, unique_names
+from eagrctl_tests.parsing.video.videos import write_video
 
 Make = Callable[..., None]
 
@@ -328,3 +330,34 @@ def test_a_list_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("eagrctl.parsing.photos.LONGEST_LIST", 1000)
     with pytest.raises(SourceError, match=r"/dev/zero is no list of photos: it has more than 1,000 bytes"):
         find_photos([], Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    "name", ["a.mts", "a.m2ts", "a.3gp", "a.wmv", "a.mpg", "a.flv", "a.vob", "A.MOV", "a.nut", "a"]
+)
+def test_what_pyav_opens_counts_as_a_video_by_what_it_holds(tmp_path: Path, name: str) -> None:
+    codecs = {".wmv": "wmv2", ".mpg": "mpeg2video", ".flv": "flv", ".vob": "mpeg2video"}
+    path = tmp_path / "films" / name
+    path.parent.mkdir()
+    kind = Path(name).suffix.lower() or ".mp4"
+    write_video(tmp_path / f"film{kind}", 12, codec=codecs.get(kind, "mpeg4")).rename(path)
+    (photo,) = find_photos([str(path)])
+    assert photo.kind == "video"
+    if name not in ("a", "a.nut"):  # in folders, nothing is opened that does not look like one
+        (found,) = find_photos([str(tmp_path / "films")])
+        assert found.kind == "video"
+
+
+def test_text_and_sound_that_are_called_like_videos_are_left_out_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "program.ts").write_text("export const answer = 42;\n" * 40)
+    write_video(tmp_path / "song.m4a", 0, sound=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
+    assert [photo.path.name for photo in find_photos([str(tmp_path)])] == ["photo.png"]
+    (named,) = find_photos([str(tmp_path / "program.ts")])
+    assert named.kind == "photo"
+
+
+@pytest.mark.parametrize("argument", ["0", "rtsp://camera/1", "https://x.org/clip.mp4"])
+def test_cameras_and_addresses_are_not_read_and_say_so(argument: str) -> None:
+    with pytest.raises(SourceError, match=r"cameras are not read|is an address: download"):
+        find_photos([argument])

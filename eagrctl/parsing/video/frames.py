@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +38,28 @@ class Frame:
     pixels: Pixels  # (H, W, 3) uint8, RGB, upright
 
 
+def video_suffixes() -> frozenset[str]:
+    """The endings of all kinds that PyAV knows, in lower case, each with its dot; empty where it is not installed."""
+    try:
+        av = _av()
+    except SourceError:
+        return frozenset()
+    names: set[str] = set()
+    for name in av.formats_available:
+        with suppress(ValueError):  # a kind of a device
+            names |= av.ContainerFormat(name).extensions
+    return frozenset(f".{name.lower()}" for name in names)
+
+
+def is_film(path: Path) -> bool:
+    """Whether PyAV opens a file and finds moving pictures in it, and does not take text or a picture for such."""
+    try:
+        reader = VideoReader(path)
+    except SourceError:
+        return False
+    return reader.container != "tty" and not reader.container.endswith("_pipe")
+
+
 class VideoReader:
     """A video, of which one of `every` frames is read, from the first on, as players show it.
 
@@ -46,6 +68,7 @@ class VideoReader:
     size than the first are stretched to its size. What cannot be decoded is left out, and counted.
 
     Attributes:
+        container: FFmpeg's name for the kind of file.
         rate: frames a second, as the file says.
         expected: how many frames will be read, about; 0 where the file does not tell.
         duration: seconds, as the file says; None where it does not.
@@ -63,6 +86,7 @@ class VideoReader:
         self.start = 0.0
         with self._open() as container:
             stream = self._stream(container)
+            self.container: str = container.format.name
             self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.duration: float | None = None
             if stream.duration is not None and stream.time_base is not None:
