@@ -166,9 +166,9 @@ def _is_photo_or_video(path: str) -> bool:
     suffix = f".{path.rpartition('.')[2].lower()}"
     if suffix in photo_suffixes() or suffix in VIDEO_SUFFIXES:
         return True
-    # Suffixes such as .ts and .m4a mean other things, too: the file itself tells.
+    # Suffixes such as .ts mean other things, too: the file itself tells. Where there may be sound alone, PyAV does.
     sound = (mimetypes.guess_type(f"x{suffix}")[0] or "").startswith("audio/")
-    return suffix in _read_by_pyav() and not sound and is_video(_head(path))
+    return suffix in _read_by_pyav() and is_video(_head(path)) and (not sound or is_film(Path(path)))
 
 
 @cache
