@@ -80,12 +80,19 @@ class InputRecipe(Written):
 
     Attributes:
         size: side of the square input, in pixels; shards of another size are resized when read.
+        small_size, small_epochs: side of the input in so many epochs of the beginning, which then take less time.
         mean, std: channel statistics, in RGB order, of pixels scaled to 0..1.
     """
 
     size: Annotated[Whole, Field(ge=33, le=4096)]
     mean: tuple[Mean, Mean, Mean]
     std: tuple[Deviation, Deviation, Deviation]
+    small_size: Annotated[Whole, Field(ge=0, le=4096)] = 0
+    small_epochs: Annotated[Whole, Field(ge=0, le=MOST)] = 0
+
+    def __post_init__(self) -> None:
+        if self.small_epochs and not 33 <= self.small_size <= self.size:
+            raise ValueError(f"small_size must be from 33 to size, {self.size}, for small_epochs")
 
 
 @dataclass(frozen=True)

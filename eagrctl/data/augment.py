@@ -99,7 +99,7 @@ def draw(seed: int, epoch: int, positions: Iterable[int], augmentation: Augmenta
 
 
 def augment(
-    images: torch.Tensor, labels: torch.Tensor, drawn: Drawn, swaps: torch.Tensor
+    images: torch.Tensor, labels: torch.Tensor, drawn: Drawn, swaps: torch.Tensor, size: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Colour a batch, mirror it, then turn and scale it about the centre of its frame.
 
@@ -111,13 +111,15 @@ def augment(
         labels: (B, S, S) uint8.
         drawn: the batch's draws, as from `draw`.
         swaps: (256,) int64, the labels of mirrored samples, as from `side_swaps`.
+        size: S of what is returned; None leaves it as it is.
 
     Returns:
         Images (B, 3, S, S) float32, 0..255 up to rounding, and labels (B, S, S) int64.
     """
     # On GPUs in double precision: places in a frame must not be rounded as TF32 rounds products.
     transforms = drawn.transforms.double() if drawn.transforms.is_cuda else drawn.transforms
-    grid = F.affine_grid(transforms, list(images.shape), align_corners=False).float()
+    shape = list(images.shape) if size is None else [*images.shape[:2], size, size]
+    grid = F.affine_grid(transforms, shape, align_corners=False).float()
     # Coloured before the warp, so that what comes in from outside stays black.
     coloured = _coloured(images.float(), drawn.colours)
     turned = F.grid_sample(coloured, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

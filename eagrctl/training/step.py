@@ -209,11 +209,16 @@ class Stepper:
             drawn = drawn._replace(transforms=drawn.transforms / enlarged[:, None, None])
         drawn = type(drawn)(*(each.to(device, non_blocking=True) for each in drawn))
         labels = labels.to(device, non_blocking=True)
-        warped, targets = augment(images.to(device, non_blocking=True), labels, drawn, self.swaps)
+        warped, targets = augment(images.to(device, non_blocking=True), labels, drawn, self.swaps, self._size(epoch))
         if self.surroundings is not None:
             warped, targets = self.surroundings.around(warped, targets, labels, drawn.transforms, epoch, positions)
         inputs = normalise(warped, self.recipe.input.mean, self.recipe.input.std)
         return inputs.contiguous(memory_format=torch.channels_last), targets, edge_mask(targets)
+
+    def _size(self, epoch: int) -> int:
+        """Side of the input in an epoch."""
+        asked = self.recipe.input
+        return asked.small_size if epoch < asked.small_epochs else asked.size
 
     def _forward(self, inputs: torch.Tensor) -> Logits:
         mixed = self.recipe.train.precision == "bf16" and self.world.device.type == "cuda"

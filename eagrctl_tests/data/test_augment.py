@@ -402,3 +402,18 @@ def test_a_gpu_gives_what_the_cpu_gives_and_is_never_waited_for() -> None:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.allclose(found[0].cpu(), expected[0], atol=1e-1)
     assert (found[1].cpu() != expected[1]).float().mean() < 1e-3
+
+
+def test_a_smaller_frame_shows_the_same() -> None:
+    images, labels = batch(side=65)
+    images[:], labels[:] = 0, 0
+    images[:, :, 16:48, 8:56], labels[:, 16:48, 8:56] = 200, 13
+    drawn = draw(0, 0, range(2), replace(PAPER, scale=(0.8, 1.2)))
+    whole, whole_labels = augment(images, labels, drawn, SWAPS)
+    small, small_labels = augment(images, labels, drawn, SWAPS, 33)
+    assert small.shape == (2, 3, 33, 33)
+    assert small_labels.shape == (2, 33, 33)
+    for label in (13, IGNORE):
+        shares = [(each == label).float().mean().item() for each in (whole_labels, small_labels)]
+        assert shares[0] == pytest.approx(shares[1], abs=0.02)
+    assert F.interpolate(whole, 33, mode="area").sub(small).abs().mean() < 6

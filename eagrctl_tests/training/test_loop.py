@@ -325,6 +325,22 @@ def test_an_average_is_validated_kept_and_resumed(
     assert found.mean_f1 == pytest.approx(load_checkpoint(whole.best).scores["mean_f1"], abs=1e-9)
 
 
+def test_smaller_beginnings_other_sources_and_another_optimiser_are_resumed_to_the_same_end(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    classes = 'classes={skin=["skin","nose"],hair=["hair"]}'
+    other = f'sources.other={{data="{tiny_data.root}",share=0.5,enlarged=1.5,{classes}}}'
+    settings = ("input.small_size=33", "input.small_epochs=1", 'train.optimiser="adamw"', "train.rate=1e-3")
+    recipe = tiny_recipe("train.epochs=2", *settings, other, "loss.dice=1.0", "loss.lovasz=0.5")
+    whole, broken, plain = (Run(tmp_path / name) for name in ("whole", "broken", "plain"))
+    train(recipe, tiny_data, whole, CPU)
+    train(recipe, tiny_data, broken, CPU, listener=interrupt_at(4))
+    train(recipe, tiny_data, broken, CPU, resume=True)
+    assert metrics(broken) == metrics(whole)
+    train(tiny_recipe("train.epochs=2", *settings, "loss.dice=1.0", "loss.lovasz=0.5"), tiny_data, plain, CPU)
+    assert metrics(plain) != metrics(whole)
+
+
 @pytest.mark.gpu
 def test_a_gpu_trains_and_its_checkpoint_works_on_the_cpu(
     tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
