@@ -53,9 +53,9 @@ class _TimedPlacer(Placer):
         super().__init__(size, "faces", finder)
         self._clock = clock
 
-    def _find(self, photo: Pixels) -> list[FoundFace]:
+    def find(self, photo: Pixels) -> list[FoundFace]:
         with self._clock.part(FIND):
-            return super()._find(photo)
+            return super().find(photo)
 
 
 def faces_of(photos: Sequence[Path], size: int, finder: FaceFinder | None) -> list[Pixels]:

@@ -59,6 +59,7 @@ def parse(
     ] = None,
     no_overlay: Annotated[bool, flag("--no-overlay", "Write no NAME.overlay.jpg.")] = False,
     every: Annotated[int, option("--every", "N", "Of a video, parse every N-th frame.", min=1)] = 1,
+    no_steady: Annotated[bool, flag("--no-steady", "Parse each frame of a video for itself.")] = False,
     weights: Annotated[
         Path | None, option("--weights", "RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl.")
     ] = None,
@@ -143,7 +144,16 @@ def parse(
     )
     try:
         with console.progress(quiet) as listener:
-            tallies = parse_files(parser, found, folder, every=every, force=force, workers=workers, listener=listener)
+            tallies = parse_files(
+                parser,
+                found,
+                folder,
+                every=every,
+                steady=not no_steady,
+                force=force,
+                workers=workers,
+                listener=listener,
+            )
     except KeyboardInterrupt:
         console.message(f"What is in {output} is whole: the same command goes on from there", warning=True)
         raise

@@ -27,6 +27,7 @@ def parse_files(
     folder: ResultFolder,
     *,
     every: int = 1,
+    steady: bool = True,
     force: bool = False,
     workers: int | None = None,
     listener: Listener = ignore,
@@ -38,6 +39,7 @@ def parse_files(
         files: photos and videos; those that cannot be read are counted as failed.
         folder: of the results.
         every: every how many frames of a video one is parsed.
+        steady: whether faces are followed through a video, and what is said of them averaged along time.
         force: parse again what is done, and replace results of other files.
         workers: as for `FaceParser.parse_many`.
         listener: hears of progress.
@@ -60,7 +62,17 @@ def parse_files(
         for file in files:
             if file.kind == "video":
                 tally = tallies.setdefault("video", Tally())
-                parse_video(parser, file, folder, tally, every=every, force=force, workers=workers, listener=listener)
+                parse_video(
+                    parser,
+                    file,
+                    folder,
+                    tally,
+                    every=every,
+                    steady=steady,
+                    force=force,
+                    workers=workers,
+                    listener=listener,
+                )
     return tallies
 
 

@@ -110,10 +110,11 @@ class ResultFolder:
         """What an earlier run found in a photo or a video; None where there is nothing."""
         return read_record(self.place(photo, ".json"), photo.kind)
 
-    def is_done(self, photo: Photo, every: int = 1) -> bool:
+    def is_done(self, photo: Photo, every: int = 1, steady: bool = True) -> bool:
         """Whether all that is wanted of this very photo or video is there, made with the same settings.
 
-        A file is the same if its size in bytes and its time of modification are. `every` is that of a video's frames.
+        A file is the same if its size in bytes and its time of modification are. `every` and `steady` are
+        a video's.
         """
         record, stamp = self.read(photo), Stamp.of(photo.path)
         if record is None or stamp is None or not stamp.is_of(record) or not self.settings.hold_for(record):
@@ -121,6 +122,7 @@ class ResultFolder:
         files, faces = record.files, len(record.faces)
         return (
             record.every in (None, every)
+            and (photo.kind == "photo" or record.steady == steady)
             and record.scheme == self.scheme
             and ("frames" if photo.kind == "video" else "labels") in files
             and (not self.wanted.overlay or "overlay" in files)

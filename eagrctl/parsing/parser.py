@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -20,8 +21,9 @@ from eagrctl.parsing.frames import OUTER, Frame
 from eagrctl.parsing.labelling import label_faces
 from eagrctl.parsing.merging import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
-from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
+from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto, workers_of
 from eagrctl.parsing.placing import Finding, Placer, Square
+from eagrctl.parsing.video.steady import parse_film
 from eagrctl.weights import meant
 
 
@@ -138,11 +140,38 @@ class FaceParser:
         Raises:
             ValueError: an array of another shape or type; `workers` is below 1.
         """
-        if workers is not None and workers < 1:
-            raise ValueError(f"workers is {workers}: at least one thread works")
+        workers_of(workers, self._segmenter.device)
         if order not in ("rgb", "bgr"):
             raise ValueError(f'order is {order!r}: choose "rgb" or "bgr"')
         return self._parse_many(iter(images), order, workers)
+
+    def parse_film(
+        self, frames: Iterable[tuple[Pixels, float]], *, workers: int | None = None
+    ) -> Generator[ParsedPhoto, None, None]:
+        """Parse the frames of a film, steadily: faces are followed, and what the network says averaged along time.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB, each with its time in seconds, which grows.
+            workers: as for `parse_many`.
+
+        Yields:
+            What was found in each frame, in order, some frames later. Without a detector, or where photos without a
+            face are parsed whole, it is what `parse_many` gives.
+
+        Raises:
+            ValueError: `workers` is below 1.
+        """
+        if self.finder is None or self._placer.finding != "faces":
+            for parsed in self.parse_many((frame for frame, _ in frames), workers=workers):
+                if isinstance(parsed, Failed):
+                    raise parsed.error
+                yield parsed
+            return
+        threads = workers_of(workers, self._segmenter.device)
+        found = parse_film(frames, self._placer, self._label, self._batch, self._segmenter.device, threads)
+        with closing(found) as results:
+            for photo, faces in results:
+                yield self._merge(photo, faces)
 
     def _parse_many(
         self, images: Iterator[AnyImage], order: str, workers: int | None

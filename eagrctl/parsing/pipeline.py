@@ -34,6 +34,17 @@ MOST_THREADS = 16
 FACES_PER_CORE = 4
 
 
+def workers_of(workers: int | None, device: torch.device) -> int:
+    """How many threads work; by default one for each core that torch may use, or for each core on a GPU's machine.
+
+    Raises:
+        ValueError: `workers` is below 1.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}: at least one thread works")
+    return workers or min(torch.get_num_threads() if device.type == "cpu" else cores(), MOST_THREADS)
+
+
 @dataclass(frozen=True, eq=False)
 class PlacedPhoto:
     """A photo, (H, W, 3) uint8, and a square for each of its faces, ready for the network."""
@@ -66,7 +77,7 @@ class Pipeline(Generic[Image]):
         self._on_cpu = device.type == "cpu"
         self._batch = min(batch, FACES_PER_CORE) if self._on_cpu else batch
         available = torch.get_num_threads() if self._on_cpu else cores()
-        self._workers = workers or min(available, MOST_THREADS)
+        self._workers = workers_of(workers, device)
         self._cores = max(1, available // self._workers) if self._on_cpu else torch.get_num_threads()
 
     def run(self, images: Iterator[Image]) -> Iterator[tuple[PlacedPhoto | Failed, list[ParsedFace]]]:

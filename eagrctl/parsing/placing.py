@@ -57,12 +57,13 @@ class Placer:
         size, frame = self.size, photo.shape[:2]
         if self.finding == "crop":
             return [_cut(photo, resize_matrix(frame, size), size, "crop")]
-        faces = [self._place(photo, face) for face in self._find(photo)]
+        faces = [self.square(photo, face) for face in self.find(photo)]
         if not faces and self.finding == "whole":
             return [_cut(photo, centre_matrix(frame, size, whole=True), size, "whole")]
         return faces
 
-    def _place(self, photo: Pixels, face: FoundFace) -> Square:
+    def square(self, photo: Pixels, face: FoundFace) -> Square:
+        """What the network is to see of a face."""
         # Landmarks that a predictor misplaces may put a face out of sight, where nothing is to be parsed.
         with suppress(AlignmentError):
             matrix = align_matrix(face.landmarks, self.size)
@@ -71,7 +72,8 @@ class Placer:
                 return _cut(photo, matrix, self.size, "landmarks", face)
         return _cut(photo, box_matrix(face.box, self.size), self.size, "box", face)
 
-    def _find(self, photo: Pixels) -> list[FoundFace]:
+    def find(self, photo: Pixels) -> list[FoundFace]:
+        """The faces of a photo; none where none is looked for."""
         return [] if self._finder is None else self._finder.find_all(photo)
 
 

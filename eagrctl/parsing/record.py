@@ -7,8 +7,8 @@ network's own; `masks`, what the files of masks show, by name; `shares` of the p
 `faces`, largest first, each with what `eagrctl.parsing.parsed.ParsedFace` has (`box`, `confidence`, `landmarks`,
 `roll`, `yaw`, `look`, `matrix`, `matrices`, `placed`, `window`), and its own `shares` of the photo.
 
-A video's has `video` for `photo`, with `rate` in frames a second; `every`; and at the end `frames`, each with its
-number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames were parsed, and how many faces.
+A video's has `video` for `photo`, with `rate` in frames a second; `every`; `steady`; and at the end `frames`, each with
+its number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many frames were parsed, and how many faces.
 """
 
 import json
@@ -22,7 +22,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AliasChoices, Field, InstanceOf
 
-from eagrctl.documents import Count, FileName, Number, Versioned, Whole, read_json_or_none
+from eagrctl.documents import Count, FileName, Flag, Number, Versioned, Whole, read_json_or_none
 from eagrctl.faces.found import FaceFinder
 from eagrctl.files import sha256_of
 from eagrctl.parsing.parsed import ParsedFace, ParsedPhoto
@@ -126,6 +126,7 @@ class Recorded(Versioned):
     shares: dict[str, Number] = field(default_factory=dict)
     faces: tuple[RecordedFace, ...] = ()
     every: Count | None = None
+    steady: Flag = False  # older versions knew of no other
 
     @property
     def names(self) -> list[str]:

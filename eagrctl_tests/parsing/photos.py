@@ -59,6 +59,11 @@ class PaintedParser:
     def __init__(self) -> None:
         self.seen: list[Any] = []
 
+    def parse_film(
+        self, frames: Iterable[tuple[Any, float]], *, workers: int | None = None
+    ) -> Generator[ParsedPhoto | Failed, None, None]:
+        return self.parse_many((frame for frame, _ in frames), workers=workers)
+
     def parse_many(
         self, images: Iterable[Any], *, workers: int | None = None
     ) -> Generator[ParsedPhoto | Failed, None, None]:

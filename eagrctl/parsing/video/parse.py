@@ -14,7 +14,7 @@ interrupted is begun again.
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
@@ -48,6 +48,7 @@ def parse_video(
     tally: Tally,
     *,
     every: int = 1,
+    steady: bool = True,
     force: bool = False,
     workers: int | None = None,
     listener: Listener = ignore,
@@ -61,20 +62,26 @@ def parse_video(
     """
     started = time.perf_counter()
     tally.total += 1
-    if not force and folder.is_done(video, every):
+    if not force and folder.is_done(video, every, steady):
         tally.skipped += 1
         return
     try:
         folder.claim(video, force)
         reader = VideoReader(video.path, every)
-        _write(video, folder, reader, _parsed(parser, reader, video, tally, workers, listener))
+        _write(video, folder, reader, _parsed(parser, reader, video, tally, steady, workers, listener), steady)
     except SourceError as error:
         tally.failed.append((video, str(error)))
     tally.seconds += time.perf_counter() - started
 
 
 def _parsed(
-    parser: FaceParser, reader: VideoReader, video: Photo, tally: Tally, workers: int | None, listener: Listener
+    parser: FaceParser,
+    reader: VideoReader,
+    video: Photo,
+    tally: Tally,
+    steady: bool,
+    workers: int | None,
+    listener: Listener,
 ) -> Iterator[tuple[Frame, ParsedPhoto]]:
     """The frames, each with what was found in it."""
     task, name = f"parsing {printable(video.path.name)}", printable(video.path)
@@ -82,13 +89,18 @@ def _parsed(
     faces = done = 0
     seconds = 0.0
 
-    def frames() -> Iterator[Pixels]:
+    def frames() -> Iterator[tuple[Pixels, float]]:
         for frame in reader:
             under_way.append(frame)
-            yield frame.pixels
+            yield frame.pixels, frame.seconds
+
+    def parsed() -> Generator[ParsedPhoto | Failed, None, None]:
+        if steady:
+            return parser.parse_film(frames(), workers=workers)
+        return parser.parse_many((pixels for pixels, _ in frames()), workers=workers)
 
     listener(Progress(task, 0, reader.expected))
-    with closing(parser.parse_many(frames(), workers=workers)) as photos:
+    with closing(parsed()) as photos:
         for photo in photos:
             frame = under_way.popleft()
             if isinstance(photo, Failed):
@@ -109,7 +121,11 @@ def _parsed(
 
 
 def _write(
-    video: Photo, folder: ResultFolder, reader: VideoReader, parsed: Iterator[tuple[Frame, ParsedPhoto]]
+    video: Photo,
+    folder: ResultFolder,
+    reader: VideoReader,
+    parsed: Iterator[tuple[Frame, ParsedPhoto]],
+    steady: bool,
 ) -> None:
     """Write what was found, frame by frame: all files or none; SourceError where there are no frames."""
     stamp = Stamp.of(video.path) or Stamp(0, 0)
@@ -156,7 +172,9 @@ def _write(
         head["video"]["rate"] = float(reader.rate)
         if folder.scheme:
             head["scheme"] = folder.scheme
-        write_record(parts["record"], head | {"every": reader.every}, "frames", records(), {"found": total})
+        write_record(
+            parts["record"], head | {"every": reader.every, "steady": steady}, "frames", records(), {"found": total}
+        )
         if shown:
             save_whole(legend(folder.labels, sorted(occurring - {BACKGROUND}), SHORTEST), parts["legend"], "PNG")
 

@@ -1,0 +1,142 @@
+"""A film whose labels do not flicker: faces are tracked, and what the network says of each is averaged along time.
+
+What is averaged are the logits in the face's own frame, into which its smoothed matrix has brought it, so that a head
+that moves takes its average along. Where the picture there changes, as at lips that speak, the newest frame alone
+counts: the weight of what was before falls with the change, place by place.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from eagrctl.arrays import Pixels
+from eagrctl.data.augment import LUMA
+from eagrctl.faces.found import FoundFace
+from eagrctl.parsing.labelling import label_face
+from eagrctl.parsing.parsed import ParsedFace
+from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
+from eagrctl.parsing.placing import Placer, Square
+from eagrctl.parsing.video.tracking import TrackedFace, Tracker
+
+LEAST = 0.25  # what the newest frame weighs where nothing changes
+STILL, CHANGED = 4.0, 14.0  # of 255: change in brightness below which nothing does, and above which all does
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(eq=False)
+class _Memory:
+    """What is known of a face from the frames before: logits, and brightness at their points."""
+
+    logits: Floats
+    brightness: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Tracked:
+    """A frame with its faces."""
+
+    photo: Pixels
+    faces: list[TrackedFace]
+
+
+class Steadier:
+    """Averages what the network says of each face along time."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, _Memory] = {}
+
+    def steady(
+        self, numbers: Sequence[int], squares: Sequence[Square], faces: Sequence[ParsedFace]
+    ) -> list[ParsedFace]:
+        """The faces of the next frame, with labels by the averaged logits.
+
+        Args:
+            numbers: whose the faces are.
+            squares: what the network has seen of them.
+            faces: what it said.
+        """
+        found, known = [], {}
+        for number, square, face in zip(numbers, squares, faces, strict=True):
+            assert face.logits is not None
+            brightness = _brightness(square.pixels, (face.logits.shape[1], face.logits.shape[2]))
+            memory, logits = self._known.get(number), face.logits
+            # Another number of looks gives another grid.
+            if memory is not None and memory.logits.shape == logits.shape:
+                change = uniform_filter(np.abs(brightness - memory.brightness), 3, mode="nearest")
+                share = LEAST + (1 - LEAST) * np.clip((change - STILL) / (CHANGED - STILL), 0, 1)
+                logits = memory.logits + share * (logits - memory.logits)
+                brightness = memory.brightness + share * (brightness - memory.brightness)
+                steady = label_face(square, torch.from_numpy(logits), face.size, face.matrices, face.probabilities)
+            else:
+                steady = face
+            known[number] = _Memory(logits, brightness)
+            found.append(steady)
+        self._known = known
+        return found
+
+
+def _brightness(pixels: Pixels, grid: tuple[int, int]) -> Floats:
+    """The brightness of a square, averaged around the points of a grid of (height, width), 0..255."""
+    grey = torch.from_numpy((pixels @ np.array(LUMA)).astype(np.float32))[None, None]
+    pooled = torch.nn.functional.adaptive_avg_pool2d(grey, grid)
+    found: Floats = pooled[0, 0].numpy()
+    return found
+
+
+def parse_film(
+    frames: Iterable[tuple[Pixels, float]],
+    placer: Placer,
+    label: Callable[[Sequence[Square]], list[ParsedFace]],
+    batch: int,
+    device: torch.device,
+    workers: int,
+) -> Generator[tuple[Pixels, list[ParsedFace]], None, None]:
+    """The faces of a film, frame by frame, in order.
+
+    Args:
+        frames: (H, W, 3) uint8 each, with its time in seconds.
+        placer: finds faces, and cuts out squares.
+        label: the network.
+        batch: the most faces that are labelled together.
+        device: where the network runs.
+        workers: threads that find faces, and as many that label them.
+    """
+    tracker, steadier = Tracker(), Steadier()
+    numbers: deque[list[int]] = deque()
+
+    def tracked() -> Iterator[_Tracked]:
+        for photo, faces in tracker.follow(_found(frames, placer, workers)):
+            numbers.append([each.number for each in faces])
+            yield _Tracked(photo, faces)
+
+    def cut(frame: _Tracked) -> PlacedPhoto:
+        return PlacedPhoto(frame.photo, [placer.square(frame.photo, each.face) for each in frame.faces])
+
+    pipeline = Pipeline(cut, label, batch, device, workers)
+    for placed, faces in pipeline.run(tracked()):
+        assert isinstance(placed, PlacedPhoto)
+        yield placed.photo, steadier.steady(numbers.popleft(), placed.squares, faces)
+
+
+def _found(
+    frames: Iterable[tuple[Pixels, float]], placer: Placer, workers: int
+) -> Iterator[tuple[Pixels, float, list[FoundFace]]]:
+    """The faces that a detector finds in each frame, which several threads look at."""
+    coming = iter(frames)
+    under_way: deque[tuple[Pixels, float, Future[list[FoundFace]]]] = deque()
+    with ThreadPoolExecutor(workers, "find") as pool:
+        while True:
+            for photo, seconds in islice(coming, 2 * workers - len(under_way)):
+                under_way.append((photo, seconds, pool.submit(placer.find, photo)))
+            if not under_way:
+                return
+            photo, seconds, faces = under_way.popleft()
+            yield photo, seconds, faces.result()
