@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import shift, uniform_filter
+from skimage.registration import phase_cross_correlation
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.augment import LUMA
@@ -25,7 +27,9 @@ from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
 from eagrctl.parsing.placing import Placer, Square
 from eagrctl.parsing.video.tracking import TrackedFace, Tracker
 
-LEAST = 0.25  # what the newest frame weighs where nothing changes
+LEAST = 0.4  # what the newest frame weighs where nothing changes
+FINENESS = 20  # parts of a step of the grid, to which the move from frame to frame is found
+FURTHEST = 0.1  # of the grid's side: a move beyond is none, but another picture
 STILL, CHANGED = 4.0, 14.0  # of 255: change in brightness below which nothing does, and above which all does
 
 Floats = NDArray[np.float32]
@@ -37,6 +41,17 @@ class _Memory:
 
     logits: Floats
     brightness: Floats
+
+    def moved_to(self, brightness: Floats) -> "_Memory":
+        """The same, shifted to where it looks most like the next frame: a smoothed place lags behind a face."""
+        window = np.outer(*(np.hanning(side + 2)[1:-1] for side in brightness.shape))
+        pictures = [(each - each.mean()) * window for each in (brightness, self.brightness)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            offset = phase_cross_correlation(*pictures, upsample_factor=FINENESS, normalization=None)[0]
+        if np.abs(offset).max() > FURTHEST * min(brightness.shape):
+            return self
+        by = partial(shift, order=3, mode="nearest")
+        return _Memory(by(self.logits, (0, *offset)), by(self.brightness, offset))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +85,7 @@ class Steadier:
             memory, logits = self._known.get(number), face.logits
             # Another number of looks gives another grid.
             if memory is not None and memory.logits.shape == logits.shape:
+                memory = memory.moved_to(brightness)
                 change = uniform_filter(np.abs(brightness - memory.brightness), 3, mode="nearest")
                 share = LEAST + (1 - LEAST) * np.clip((change - STILL) / (CHANGED - STILL), 0, 1)
                 logits = memory.logits + share * (logits - memory.logits)

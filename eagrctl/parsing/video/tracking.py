@@ -2,15 +2,14 @@
 
 A face is the same as one of the frame before if both lie in one place: by the overlap of their boxes and the distance
 of their points, and so that all pairs together fit best. One that is missing in up to `GAP` frames between two is taken
-to have moved evenly in between. Where it stands is then smoothed along time by a one-euro filter (Casiez et al., CHI
-2012): the slower a face moves, the longer the average, so that a still one does not tremble and a quick one does not
-lag.
+to have moved evenly in between. Where it stands is then smoothed along time, by the line that fits the frames before
+and behind best: it does not lag behind a face that moves, as an average of what was would.
 """
 
-import math
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -21,9 +20,7 @@ from eagrctl.faces.found import FoundFace
 
 GAP = 5  # frames at most, between two in which a face was found
 FARTHEST = 1.0  # of a face's height: so far it moves from one frame to the next, at most
-SLOWEST = 0.5  # Hz: what a still face's place is cut off at
-QUICKER = 2.0  # how much that grows with speed, in Hz for each height of the face a second
-OF_SPEED = 1.0  # Hz: what the speed itself is cut off at
+AROUND = 4  # frames before and behind, by which a place is smoothed
 
 Item = TypeVar("Item")
 Floats = NDArray[np.float64]
@@ -35,36 +32,6 @@ class TrackedFace:
 
     number: int
     face: FoundFace
-
-
-@dataclass
-class OneEuro:
-    """The filter, of several values at once."""
-
-    value: Floats | None = None
-    speed: Floats = field(default_factory=lambda: np.zeros(0))
-    time: float = 0.0
-
-    def __call__(self, values: Floats, time: float, unit: float) -> Floats:
-        """The smoothed values of a time, in seconds; `unit` is what speed is measured in."""
-        elapsed = time - self.time
-        if self.value is None or elapsed <= 0:
-            self.value, self.speed, self.time = values, np.zeros_like(values), time
-            return values
-        # Where a value was not known, it begins anew.
-        before = np.where(np.isfinite(self.value), self.value, values)
-        moved = np.nan_to_num((values - before) / (elapsed * unit))
-        self.speed = self.speed + _share(np.array(OF_SPEED), elapsed) * (moved - self.speed)
-        share = _share(SLOWEST + QUICKER * np.abs(self.speed), elapsed)
-        self.value, self.time = before + share * (values - before), time
-        return self.value
-
-
-def _share(cutoff: Floats, elapsed: float) -> Floats:
-    """What a new value weighs in an average of this cutoff, in Hz."""
-    slow = 1 / (2 * math.pi * cutoff)
-    weight: Floats = 1 / (1 + slow / elapsed)
-    return weight
 
 
 @dataclass
@@ -87,23 +54,28 @@ class Tracker:
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._count = 0
-        self._filters: dict[int, tuple[OneEuro, OneEuro]] = {}
 
     def follow(self, frames: Iterable[tuple[Item, float, list[FoundFace]]]) -> Iterator[tuple[Item, list[TrackedFace]]]:
-        """Give each frame with its faces, smoothed and numbered, up to `GAP` frames later than it came.
+        """Give each frame with its faces, smoothed and numbered, `GAP` frames later than it came.
 
         Args:
             frames: each with its time in seconds, and the faces that were found in it.
         """
         waiting: deque[_Waiting[Item]] = deque()
+        gone: deque[_Waiting[Item]] = deque(maxlen=AROUND)
+
+        def first() -> tuple[Item, list[TrackedFace]]:
+            steady = _smoothed(waiting[0], [*gone, *islice(waiting, AROUND + 1)])
+            gone.append(waiting.popleft())
+            return gone[-1].item, steady
+
         for item, seconds, faces in frames:
             waiting.append(_Waiting(item, seconds, []))
             self._match(faces, waiting)
-            # A frame waits while a face that is missing in it may still come back.
-            while waiting and all(track.missed < len(waiting) for track in self._tracks):
-                yield self._smoothed(waiting.popleft())
+            if len(waiting) > GAP:
+                yield first()
         while waiting:
-            yield self._smoothed(waiting.popleft())
+            yield first()
 
     def _match(self, faces: list[FoundFace], waiting: deque[_Waiting[Item]]) -> None:
         """Find out whose the faces of the newest frame are."""
@@ -129,22 +101,26 @@ class Tracker:
             track.missed += track.number not in seen
         self._tracks = [track for track in self._tracks if track.missed <= GAP]
 
-    def _smoothed(self, frame: _Waiting[Item]) -> tuple[Item, list[TrackedFace]]:
-        kept = {track.number for track in self._tracks} | {tracked.number for tracked in frame.faces}
-        self._filters = {number: each for number, each in self._filters.items() if number in kept}
-        faces = []
-        for tracked in frame.faces:
-            face = tracked.face
-            points, box = self._filters.setdefault(tracked.number, (OneEuro(), OneEuro()))
-            steady = replace(
-                face,
-                landmarks=points(face.landmarks, frame.seconds, _height(face)),
-                box=box(face.box, frame.seconds, _height(face)),
-            )
-            faces.append(TrackedFace(tracked.number, steady))
-        # As photos have them: the largest first.
-        faces.sort(key=lambda tracked: -_height(tracked.face))
-        return frame.item, faces
+
+def _smoothed(frame: _Waiting[Item], around: Sequence[_Waiting[Item]]) -> list[TrackedFace]:
+    """The faces of a frame, each where a line through its places in frames around it has it; the largest first."""
+    faces = []
+    for tracked in frame.faces:
+        near = [
+            (other.seconds - frame.seconds, each.face)
+            for other in around
+            for each in other.faces
+            if each.number == tracked.number
+        ]
+        times = np.array([time for time, _ in near])
+        line = np.linalg.pinv(np.stack([np.ones_like(times), times], axis=1))[0]  # weights, which give its value here
+        # A point that is not known in a frame around is left where it was found.
+        points = np.einsum("f,fpx->px", line, [face.landmarks for _, face in near])
+        known = np.isfinite(points)
+        box = np.einsum("f,fb->b", line, [face.box for _, face in near])
+        face = replace(tracked.face, box=box, landmarks=np.where(known, points, tracked.face.landmarks))
+        faces.append(TrackedFace(tracked.number, face))
+    return sorted(faces, key=lambda tracked: -_height(tracked.face))
 
 
 def _height(face: FoundFace) -> float:
