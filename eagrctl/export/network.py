@@ -14,12 +14,14 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
@@ -226,7 +228,11 @@ def onnx_bytes(
             opset_version=opset,
             input_names=["image"],
             output_names=["labels", "logits"],
-            custom_translation_table={torch.ops.aten.adaptive_avg_pool2d.default: _pool},
+            custom_translation_table={
+                torch.ops.aten.adaptive_avg_pool2d.default: _pool,
+                torch.ops.aten.upsample_bilinear2d.vec: _bilinear,
+                torch.ops.aten.upsample_nearest2d.vec: _nearest,
+            },
             verbose=False,
         )
         assert converted is not None
@@ -246,19 +252,54 @@ def finished(model: Any, about: Mapping[str, Any]) -> bytes:
     onnx.helper.set_model_props(
         model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     )
+    _separate_constants(graph)
     model.producer_name, model.producer_version = "eagrctl", __version__
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 
-def _pool(features: Any, output_size: Any) -> Any:
-    """Adaptive average pooling as two products: ONNX has no such operator, and torch writes 50 others in its place."""
+def _separate_constants(graph: Any) -> None:
+    """Give each node constants of its own: OpenCV 4 makes a layer of one each time it is used, and takes none twice."""
+    constants = {constant.name: constant for constant in graph.initializer}
+    taken: set[str] = set()
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name in constants and name in taken:
+                copy = type(constants[name])()
+                copy.CopyFrom(constants[name])
+                copy.name = node.input[place] = f"{name}.{len(taken)}"
+                graph.initializer.append(copy)
+            taken.add(node.input[place])
+
+
+def _product(features: Any, output_size: Any, matrix: Callable[[int, int], torch.Tensor]) -> Any:
+    """What is linear along rows and columns, as two products; `matrix` makes it, (outputs, inputs), for each."""
     from onnxscript import ir, opset18
 
     (high, wide), (down, across) = features.shape[2:], output_size
-    matrices = pooling(across, int(wide)).T, pooling(down, int(high))
+    matrices = matrix(int(across), int(wide)).T, matrix(int(down), int(high))
     columns, rows = (opset18.Constant(value=ir.tensor(each.float().contiguous().numpy())) for each in matrices)
     return opset18.MatMul(rows, opset18.MatMul(features, columns))
+
+
+def _pool(features: Any, output_size: Any) -> Any:
+    """Adaptive average pooling, of which ONNX has no operator; torch writes 50 others in its place."""
+    return _product(features, output_size, pooling)
+
+
+def _bilinear(features: Any, output_size: Any, align_corners: bool, scale_factors: Any = None) -> Any:
+    """Bilinear resizing: OpenCV 4 reads no operator of ONNX that does this to a given size."""
+    return _product(features, output_size, partial(_interpolation, mode="linear", align_corners=align_corners))
+
+
+def _nearest(features: Any, output_size: Any, scale_factors: Any = None) -> Any:
+    """Resizing by the nearest."""
+    return _product(features, output_size, partial(_interpolation, mode="nearest"))
+
+
+def _interpolation(outputs: int, inputs: int, **how: Any) -> torch.Tensor:
+    """(outputs, inputs): how a row of so many values is resized."""
+    return F.interpolate(torch.eye(inputs)[None], outputs, **how)[0].T
 
 
 @contextmanager

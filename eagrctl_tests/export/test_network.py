@@ -6,6 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -27,6 +29,18 @@ def test_a_file_of_onnx_gives_what_the_network_gives_for_any_batch(
 ) -> None:
     session = onnxruntime.InferenceSession(str(exported_onnx), providers=["CPUExecutionProvider"])
     assert_same(lambda images: session.run(["labels", "logits"], {"image": images}), tiny_checkpoint, batch, 49)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_opencv_gives_what_the_network_gives(exported_onnx: Path, tiny_checkpoint: Path, batch: int) -> None:
+    network = cv2.dnn.readNetFromONNX(str(exported_onnx))
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        network.setInput(images, "image")
+        labels, logits = network.forward(["labels", "logits"])
+        return labels.astype(np.uint8), logits  # OpenCV 4 gives both as float32
+
+    assert_same(run, tiny_checkpoint, batch, 49)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -51,9 +51,8 @@ class YuNetLooker:
             raise EagrctlError(
                 "a YuNet needs OpenCV: pip install 'eagrctl[yunet]' (or --detector own, which needs nothing)"
             ) from None
-        cv2.utils.logging.setLogLevel(
-            cv2.utils.logging.LOG_LEVEL_SILENT
-        )  # it would tell of bad files in lines of its own
+        tools: Any = cv2.utils  # whose types know of no logging in OpenCV 4
+        tools.logging.setLogLevel(tools.logging.LOG_LEVEL_SILENT)  # it would tell of bad files in lines of its own
         self._path, self._error, self._lock = path, cv2.error, threading.Lock()
         require_regular(path, AlignmentError)
         try:
