@@ -27,6 +27,9 @@ def export(
         list[Path] | None,
         option("--photo", "FILE", "Cropped face to compare on, in place of the one at hand; may be repeated."),
     ] = None,
+    scheme: Annotated[
+        str | None, option("--scheme", "NAME|FILE", "Give labels in the ids of another tool, as for eagrctl parse.")
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,6 +43,7 @@ def export(
     eagrctl export
     eagrctl export runs/NAME --format torch --output face-parser.pt2
     eagrctl export runs/NAME --size 473 --photo face.jpg
+    eagrctl export --scheme zllrunning
     ```
     """
     from eagrctl.export.network import ENDINGS, OPSET, export_checkpoint, require_onnx
@@ -54,7 +58,14 @@ def export(
     output = weights_file(output, path, force, ENDINGS[kind])
     with console.progress(quiet) as listener:
         differences = export_checkpoint(
-            path, output, kind, size=size, opset=opset or OPSET, photos=tuple(photos or ()), listener=listener
+            path,
+            output,
+            kind,
+            size=size,
+            opset=opset or OPSET,
+            photos=tuple(photos or ()),
+            scheme=scheme,
+            listener=listener,
         )
     console.table(
         ("compared on", "at once", "logits differ by", "labels equal"),

@@ -111,18 +111,23 @@ def real_faces(photos: Sequence[Path], size: int) -> list[Pixels]:
 
 
 def compare(
-    exported: Exported, segmenter: Segmenter, faces: Sequence[Pixels], listener: Listener = ignore
+    exported: Exported,
+    segmenter: Segmenter,
+    faces: Sequence[Pixels],
+    listener: Listener = ignore,
+    table: Pixels | None = None,
 ) -> list[Difference]:
     """Compare an exported network with the network, `segmenter`, on random pixels and on faces, (S, S, 3) uint8 each.
 
-    Of each kind, one image makes a batch, and several do; a face that is alone goes with its mirror image.
+    Of each kind, one image makes a batch, and several do; a face that is alone goes with its mirror image. The labels
+    of the exported network are those that the network's have in `table`, if one is given.
     """
     size = segmenter.recipe.size
     noise = np.random.default_rng(0).integers(0, 256, (RANDOM, size, size, 3), np.uint8)
     several = faces if len(faces) > 1 else [faces[0], faces[0][:, ::-1]]
     kinds = {"random pixels": noise, "real faces": np.stack(several)}
     batches = [(kind, images[:count]) for kind, images in kinds.items() for count in (1, len(images))]
-    return [_difference(exported, segmenter, *batch) for batch in tracked(batches, "comparing", listener)]
+    return [_difference(exported, segmenter, table, *batch) for batch in tracked(batches, "comparing", listener)]
 
 
 def require_equal(differences: Sequence[Difference]) -> None:
@@ -138,16 +143,19 @@ def require_equal(differences: Sequence[Difference]) -> None:
         )
 
 
-def _difference(exported: Exported, segmenter: Segmenter, kind: str, images: Pixels) -> Difference:
+def _difference(
+    exported: Exported, segmenter: Segmenter, table: Pixels | None, kind: str, images: Pixels
+) -> Difference:
     labels, logits = exported(images)
     count, size = len(images), segmenter.recipe.size
     scores = segmenter.logits(list(images))
     expected = scores.numpy()
-    wanted = segmenter.to_source(scores, list(images), [np.eye(2, 3)] * count, [(size, size)] * count)
+    wanted = np.stack(segmenter.to_source(scores, list(images), [np.eye(2, 3)] * count, [(size, size)] * count))
+    wanted = wanted if table is None else table[wanted]
     if labels.shape != (count, size, size) or logits.shape != expected.shape:
         raise EagrctlError(
             f"the exported network gives labels {labels.shape} and logits {logits.shape} for {count} at once; "
             "nothing was written: try the other --format, or another version of torch"
         )
     error = float(np.abs(logits - expected).max() / np.abs(expected).max())
-    return Difference(kind, count, error, float((labels == np.stack(wanted)).mean()))
+    return Difference(kind, count, error, float((labels == wanted).mean()))

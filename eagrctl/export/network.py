@@ -26,10 +26,11 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from eagrctl import __version__
+from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, load_checkpoint, restore_network
 from eagrctl.data.align import TEMPLATE, WEIGHTS
 from eagrctl.data.dataset import normalise
-from eagrctl.data.labels import label_set_of
+from eagrctl.data.labels import in_words, label_set_of
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice, ignore
 from eagrctl.export.exported import Difference, Exported, OnnxNetwork, TorchNetwork, compare, real_faces, require_equal
@@ -37,6 +38,7 @@ from eagrctl.files import replacing, sha256_of
 from eagrctl.inference.predict import Segmenter
 from eagrctl.inference.rewrite.blocks import pooling
 from eagrctl.network.norm import resize
+from eagrctl.readers.schemes import find_scheme
 from eagrctl.recipe import InputRecipe, changed
 
 Kind = Literal["onnx", "torch"]
@@ -80,6 +82,7 @@ def export_checkpoint(
     size: int | None = None,
     opset: int = OPSET,
     photos: tuple[Path, ...] = (),
+    scheme: str | None = None,
     listener: Listener = ignore,
 ) -> list[Difference]:
     """Write a checkpoint's network as a file that runs by itself, once that file gives what the network gives.
@@ -91,15 +94,21 @@ def export_checkpoint(
         size: S; the size that the network was trained at by default.
         opset: of ONNX, from `OPSETS[0]` to `OPSETS[1]`.
         photos: real faces to compare on; a face that comes with scikit-image by default.
+        scheme: the other tool in whose ids it gives labels, as for `eagrctl.readers.schemes.find_scheme`.
         listener: hears how far the comparison is.
 
     Returns:
         How the file differs from the network.
 
     Raises:
-        EagrctlError: the checkpoint or a photo cannot be read; the file would differ too much, or cannot be written.
+        EagrctlError: the checkpoint or a photo cannot be read; there is no such scheme; the file would differ too much,
+            or cannot be written.
     """
     checkpoint = load_checkpoint(source)
+    classes = label_set_of(checkpoint.dataset, checkpoint.classes)
+    ids = find_scheme(scheme, classes).written(classes) if scheme else None
+    if ids is not None and ids.without:
+        listener(Notice(f"Scheme {scheme} has no {', '.join(map(in_words, ids.without))}: they are background"))
     recipe = changed(checkpoint.recipe, input={"size": size or checkpoint.recipe.input.size}).input
     if recipe != checkpoint.recipe.input:
         trained = checkpoint.recipe.input.size
@@ -107,10 +116,16 @@ def export_checkpoint(
     faces = real_faces(photos, recipe.size)
     network = restore_network(checkpoint)
     about = about_export(checkpoint, source, recipe)
+    if ids is not None:
+        about["scheme"] = {"name": ids.scheme, "ids": dict(ids.ids), "without": list(ids.without)}
+        about["outputs"]["labels"]["values"] = "ids of the scheme; logits have the classes in their order"
+    table = None if ids is None else ids.table
     to_onnx = kind == "onnx"
-    contents = onnx_bytes(network, recipe, about, opset) if to_onnx else torch_bytes(network, recipe, about)
+    contents = (
+        onnx_bytes(network, recipe, about, opset, table) if to_onnx else torch_bytes(network, recipe, about, table)
+    )
     exported: Exported = OnnxNetwork(contents) if to_onnx else TorchNetwork(contents)
-    differences = compare(exported, Segmenter(network, recipe, torch.device("cpu")), faces, listener)
+    differences = compare(exported, Segmenter(network, recipe, torch.device("cpu")), faces, listener, table)
     require_equal(differences)
     try:
         output.parent.mkdir(exist_ok=True)
@@ -172,22 +187,27 @@ class PixelsToLabels(nn.Module):
     Args:
         network: gives `Logits` for normalised images, as `EAGRNet` does; on the CPU.
         recipe: the input that it was trained on; its size is S.
+        table: (256,) uint8, what labels become; None leaves them as they are.
     """
 
-    def __init__(self, network: nn.Module, recipe: InputRecipe) -> None:
+    table: torch.Tensor | None
+
+    def __init__(self, network: nn.Module, recipe: InputRecipe, table: Pixels | None = None) -> None:
         super().__init__()
         self.network, self.recipe = network, recipe
+        self.register_buffer("table", None if table is None else torch.from_numpy(table))
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Give labels and logits."""
         size = self.recipe.size
         logits = self.network(normalise(image.permute(0, 3, 1, 2), self.recipe.mean, self.recipe.std)).parsing
-        return resize(logits, (size, size)).argmax(dim=1).to(torch.uint8), logits
+        labels = resize(logits, (size, size)).argmax(dim=1)
+        return labels.to(torch.uint8) if self.table is None else self.table[labels], logits
 
 
-def traced(network: nn.Module, recipe: InputRecipe) -> ExportedProgram:
+def traced(network: nn.Module, recipe: InputRecipe, table: Pixels | None = None) -> ExportedProgram:
     """A network's `PixelsToLabels` as a graph of torch's operators, for any batch; arguments as there."""
-    whole = PixelsToLabels(network, recipe).eval()
+    whole = PixelsToLabels(network, recipe, table).eval()
     image = torch.zeros(2, recipe.size, recipe.size, 3, dtype=torch.uint8)
     with quietly(), torch.no_grad():
         program = torch.export.export(whole, (image,), dynamic_shapes=({0: Dim("batch", min=1)},))
@@ -197,19 +217,25 @@ def traced(network: nn.Module, recipe: InputRecipe) -> ExportedProgram:
     return program
 
 
-def torch_bytes(network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None) -> bytes:
+def torch_bytes(
+    network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None, table: Pixels | None = None
+) -> bytes:
     """A network as a file that `torch.export.load` reads; `about` is in it as JSON, in an extra file `METADATA_FILE`.
 
     Arguments as for `PixelsToLabels`.
     """
-    program, file = traced(network, recipe), io.BytesIO()
+    program, file = traced(network, recipe, table), io.BytesIO()
     with quietly():
         torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(dict(about or {}), indent=1)})
     return file.getvalue()
 
 
 def onnx_bytes(
-    network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None, opset: int = OPSET
+    network: nn.Module,
+    recipe: InputRecipe,
+    about: Mapping[str, Any] | None = None,
+    opset: int = OPSET,
+    table: Pixels | None = None,
 ) -> bytes:
     """A network as a file of ONNX; `about` is its `metadata_props`, as JSON where a value is not text.
 
@@ -223,7 +249,7 @@ def onnx_bytes(
         raise EagrctlError("the network has more than the 2 GB that a file of ONNX holds: export with --format torch")
     with quietly():
         converted = torch.onnx.export(
-            traced(network, recipe),
+            traced(network, recipe, table),
             dynamo=True,
             opset_version=opset,
             input_names=["image"],

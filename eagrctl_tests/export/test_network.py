@@ -15,12 +15,14 @@ import torch
 from torch import nn
 
 from eagrctl.checkpoint import load_checkpoint, save_checkpoint
+from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Notice, Progress
 from eagrctl.export import network as export
 from eagrctl.export.exported import OnnxNetwork, TorchNetwork
 from eagrctl.export.network import export_checkpoint, onnx_bytes, require_onnx
-from eagrctl_tests.export.exports import assert_same, save_network, tiny
+from eagrctl.readers.schemes import find_scheme
+from eagrctl_tests.export.exports import assert_same, noise, plainly, save_network, tiny
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
@@ -71,6 +73,19 @@ def test_variants_are_exported_at_each_opset(tmp_path: Path, overrides: tuple[st
     assert all(difference.small for difference in differences)
     assert onnx.load(tmp_path / "variant.onnx").opset_import[0].version == opset
     assert_same(OnnxNetwork(tmp_path / "variant.onnx"), checkpoint, 3, recipe.input.size)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_labels_may_be_those_of_another_tool(tmp_path: Path, tiny_checkpoint: Path, kind: export.Kind) -> None:
+    output = tmp_path / f"network{export.ENDINGS[kind]}"
+    differences = export_checkpoint(tiny_checkpoint, output, kind, scheme="zllrunning")
+    assert all(difference.small for difference in differences)
+    written = find_scheme("zllrunning", CELEBAMASK_HQ).written(CELEBAMASK_HQ)
+    images = noise(2, 49)
+    labels, logits = (OnnxNetwork if kind == "onnx" else TorchNetwork)(output)(images)
+    expected, scores = plainly(tiny_checkpoint, images)
+    assert (labels == written.table[expected]).mean() > 0.999
+    assert np.abs(logits - scores).max() < 1e-3
 
 
 def test_a_network_without_graph_is_exported_at_another_size(tmp_path: Path) -> None:
