@@ -131,8 +131,8 @@ def convolution(
     kernel: int = 1,
     stride: int = 1,
     dilation: int = 1,
-    groups: int = 1,
     slope: float = LEAKY_SLOPE,
+    groups: int = 1,
     ceiling: float | None = None,
 ) -> nn.Sequential:
     """A convolution without bias that keeps the size at stride 1, normalised and activated."""

@@ -310,10 +310,10 @@ def test_endless_photos_are_parsed_one_after_the_other(cropped: FaceParser) -> N
 def test_a_photo_too_large_for_the_memory_fails_alone(cropped: FaceParser, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = module.as_photo
 
-    def greedy(image: np.ndarray) -> np.ndarray:
+    def greedy(image: np.ndarray, order: str) -> np.ndarray:
         if image.shape[0] == 66:
             raise MemoryError
-        return honest(image)
+        return honest(image, order)
 
     monkeypatch.setattr(module, "as_photo", greedy)
     found = list(cropped.parse_many([painted(number) for number in range(4)], workers=2))
@@ -358,7 +358,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
         (ValueError, "crop", lambda: FaceParser(weights, finding="eyes")),  # type: ignore[arg-type]
         (ValueError, "head", lambda: FaceParser(weights, finding="crop", frame="body")),  # type: ignore[arg-type]
         (ValueError, "workers", lambda: FaceParser(weights, finding="crop").parse_many([], workers=0)),
-        (ValueError, "uint8", lambda: FaceParser(weights, finding="crop").parse(np.zeros((4, 4, 3)))),
+        (ValueError, "uint8", lambda: FaceParser(weights, finding="crop").parse(np.full((4, 4, 3), 300.0))),
         (SourceError, "missing.jpg", lambda: FaceParser(weights, finding="crop").parse("missing.jpg")),
     ]
     for error, words, call in refused:

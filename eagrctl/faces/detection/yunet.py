@@ -29,6 +29,7 @@ except cv2.error:
     pass
 """
 TRIAL_SECONDS = 60.0
+SILENT = 0  # of OpenCV's levels of talking
 
 
 class YuNetLooker:
@@ -51,8 +52,9 @@ class YuNetLooker:
             raise EagrctlError(
                 "a YuNet needs OpenCV: pip install 'eagrctl[yunet]' (or --detector own, which needs nothing)"
             ) from None
-        tools: Any = cv2.utils  # whose types know of no logging in OpenCV 4
-        tools.logging.setLogLevel(tools.logging.LOG_LEVEL_SILENT)  # it would tell of bad files in lines of its own
+        opencv: Any = cv2  # whose types know of either place, as it has versions
+        quieten = opencv.setLogLevel if hasattr(opencv, "setLogLevel") else opencv.utils.logging.setLogLevel
+        quieten(SILENT)  # it would tell of bad files in lines of its own
         self._path, self._error, self._lock = path, cv2.error, threading.Lock()
         require_regular(path, AlignmentError)
         try:
