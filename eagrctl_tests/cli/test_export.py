@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -32,7 +33,7 @@ def shipped(eagrctl: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def examples() -> list[str]:
-    """The blocks of Python in the manual on exporting: running ONNX, cutting out a face, running a program."""
+    """The blocks of Python in the manual on exporting: running ONNX, cutting out a face, OpenCV, a program of torch."""
     return [block.split("\n```")[0] for block in MANUAL.split("```python\n")[1:]]
 
 
@@ -97,12 +98,22 @@ def test_readme_cuts_out_a_face_as_alignment_places_it() -> None:
         assert np.abs(found / 500 - expected).max() < 0.005
 
 
+def test_opencv_runs_it_as_the_manual_says(eagrctl: Invoke, shipped: Path) -> None:
+    assert eagrctl("export", "--quiet").exit_code == 0
+    names: dict[str, object] = {"cv2": cv2, "image": face(2, side=49)[0]}
+    exec(examples()[2], names)
+    labels, logits = names["labels"], names["logits"]
+    assert isinstance(labels, np.ndarray)
+    assert isinstance(logits, np.ndarray)
+    assert (labels.shape, logits.shape) == ((1, 49, 49), (1, 19, 13, 13))
+
+
 def test_a_program_of_torch_runs_as_the_manual_says(eagrctl: Invoke, shipped: Path) -> None:
     result = eagrctl("export", "--format", "torch", "--quiet")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
     names: dict[str, object] = {"torch": torch, "image": face(2, side=49)[0]}
-    exec(examples()[2], names)
+    exec(examples()[3], names)
     labels, logits = names["labels"], names["logits"]
     assert isinstance(labels, torch.Tensor)
     assert isinstance(logits, torch.Tensor)
@@ -177,6 +188,6 @@ def test_wrong_usage_exits_with_2(eagrctl: Invoke, arguments: list[str]) -> None
 
 
 def test_the_examples_are_code() -> None:
-    assert len(examples()) == 3
+    assert len(examples()) == 4
     for code in examples():
         ast.parse(code)
