@@ -128,6 +128,8 @@ def parse(
     )
     more = read_groups(groups) if groups else {}
     requests = tuple(mask_request(each, parser.classes, more) for each in mask or ())
+    if requests and any(file.kind == "video" for file in found):
+        console.message("Masks are written of photos alone, not of videos", warning=True)
     classes = label_set_of(parser.dataset, parser.classes)
     ids = find_scheme(scheme, classes).written(classes) if scheme else None
     if ids is not None and ids.without:
