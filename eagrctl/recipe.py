@@ -176,7 +176,7 @@ class TrainRecipe(Written):
 
     Attributes:
         seed: fixes initial weights, order of samples and augmentation.
-        optimiser: "sgd", as in the paper, or "adamw", which takes a hundredth of its rates and pays `momentum` no heed.
+        optimiser: "sgd", as in the paper, or "adamw", which takes far lower rates and pays `momentum` no heed.
         epochs: passes over the training split.
         batch: samples a step, in total.
         rate: learning rate of the first step; it decays as (1 - step / steps) ** power.

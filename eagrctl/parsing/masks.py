@@ -8,17 +8,16 @@ become a probability there. Of several faces, each has its say but where a neigh
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
-from scipy.ndimage import affine_transform, gaussian_filter, grey_dilation, grey_erosion
+from pydantic import Field
+from scipy.ndimage import affine_transform, distance_transform_edt, gaussian_filter
 from scipy.special import expit, logsumexp
-from skimage.morphology import disk
 
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import BACKGROUND, in_words
@@ -164,9 +163,7 @@ def mask_request(
 class _Groups(Written):
     """What stands in a TOML file of groups."""
 
-    groups: Annotated[
-        dict[str, Annotated[tuple[str, ...], Field(min_length=1)]], Field(min_length=1), AfterValidator(dict)
-    ] = field(default_factory=dict)
+    groups: Annotated[dict[str, Annotated[tuple[str, ...], Field(min_length=1)]], Field(min_length=1)]
 
 
 def read_groups(path: Path) -> dict[str, tuple[str, ...]]:
@@ -208,9 +205,17 @@ def mask_of(
         part = mask[top:bottom, left:right]
         np.maximum(part, np.where(lost, 0, face_mask(face, wanted)), out=part)
     if grow:
-        change = grey_dilation if grow > 0 else grey_erosion
-        mask = change(mask, footprint=disk(round(abs(grow))), mode="nearest")
+        mask = _grown(mask, grow) if grow > 0 else 1 - _grown(1 - mask, -grow)
     return gaussian_filter(mask, feather, mode="nearest") if feather else mask
+
+
+def _grown(mask: Mask, width: float) -> Mask:
+    """A mask that reaches further by so many pixels, from where it is more than half; as quick for many as for few."""
+    if mask.max(initial=0) <= 0.5:
+        return mask
+    reach = np.clip(width + 1 - distance_transform_edt(mask <= 0.5), 0, 1)
+    grown: Mask = np.maximum(mask, reach).astype(np.float32)
+    return grown
 
 
 def check_widths(feather: float, grow: float) -> None:

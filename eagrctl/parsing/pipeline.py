@@ -83,9 +83,9 @@ class Pipeline(Generic[Image]):
     def run(self, images: Iterator[Image]) -> Iterator[tuple[PlacedPhoto | Failed, list[ParsedFace]]]:
         """Each photo as it was placed, in order, with its parsed faces."""
         with ExitStack() as stack:
-            threads = stack.enter_context(_threads(self._workers, self._cores))
+            threads = stack.enter_context(working_threads(self._workers, self._cores))
             # A GPU does one thing after the other.
-            network = threads if self._on_cpu else stack.enter_context(_threads(1, self._cores))
+            network = threads if self._on_cpu else stack.enter_context(working_threads(1, self._cores))
             # Whatever ends this, such as an interrupt: what is under way ends soon, and nothing else begins.
             stack.callback(self._stopped.set)
             yield from self._run(images, threads, network)
@@ -171,7 +171,7 @@ _starting = Lock()
 
 
 @contextmanager
-def _threads(count: int, cores: int) -> Iterator[Executor]:
+def working_threads(count: int, cores: int) -> Iterator[Executor]:
     """Threads in each of which torch uses so many cores; elsewhere, it uses as many as before."""
     ready, begun = Semaphore(0), Event()
 

@@ -31,11 +31,6 @@ def doubts(recipe: Recipe, steps: int, gpu: bool) -> list[str]:
         )
     if max(rates) < LEAST_RATE:
         found.append(f"the learning rate never gets above {max(rates):.1e}, at which weights stay as they are")
-    if settings.average and settings.average**steps > 0.5:
-        found.append(
-            f"train.average is {settings.average}, and the run has {steps:,} steps: the averaged network, which is "
-            "validated and kept, stays near its start"
-        )
     if settings.precision != "float32" and not gpu:
         found.append(f'train.precision is "{settings.precision}", which acts on GPUs only: this trains in float32')
     return found

@@ -22,7 +22,6 @@ from eagrctl.training.world import World
         ),
         ("train.power=500", "for 83% of the run, train.power and train.warm_up keep the learning rate below"),
         ("train.rate=1e-12", "never gets above 1.0e-12, at which weights stay as they are"),
-        ("train.average=0.999", "train.average is 0.999, and the run has 6 steps"),
         ('train.precision="bf16"', 'train.precision is "bf16", which acts on GPUs only: this trains in float32'),
     ],
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from eagrctl.checkpoint import load_checkpoint, restore_network, save_checkpoint
+from eagrctl.checkpoint import build_network, load_checkpoint, restore_network, save_checkpoint
 from eagrctl.data.index import ShardIndex
 from eagrctl.errors import CheckpointError, ShardError, TrainingError
 from eagrctl.events import Notice, Progress
@@ -323,6 +323,17 @@ def test_an_average_is_validated_kept_and_resumed(
     assert any(not torch.equal(best[key], last[key]) for key in best)
     found = evaluate(Segmenter.of(load_checkpoint(whole.best), CPU.device), tiny_data, "val").scores
     assert found.mean_f1 == pytest.approx(load_checkpoint(whole.best).scores["mean_f1"], abs=1e-9)
+
+
+def test_a_slow_average_of_a_short_run_does_not_stay_near_its_start(
+    tiny_data: ShardIndex, tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe, run = tiny_recipe("train.average=0.9999", "train.epochs=3"), Run(tmp_path / "run")
+    torch.manual_seed(recipe.train.seed)
+    began = build_network(recipe, len(tiny_data.classes)).state_dict()
+    train(recipe, tiny_data, run, CPU)
+    key, best, last = "decoder.classify.weight", weights(run.best), weights(run.last)
+    assert (best[key] - last[key]).norm() < 0.7 * (began[key] - last[key]).norm()
 
 
 def test_smaller_beginnings_other_sources_and_another_optimiser_are_resumed_to_the_same_end(

@@ -7,7 +7,7 @@ counts: the weight of what was before falls with the change, place by place.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -23,7 +23,7 @@ from eagrctl.data.augment import LUMA
 from eagrctl.faces.found import FoundFace
 from eagrctl.parsing.labelling import label_face
 from eagrctl.parsing.parsed import ParsedFace
-from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto
+from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto, working_threads
 from eagrctl.parsing.placing import Placer, Square
 from eagrctl.parsing.video.tracking import TrackedFace, Tracker
 
@@ -148,7 +148,7 @@ def _found(
     """The faces that a detector finds in each frame, which several threads look at."""
     coming = iter(frames)
     under_way: deque[tuple[Pixels, float, Future[list[FoundFace]]]] = deque()
-    with ThreadPoolExecutor(workers, "find") as pool:
+    with working_threads(workers, max(1, torch.get_num_threads() // workers)) as pool:
         while True:
             for photo, seconds in islice(coming, 2 * workers - len(under_way)):
                 under_way.append((photo, seconds, pool.submit(placer.find, photo)))
