@@ -25,6 +25,7 @@ PACKAGES = (
     ("PIL", "pillow", ""),
     ("pydantic", "pydantic", ""),
     ("safetensors", "safetensors", ""),
+    ("scipy", "scipy", "masks and films (parse)"),
     ("pandas", "pandas", "prepare celebamask-hq"),
     ("skimage", "scikit-image", "prepare synthetic and demo"),
     ("matplotlib", "matplotlib", "evaluate --report, runs show and complexity --chart"),
