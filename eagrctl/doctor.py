@@ -35,6 +35,7 @@ PACKAGES = (
 )
 # By extra: the distribution it brings, and what that adds.
 EXTRAS = {
+    "heif": ("pillow-heif", "photos of iPhones (parse photo.heic)"),
     "onnx": ("onnxruntime", "networks as files of ONNX (export)"),
     "tensorboard": ("tensorboard", "curves and pictures of runs in TensorBoard (train --tensorboard)"),
     "video": ("av", "videos (parse clip.mp4)"),
