@@ -270,12 +270,14 @@ def _key(place: Place) -> str:
 
 
 def _described(kind: Any, place: Place) -> Any:
-    """The annotation of a key of a document; None of what stands in lists and dictionaries."""
+    """The annotation of a key of a document, of an item of a list, or of what a dictionary has under a name."""
     for step in place:
         kind = _bare(kind)
-        kind = (
-            typing.get_type_hints(kind, include_extras=True).get(str(step)) if dataclasses.is_dataclass(kind) else None
-        )
+        if dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind, include_extras=True).get(str(step))
+        else:
+            inside = [each for each in typing.get_args(kind) if each is not Ellipsis]
+            kind = inside[-1] if inside else None
     return kind
 
 

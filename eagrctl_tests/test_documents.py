@@ -95,9 +95,10 @@ INDEX = {
         }
     },
 }
-RECORD = head_of(Photo(Path("a.jpg"), "a"), Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {"labels": "a.png"}) | (
-    found_in(parsed_photo(1, 2))
-)
+PARSED = parsed_photo(1, 2)
+RECORD = head_of(
+    Photo(Path("a.jpg"), "a"), Stamp(1, 2), PARSED.labels.shape, PARSED.classes, SETTINGS, SIZE, {"labels": "a.png"}
+) | (found_in(parsed_photo(1, 2)))
 
 
 def anything_gives_a_document_or_our_error(read: Callable[[], object]) -> None:

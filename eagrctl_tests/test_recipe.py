@@ -54,6 +54,7 @@ def test_overrides_are_toml(small: Path) -> None:
     [
         ("train.epochz=3", "unknown key 'train.epochz' .did you mean 'epochs'"),
         ("trian.epochs=3", "unknown key 'trian' .did you mean 'train'"),
+        ("sources.a={data='a',share=0.1,classes={},enlargd=2}", "unknown key 'sources.a.enlargd' .did you mean 'enlar"),
         ("train.epochs=2.5", "'train.epochs' must be a whole number, not 2.5"),
         ("train.epochs=true", "'train.epochs' must be a whole number, not True"),
         ("train.rate='fast'", "'train.rate' must be a number, not 'fast'"),

@@ -257,7 +257,8 @@ class ResultFolder:
                 save = partial(write_probabilities, parsed.faces, parsed.classes, self.size)
                 files["probabilities"] = make(".npz", save)
             found = found_in(parsed)
-            head = head_of(photo, stamp, parsed, self.settings, self.size, files) | {"shares": found["shares"]}
+            shape, classes = parsed.labels.shape, parsed.classes
+            head = head_of(photo, stamp, shape, classes, self.settings, self.size, files) | {"shares": found["shares"]}
             if self.scheme:
                 head["scheme"] = self.scheme
             if wanted.requests:

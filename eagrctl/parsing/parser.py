@@ -23,7 +23,7 @@ from eagrctl.parsing.merging import merge_faces
 from eagrctl.parsing.parsed import Failed, ParsedFace, ParsedPhoto
 from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto, workers_of
 from eagrctl.parsing.placing import Finding, Placer, Square
-from eagrctl.parsing.video.steady import parse_film
+from eagrctl.parsing.video.steady import FilmMemory, parse_film
 from eagrctl.weights import meant
 
 
@@ -146,13 +146,18 @@ class FaceParser:
         return self._parse_many(iter(images), order, workers)
 
     def parse_film(
-        self, frames: Iterable[tuple[Pixels, float]], *, workers: int | None = None
+        self,
+        frames: Iterable[tuple[Pixels, float]],
+        *,
+        workers: int | None = None,
+        memory: FilmMemory | None = None,
     ) -> Generator[ParsedPhoto, None, None]:
         """Parse the frames of a film, steadily: faces are followed, and what the network says averaged along time.
 
         Args:
             frames: (H, W, 3) uint8 RGB, each with its time in seconds, which grows.
             workers: as for `parse_many`.
+            memory: of the frames before these, as `eagrctl.parsing.video.steady` says.
 
         Yields:
             What was found in each frame, in order, some frames later. Without a detector, or where photos without a
@@ -168,7 +173,7 @@ class FaceParser:
                 yield parsed
             return
         threads = workers_of(workers, self._segmenter.device)
-        found = parse_film(frames, self._placer, self._label, self._batch, self._segmenter.device, threads)
+        found = parse_film(frames, self._placer, self._label, self._batch, self._segmenter.device, threads, memory)
         with closing(found) as results:
             for photo, faces in results:
                 yield self._merge(photo, faces)

@@ -14,7 +14,7 @@ its number, `seconds`, `labels`, `shares` and `faces`; and `found`: how many fra
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -135,15 +135,21 @@ class Recorded(Versioned):
 
 
 def head_of(
-    photo: Photo, stamp: Stamp, parsed: ParsedPhoto, settings: ParserSettings, size: int, files: Mapping[str, Any]
+    photo: Photo,
+    stamp: Stamp,
+    shape: tuple[int, ...],
+    classes: Sequence[str],
+    settings: ParserSettings,
+    size: int,
+    files: Mapping[str, Any],
 ) -> Record:
-    """What the JSON of a photo, or of a video of which `parsed` is the first frame, says first; `size` is `input`."""
-    height, width = parsed.labels.shape
+    """What the JSON of a photo or of a video, of (height, width), says first; `size` is `input`."""
+    height, width = shape
     return {
         "format": FORMATS[photo.kind],
         "version": VERSION,
         photo.kind: {"path": path_of(photo), **asdict(stamp), "width": width, "height": height},
-        "classes": list(parsed.classes),
+        "classes": list(classes),
         "settings": asdict(settings),
         "input": size,
         "files": dict(files),

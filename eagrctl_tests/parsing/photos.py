@@ -60,7 +60,7 @@ class PaintedParser:
         self.seen: list[Any] = []
 
     def parse_film(
-        self, frames: Iterable[tuple[Any, float]], *, workers: int | None = None
+        self, frames: Iterable[tuple[Any, float]], *, workers: int | None = None, memory: Any = None
     ) -> Generator[ParsedPhoto | Failed, None, None]:
         return self.parse_many((frame for frame, _ in frames), workers=workers)
 

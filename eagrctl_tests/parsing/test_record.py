@@ -34,7 +34,7 @@ def photo(tmp_path: Path) -> Photo:
 
 
 def record_of(photo: Photo, parsed: ParsedPhoto, stamp: Stamp, files: dict[str, str]) -> Record:
-    return head_of(photo, stamp, parsed, SETTINGS, SIZE, files) | found_in(parsed)
+    return head_of(photo, stamp, parsed.labels.shape, parsed.classes, SETTINGS, SIZE, files) | found_in(parsed)
 
 
 def write(record: Record, path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_photos_record_is_read_whole_and_a_videos_up_to_its_frames(tmp_path: P
     assert [list(face.box or ()) for face in found.faces] == [face["box"] for face in record["faces"]]
     assert read_record(path, "video") is None
     video = Photo(photo.path.with_suffix(".mp4"), "ä")
-    head = head_of(video, Stamp(1, 2), parsed_photo(1, 2), SETTINGS, SIZE, {})
+    head = head_of(video, Stamp(1, 2), (120, 140), parsed_photo(1, 2).classes, SETTINGS, SIZE, {})
     assert head["video"]["width"] == 140
     for frames in (0, 2):
         write_record(path, head, "frames", ({"frame": number} for number in range(frames)), {"found": frames})

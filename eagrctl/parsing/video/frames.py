@@ -1,8 +1,8 @@
-"""Frames out of videos, and into one; the only module that imports PyAV, which is an extra (eagrctl[video])."""
+"""Frames out of videos; the only module that imports PyAV, which is an extra (eagrctl[video])."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,21 +12,8 @@ from typing import Any
 import numpy as np
 
 from eagrctl.arrays import Pixels
-from eagrctl.errors import EagrctlError, SourceError
+from eagrctl.errors import SourceError
 from eagrctl.files import printable, require_regular
-
-# Encoders by preference: the first plays everywhere; the last is in every build of FFmpeg.
-ENCODERS = ("libx264", "libopenh264", "mpeg4")
-
-# Codecs of sound that every player finds in an MP4.
-SOUNDS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
-
-# Ticks a second of a video that is written. All usual rates take whole ticks, and mpeg4 allows at most 65,535.
-TICKS = 60_000
-
-# FFmpeg's number for the colours of BT.601, by which it converts RGB to YUV unless told otherwise. It is stated because
-# players assume BT.709 for large videos.
-_BT601 = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +28,7 @@ class Frame:
 def video_suffixes() -> frozenset[str]:
     """The endings of all kinds that PyAV knows, in lower case, each with its dot; empty where it is not installed."""
     try:
-        av = _av()
+        av = pyav()
     except SourceError:
         return frozenset()
     names: set[str] = set()
@@ -98,6 +85,14 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in order; SourceError where nothing of the video can be decoded, or it ends early."""
+        return self.behind(0)
+
+    def behind(self, last: int) -> Iterator[Frame]:
+        """The frames whose number is above `last`; those before are decoded all the same, because others build on them.
+
+        Raises:
+            SourceError: nothing of the video can be decoded, or it ends early.
+        """
         self.lost = self.resized = 0
         with self._open() as container:
             stream = self._stream(container)
@@ -112,11 +107,13 @@ class VideoReader:
                 if size is None:
                     self.start, size = seconds, stored
                 self.resized += stored != size
+                if number <= last:
+                    continue
                 yield Frame(number, seconds - self.start, _upright(frame, _square(size, aspect)))
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
         """The frames of a stream, as they are stored, without those that cannot be decoded."""
-        av, name, number = _av(), printable(self.path), 0
+        av, name, number = pyav(), printable(self.path), 0
         packets = container.demux(stream)
         while True:
             try:
@@ -145,7 +142,7 @@ class VideoReader:
         return SourceError(f"{said}: copy or fetch it again")
 
     def _open(self) -> Any:
-        av = _av()
+        av = pyav()
         name = printable(self.path)
         try:
             require_regular(self.path, SourceError)
@@ -163,7 +160,7 @@ class VideoReader:
     @staticmethod
     def _stream(container: Any) -> Any:
         """The stream that ffmpeg would take; None where there is none but attached pictures."""
-        kinds = _av().stream.Disposition
+        kinds = pyav().stream.Disposition
         # A stream whose codec this FFmpeg has not has no context.
         films = [each for each in container.streams.video if not each.disposition & kinds.attached_pic]
         films = [each for each in films if each.codec_context is not None]
@@ -175,117 +172,14 @@ class VideoReader:
         return max(films, key=rank, default=None)
 
 
-@contextmanager
-def video_writer(
-    path: Path, rate: Fraction, size: tuple[int, int], sound: VideoReader | None = None
-) -> Iterator[Callable[[Pixels, float], None]]:
-    """Write an MP4: H.264 where FFmpeg has it, else MPEG-4.
-
-    Args:
-        path: of the file, whatever its ending.
-        rate: frames a second, for those who ask the file.
-        size: height and width of the frames. Where one is odd, the last row or column is left out, which encoders want.
-        sound: a video, whose sound is copied where an MP4 can hold it, and else left out.
-
-    Yields:
-        What appends a frame, (H, W, 3) uint8, that is shown from so many seconds on, later than the one before.
-
-    Raises:
-        EagrctlError: PyAV has no encoder.
-        OSError: the file cannot be written.
-    """
-    av = _av()
-    height, width = (max(2, side // 2 * 2) for side in size)
-    with (
-        av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container,
-        ExitStack() as stack,
-    ):
-        stream = container.add_stream(_encoder(av), rate=rate)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        context = stream.codec_context
-        context.time_base, context.colorspace = Fraction(1, TICKS), _BT601
-        if context.name == "libx264":
-            context.options = {"crf": "20", "preset": "veryfast"}
-        else:
-            # About what the former takes at that quality.
-            context.bit_rate = max(500_000, round(0.1 * height * width * rate))
-        copy_sound = stack.enter_context(_sound(sound, container)) if sound is not None else None
-        last = -1
-
-        def write(pixels: Pixels, seconds: float) -> None:
-            nonlocal last
-            shown = np.ascontiguousarray(pixels[:height, :width])
-            if shown.shape[:2] != (height, width):
-                shown = np.pad(shown, [(0, height - shown.shape[0]), (0, width - shown.shape[1]), (0, 0)])
-            frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-            last = frame.pts = max(last + 1, round(seconds * TICKS))
-            frame.time_base = Fraction(1, TICKS)
-            if copy_sound:
-                copy_sound(seconds)
-            container.mux(stream.encode(frame))
-
-        yield write
-        container.mux(stream.encode())
-        if copy_sound:
-            copy_sound(math.inf)
-
-
-@contextmanager
-def _sound(video: VideoReader, target: Any) -> Iterator[Callable[[float], None] | None]:
-    """What copies a video's sound, up to so many seconds, into a container that is written; None where it cannot."""
-    av = _av()
-    with av.open(str(video.path.absolute()), metadata_errors="replace") as source:
-        stream = source.streams.best("audio")
-        context = stream and stream.codec_context
-        if context is None or context.name.removesuffix("float") not in SOUNDS:
-            yield None
-            return
-        track = target.add_stream_from_template(stream)
-        packets = source.demux(stream)
-        # None of the file's clocks begins with the first frame, from which the written ones count.
-        waiting: Any = None
-        later = round(video.start / stream.time_base)
-
-        def copy(until: float) -> None:
-            nonlocal waiting
-            while True:
-                if waiting is None:
-                    try:
-                        waiting = next(packets, None)
-                    except av.error.FFmpegError:  # what is behind the damage cannot be found
-                        return
-                    if waiting is None:
-                        return
-                    if waiting.dts is None or waiting.pts is None or waiting.pts < later:
-                        waiting = None
-                        continue
-                if (waiting.pts - later) * stream.time_base > until:
-                    return
-                waiting.pts, waiting.dts = waiting.pts - later, max(0, waiting.dts - later)
-                waiting.stream = track
-                target.mux(waiting)
-                waiting = None
-
-        yield copy
-
-
-def _av() -> ModuleType:
+def pyav() -> ModuleType:
+    """PyAV; SourceError where it is not installed."""
     try:
         import av
     except ImportError:
         raise SourceError("videos need PyAV, which is not installed: pip install 'eagrctl[video]'") from None
     module: ModuleType = av
     return module
-
-
-def _encoder(av: ModuleType) -> str:
-    for name in ENCODERS:
-        try:
-            av.Codec(name, "w")
-        except (ValueError, LookupError):  # PyAV's UnknownCodecError
-            continue
-        return name
-    raise EagrctlError(f"this PyAV has none of the encoders {', '.join(ENCODERS)}: write no overlay with --no-overlay")
 
 
 def _square(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
@@ -309,7 +203,7 @@ def _turned(pixels: Pixels, frame: Any) -> Pixels:
     The matrix has three rows of three; its first four numbers that matter, a, b, c and d, take x to a x + c y and y to
     b x + d y. As ffmpeg, this reads the angle first, and what remains is a mirror.
     """
-    found = frame.side_data.get(_av().sidedata.sidedata.Type.DISPLAYMATRIX)
+    found = frame.side_data.get(pyav().sidedata.sidedata.Type.DISPLAYMATRIX)
     if found is None:
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(found), np.int32)[:5]

@@ -6,20 +6,23 @@ For a video that is called NAME:
 * `NAME.overlay.mp4`: the frames under the colours of their classes, and `NAME.legend.png`, which names these.
 * `NAME.json`: what was found, and how (see `eagrctl.parsing.record`).
 
-Frames are handled one by one, so a long video needs no more memory than a short one. Everything is written under names
-that begin with `.eagrctl-`, and moved into place when the video has ended; the JSON is moved last. A video that was
-interrupted is begun again.
+Frames are handled one by one, so a long video needs no more memory than a short one. They are written in parts (see
+`eagrctl.parsing.video.parts`), from which an interrupted run goes on; at the end the results are moved into place, the
+JSON last.
 """
 
-import secrets
+import math
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from itertools import chain
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 
+from eagrctl import __version__
 from eagrctl.arrays import Pixels
 from eagrctl.data.labels import BACKGROUND
 from eagrctl.drawing.formats import save_whole
@@ -31,13 +34,14 @@ from eagrctl.parsing.files import FRAME, WRITERS, ResultFolder, make_folder, wri
 from eagrctl.parsing.parsed import Failed, ParsedPhoto, Tally
 from eagrctl.parsing.parser import FaceParser
 from eagrctl.parsing.photos import Photo
-from eagrctl.parsing.record import Record, Stamp, found_in, head_of, write_record
-from eagrctl.parsing.video.frames import Frame, VideoReader, video_writer
+from eagrctl.parsing.record import Record, Stamp, found_in, head_of, path_of, write_record
+from eagrctl.parsing.video.frames import Frame, VideoReader
+from eagrctl.parsing.video.parts import LENGTH, Parts, parts_of
+from eagrctl.parsing.video.writing import join_parts, part_writer
 
 MISSING = 0.5  # A video that ends so many seconds before its file says is reported.
 
 # Of what is left beside the JSON, in the order in which it is moved into place.
-_UNFINISHED = ".eagrctl-{}.frames"  # what a folder of frames is called while it is filled
 _ENDINGS = {"frames": ".frames", "overlay": ".overlay.mp4", "legend": ".legend.png"}
 
 
@@ -68,7 +72,19 @@ def parse_video(
     try:
         folder.claim(video, force)
         reader = VideoReader(video.path, every)
-        _write(video, folder, reader, _parsed(parser, reader, video, tally, steady, workers, listener), steady)
+        stamp = Stamp.of(video.path) or Stamp(0, 0)
+        record = folder.place(video, ".json")
+        make_folder(record.parent)
+        how = {"every": every, "steady": steady}
+        key = [__version__, path_of(video), asdict(stamp), asdict(folder.settings), how, folder.scheme, LENGTH]
+        with writing(record), parts_of(record.parent, video.name, key, folder.wanted.overlay) as parts:
+            frames = _parsed(parser, reader, video, parts, tally, steady, workers, listener)
+            for first in frames:
+                part = chain([first], islice(frames, LENGTH - 1))
+                _write_part(parts, folder, reader.rate / every, video, part)
+            if not parts.count:
+                raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
+            _finish(video, folder, reader, parts, stamp, how)
     except SourceError as error:
         tally.failed.append((video, str(error)))
     tally.seconds += time.perf_counter() - started
@@ -78,28 +94,31 @@ def _parsed(
     parser: FaceParser,
     reader: VideoReader,
     video: Photo,
+    parts: Parts,
     tally: Tally,
     steady: bool,
     workers: int | None,
     listener: Listener,
 ) -> Iterator[tuple[Frame, ParsedPhoto]]:
-    """The frames, each with what was found in it."""
+    """The frames behind the parts that are whole, each with what was found in it."""
     task, name = f"parsing {printable(video.path.name)}", printable(video.path)
     under_way: deque[Frame] = deque()
-    faces = done = 0
-    seconds = 0.0
+    faces, done = parts.faces, parts.done
+    seconds = math.inf
 
     def frames() -> Iterator[tuple[Pixels, float]]:
-        for frame in reader:
+        for frame in reader.behind(parts.last):
             under_way.append(frame)
             yield frame.pixels, frame.seconds
 
     def parsed() -> Generator[ParsedPhoto | Failed, None, None]:
         if steady:
-            return parser.parse_film(frames(), workers=workers)
+            return parser.parse_film(frames(), workers=workers, memory=parts.memory)
         return parser.parse_many((pixels for pixels, _ in frames()), workers=workers)
 
-    listener(Progress(task, 0, reader.expected))
+    if done:
+        listener(Notice(f"{name} goes on from frame {parts.last + 1:,}"))
+    listener(Progress(task, done, max(done, reader.expected)))
     with closing(parsed()) as photos:
         for photo in photos:
             frame = under_way.popleft()
@@ -120,88 +139,65 @@ def _parsed(
         listener(Notice(f"{says}: it may be truncated", warning=True))
 
 
-def _write(
-    video: Photo,
-    folder: ResultFolder,
-    reader: VideoReader,
-    parsed: Iterator[tuple[Frame, ParsedPhoto]],
-    steady: bool,
+def _write_part(
+    parts: Parts, folder: ResultFolder, rate: Fraction, video: Photo, frames: Iterator[tuple[Frame, ParsedPhoto]]
 ) -> None:
-    """Write what was found, frame by frame: all files or none; SourceError where there are no frames."""
-    stamp = Stamp.of(video.path) or Stamp(0, 0)
-    shown = folder.wanted.overlay
-    endings = _ENDINGS if shown else {"frames": _ENDINGS["frames"]}
+    """Write what was found in some frames, at least one; what was begun and not ended is no part."""
+    first = next(frames)
+    size = first[0].pixels.shape[0], first[0].pixels.shape[1]
     occurring: set[int] = set()
-    total = {"frames": 0, "faces": 0}
-    with _parts(video, folder, endings | {"record": ".json"}) as parts, ExitStack() as stack:
-        first = next(parsed, None)
-        if first is None:
-            raise SourceError(f"{printable(video.path)} holds no frames: copy or fetch it again")
-        height, width = first[1].labels.shape
-        if shown:
-            write = stack.enter_context(
-                video_writer(parts["overlay"], reader.rate / reader.every, (height, width), reader)
-            )
+    records: list[Record] = []
+    with ExitStack() as stack:
+        write = None
+        if folder.wanted.overlay:
+            write = stack.enter_context(part_writer(parts.film(parts.count), rate, parts.size or size))
         pool = stack.enter_context(ThreadPoolExecutor(WRITERS, "write"))
         drawing: deque[tuple[Frame, Future[Pixels | None]]] = deque()
 
         def draw(frame: Frame, labels: Pixels) -> Pixels | None:
-            folder.save(labels, parts["frames"] / f"{frame.number:06}.png")
-            return coloured(frame.pixels, labels, folder.labels) if shown else None
+            folder.save(labels, parts.picture(frame.number))
+            return coloured(frame.pixels, labels, folder.labels) if write else None
 
         def encode(until: int) -> None:
             while len(drawing) > until:
                 frame, drawn = drawing.popleft()
                 pixels = drawn.result()
-                if pixels is not None:
+                if write and pixels is not None:
                     write(pixels, frame.seconds)
 
-        def records() -> Iterator[Record]:
-            for frame, photo in chain([first], parsed):
-                total["frames"] += 1
-                total["faces"] += len(photo.faces)
-                occurring.update(number for number, share in enumerate(photo.shares.values()) if share)
-                drawing.append((frame, pool.submit(draw, frame, photo.labels)))
-                labels = f"{video.name}.frames/{frame.number:06}.png"
-                yield {"frame": frame.number, "seconds": round(frame.seconds, 6), "labels": labels} | found_in(photo)
-                encode(2 * WRITERS - 1)
-            encode(0)
+        for frame, photo in chain([first], frames):
+            occurring.update(number for number, share in enumerate(photo.shares.values()) if share)
+            drawing.append((frame, pool.submit(draw, frame, photo.labels)))
+            labels = f"{video.name}.frames/{frame.number:06}.png"
+            head = {"frame": frame.number, "seconds": round(frame.seconds, 6), "labels": labels}
+            records.append(head | found_in(photo))
+            encode(2 * WRITERS - 1)
+        encode(0)
+    parts.add(parts.size or size, records, occurring)
 
-        files = {kind: f"{video.name}{ending}" for kind, ending in endings.items()}
-        head = head_of(video, stamp, first[1], folder.settings, folder.size, files)
+
+def _finish(video: Photo, folder: ResultFolder, reader: VideoReader, parts: Parts, stamp: Stamp, how: Record) -> None:
+    """Make the results of the parts, and move them into place: frames first, the JSON last."""
+    shown = folder.wanted.overlay
+    endings = (_ENDINGS if shown else {"frames": _ENDINGS["frames"]}) | {"record": ".json"}
+    kept = {kind: folder.place(video, ending) for kind, ending in endings.items()}
+    with ExitStack() as stack:
+        # Left in the reverse order.
+        made = {kind: stack.enter_context(replacing(kept[kind])) for kind in reversed([*endings]) if kind != "frames"}
+        files = {kind: f"{video.name}{ending}" for kind, ending in endings.items() if kind != "record"}
+        head = head_of(video, stamp, parts.size or (0, 0), folder.labels.names, folder.settings, folder.size, files)
         head["video"]["rate"] = float(reader.rate)
         if folder.scheme:
             head["scheme"] = folder.scheme
-        write_record(
-            parts["record"], head | {"every": reader.every, "steady": steady}, "frames", records(), {"found": total}
-        )
+        total = {"frames": parts.done, "faces": parts.faces}
+        write_record(made["record"], head | how, "frames", parts.records(), {"found": total})
         if shown:
-            save_whole(legend(folder.labels, sorted(occurring - {BACKGROUND}), SHORTEST), parts["legend"], "PNG")
-
-
-@contextmanager
-def _parts(video: Photo, folder: ResultFolder, endings: Mapping[str, str]) -> Iterator[dict[str, Path]]:
-    """Temporary places, which become the results when the block ends well, and are taken away when it does not.
-
-    Frames are moved into place first, and the record, which is the last of `endings`, last; the folder of frames is
-    made. What a killed run left is taken away.
-    """
-    kept = {kind: folder.place(video, ending) for kind, ending in endings.items()}
-    where = kept["record"].parent
-    make_folder(where)
-    with writing(kept["record"]), ExitStack() as stack:
-        for stale in where.glob(_UNFINISHED.format("*")):
-            _clear(stale)
-        # Left in the reverse order.
-        parts = {kind: stack.enter_context(replacing(kept[kind])) for kind in reversed([*endings]) if kind != "frames"}
-        parts["frames"] = where / _UNFINISHED.format(secrets.token_hex(8))
-        parts["frames"].mkdir()
-        stack.callback(_clear, parts["frames"])
-        yield parts
+            join_parts(parts.films, made["overlay"], reader)
+            save_whole(legend(folder.labels, sorted(parts.occurring - {BACKGROUND}), SHORTEST), made["legend"], "PNG")
         # Those of an earlier run, frames last: they tell that the others are ours.
         for ending in (".json", *reversed(_ENDINGS.values())):
             _clear(folder.place(video, ending))
-        parts["frames"].replace(kept["frames"])
+        parts.frames.replace(kept["frames"])
 
 
 def _clear(path: Path) -> None:

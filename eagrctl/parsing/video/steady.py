@@ -6,11 +6,11 @@ counts: the weight of what was before falls with the change, place by place.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -34,15 +34,17 @@ STILL, CHANGED = 4.0, 14.0  # of 255: change in brightness below which nothing d
 
 Floats = NDArray[np.float32]
 
+_NOTHING = np.empty((0, 0, 3), np.uint8)
+
 
 @dataclass(eq=False)
-class _Memory:
+class FaceMemory:
     """What is known of a face from the frames before: logits, and brightness at their points."""
 
     logits: Floats
     brightness: Floats
 
-    def moved_to(self, brightness: Floats) -> "_Memory":
+    def moved_to(self, brightness: Floats) -> "FaceMemory":
         """The same, shifted to where it looks most like the next frame: a smoothed place lags behind a face."""
         window = np.outer(*(np.hanning(side + 2)[1:-1] for side in brightness.shape))
         pictures = [(each - each.mean()) * window for each in (brightness, self.brightness)]
@@ -51,7 +53,20 @@ class _Memory:
         if np.abs(offset).max() > FURTHEST * min(brightness.shape):
             return self
         by = partial(shift, order=3, mode="nearest")
-        return _Memory(by(self.logits, (0, *offset)), by(self.brightness, offset))
+        return FaceMemory(by(self.logits, (0, *offset)), by(self.brightness, offset))
+
+
+@dataclass(eq=False)
+class FilmMemory:
+    """What is known of a film up to a frame: another run goes on from there as if it were the same.
+
+    Attributes:
+        found: of each frame its time in seconds, and the faces that the detector found in it.
+        faces: by the numbers of those that were there last.
+    """
+
+    found: list[tuple[float, list[FoundFace]]] = field(default_factory=list)
+    faces: dict[int, FaceMemory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +78,17 @@ class _Tracked:
 
 
 class Steadier:
-    """Averages what the network says of each face along time."""
+    """Averages what the network says of each face along time.
 
-    def __init__(self) -> None:
-        self._known: dict[int, _Memory] = {}
+    Args:
+        known: what is known of the faces before the first frame, by their numbers.
+
+    Attributes:
+        known: the same after the last frame.
+    """
+
+    def __init__(self, known: Mapping[int, FaceMemory] | None = None) -> None:
+        self.known: Mapping[int, FaceMemory] = known or {}
 
     def steady(
         self, numbers: Sequence[int], squares: Sequence[Square], faces: Sequence[ParsedFace]
@@ -82,7 +104,7 @@ class Steadier:
         for number, square, face in zip(numbers, squares, faces, strict=True):
             assert face.logits is not None
             brightness = _brightness(square.pixels, (face.logits.shape[1], face.logits.shape[2]))
-            memory, logits = self._known.get(number), face.logits
+            memory, logits = self.known.get(number), face.logits
             # Another number of looks gives another grid.
             if memory is not None and memory.logits.shape == logits.shape:
                 memory = memory.moved_to(brightness)
@@ -93,9 +115,9 @@ class Steadier:
                 steady = label_face(square, torch.from_numpy(logits), face.size, face.matrices, face.probabilities)
             else:
                 steady = face
-            known[number] = _Memory(logits, brightness)
+            known[number] = FaceMemory(logits, brightness)
             found.append(steady)
-        self._known = known
+        self.known = known
         return found
 
 
@@ -114,6 +136,7 @@ def parse_film(
     batch: int,
     device: torch.device,
     workers: int,
+    memory: FilmMemory | None = None,
 ) -> Generator[tuple[Pixels, list[ParsedFace]], None, None]:
     """The faces of a film, frame by frame, in order.
 
@@ -124,12 +147,23 @@ def parse_film(
         batch: the most faces that are labelled together.
         device: where the network runs.
         workers: threads that find faces, and as many that label them.
+        memory: of the frames before the first of these; with each frame that is given, it becomes that after it.
     """
-    tracker, steadier = Tracker(), Steadier()
+    memory = memory or FilmMemory()
+    before = tuple(memory.found)
+    tracker, steadier = Tracker(), Steadier(memory.faces)
     numbers: deque[list[int]] = deque()
+    found: deque[tuple[float, list[FoundFace]]] = deque()
+
+    def detected() -> Iterator[tuple[Pixels, float, list[FoundFace]]]:
+        for photo, seconds, faces in _found(frames, placer, workers):
+            found.append((seconds, faces))
+            yield photo, seconds, faces
 
     def tracked() -> Iterator[_Tracked]:
-        for photo, faces in tracker.follow(_found(frames, placer, workers)):
+        # Frames before these are followed once more, though nobody looks at them: whose a face is depends on them.
+        known = ((_NOTHING, seconds, faces) for seconds, faces in before)
+        for photo, faces in islice(tracker.follow(chain(known, detected())), len(before), None):
             numbers.append([each.number for each in faces])
             yield _Tracked(photo, faces)
 
@@ -139,7 +173,10 @@ def parse_film(
     pipeline = Pipeline(cut, label, batch, device, workers)
     for placed, faces in pipeline.run(tracked()):
         assert isinstance(placed, PlacedPhoto)
-        yield placed.photo, steadier.steady(numbers.popleft(), placed.squares, faces)
+        steady = steadier.steady(numbers.popleft(), placed.squares, faces)
+        memory.found.append(found.popleft())
+        memory.faces = dict(steadier.known)
+        yield placed.photo, steady
 
 
 def _found(

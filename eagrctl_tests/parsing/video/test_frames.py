@@ -1,18 +1,14 @@
 import struct
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
 
-import av
-import imageio_ffmpeg
 import numpy as np
 import pytest
 
-import eagrctl.parsing.video.frames as video_file
 from eagrctl.errors import SourceError
-from eagrctl.parsing.video.frames import VideoReader, video_writer
-from eagrctl_tests.parsing.video.videos import LEFT, RIGHT, ROTATIONS, picture, rotated, write_video
+from eagrctl.parsing.video.frames import VideoReader
+from eagrctl_tests.parsing.video.videos import ROTATIONS, picture, rotated, write_video
 
 
 def test_frames_come_in_order_with_their_times(tmp_path: Path) -> None:
@@ -26,6 +22,17 @@ def test_frames_come_in_order_with_their_times(tmp_path: Path) -> None:
     for place, frame in enumerate(frames):
         assert frame.pixels.shape == (48, 64, 3)
         assert np.abs(frame.pixels.astype(int) - picture(place)).mean() < 12
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_frames_behind_one_are_those_of_the_whole(tmp_path: Path, every: int) -> None:
+    reader = VideoReader(write_video(tmp_path / "clip.mp4", 11), every)
+    whole = list(reader)
+    behind = list(reader.behind(4))
+    assert [frame.number for frame in behind] == [frame.number for frame in whole if frame.number > 4]
+    for frame, same in zip(behind, whole[-len(behind) :], strict=True):
+        assert frame.seconds == same.seconds
+        np.testing.assert_array_equal(frame.pixels, same.pixels)
 
 
 def test_every_third_frame_begins_with_the_first(tmp_path: Path) -> None:
@@ -81,71 +88,7 @@ def test_without_pyav_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         VideoReader(tmp_path / "clip.mp4")
 
 
-@pytest.mark.parametrize("encoders", [video_file.ENCODERS, ("no such encoder", "mpeg4")])
-@pytest.mark.parametrize("size", [(48, 64), (47, 63)])
-def test_a_video_that_is_written_has_the_frames_the_rate_and_the_colours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoders: tuple[str, ...], size: tuple[int, int]
-) -> None:
-    monkeypatch.setattr(video_file, "ENCODERS", encoders)
-    rate = Fraction(24000, 1001)
-    halves = np.empty((*size, 3), np.uint8)
-    halves[:, :32], halves[:, 32:] = LEFT, RIGHT
-    with video_writer(tmp_path / "clip.mp4.part", rate, size) as write:
-        for place in range(9):
-            write(halves, place / float(rate))
-    reader = VideoReader(tmp_path / "clip.mp4.part")
-    frames = list(reader)
-    assert float(reader.rate) == pytest.approx(float(rate), rel=1e-4)
-    assert len(frames) == 9
-    assert frames[4].pixels.shape == (size[0] // 2 * 2, size[1] // 2 * 2, 3)
-    for colour, columns in ((LEFT, slice(4, 24)), (RIGHT, slice(40, 58))):
-        assert np.abs(frames[4].pixels[10:30, columns].astype(int) - colour).max() < 12
-
-
-def test_frames_of_another_size_and_of_one_time_do_not_stop_it(tmp_path: Path) -> None:
-    with video_writer(tmp_path / "clip.mp4", Fraction(25), (48, 64)) as write:
-        for size in ((48, 64), (30, 80), (60, 20)):
-            write(np.full((*size, 3), 200, np.uint8), 0.0)
-    assert [frame.pixels.shape for frame in VideoReader(tmp_path / "clip.mp4")] == [(48, 64, 3)] * 3
-
-
 def test_the_rotation_that_tests_write_is_a_matrix_of_the_format(tmp_path: Path) -> None:
     path = rotated(write_video(tmp_path / "clip.mp4", 1), 90)
     place = path.read_bytes().index(b"tkhd") + 44
     assert struct.unpack(">9i", path.read_bytes()[place : place + 36])[:5] == (0, 1 << 16, 0, -(1 << 16), 0)
-
-
-def with_sound(video: Path, path: Path, codec: str) -> Path:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(video), "-f", "lavfi", "-i", "sine=d=1"]
-    subprocess.run([*command, "-c:v", "copy", "-c:a", codec, "-shortest", str(path)], check=True)
-    return path
-
-
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
-def test_sound_is_copied_as_it_is_and_begins_with_the_first_frame(tmp_path: Path, name: str) -> None:
-    def heard(path: Path) -> list[tuple[float, bytes]]:
-        with av.open(str(path)) as container:
-            (stream,) = container.streams.audio
-            packets = [packet for packet in container.demux(stream) if packet.dts is not None]
-            return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in packets]
-
-    path = with_sound(write_video(tmp_path / "silent.mp4", 25), tmp_path / name, "aac")
-    reader = VideoReader(path)
-    with video_writer(tmp_path / "copy.mp4", reader.rate, (48, 64), reader) as write:
-        for frame in reader:
-            write(frame.pixels, frame.seconds)
-    before, after = heard(path), heard(tmp_path / "copy.mp4")
-    before = [packet for packet in before if packet[0] >= 0]
-    assert [data for _, data in after] == [data for _, data in before]
-    assert [time for time, _ in after] == pytest.approx([time for time, _ in before], abs=0.03)
-    assert len(list(VideoReader(tmp_path / "copy.mp4"))) == 25
-
-
-def test_sound_that_an_mp4_does_not_hold_is_left_out(tmp_path: Path) -> None:
-    path = with_sound(write_video(tmp_path / "silent.mp4", 5), tmp_path / "clip.mkv", "pcm_s16le")
-    reader = VideoReader(path)
-    with video_writer(tmp_path / "copy.mp4", reader.rate, (48, 64), reader) as write:
-        for frame in reader:
-            write(frame.pixels, frame.seconds)
-    with av.open(str(tmp_path / "copy.mp4")) as container:
-        assert not container.streams.audio

@@ -13,6 +13,7 @@ from PIL import Image
 
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Notice, Progress
+from eagrctl.locks import locked
 from eagrctl.parsing.files import ResultFolder
 from eagrctl.parsing.parsed import Tally
 from eagrctl.parsing.photos import Photo
@@ -161,7 +162,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(
 ) -> None:
     folder = results_in(tmp_path / "out")
     run(clip, folder, every=3)
-    before = {name: (folder.path / name).read_bytes() for name in names(folder)}
+    before = contents(folder)
     calls = 0
 
     def full(*_: object) -> None:
@@ -173,30 +174,120 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     monkeypatch.setattr(f"eagrctl.parsing.{what}", full)
     with pytest.raises(EagrctlError, match=r"cannot write .*clip.json \(No space left on device\): make room"):
         run(clip, folder)
-    assert {name: (folder.path / name).read_bytes() for name in names(folder)} == before
+    assert {name: content for name, content in contents(folder).items() if ".eagrctl" not in name} == before
+    monkeypatch.undo()
+    run(clip, folder)
+    assert not [name for name in names(folder) if ".eagrctl" in name]
+    assert len(names(folder)) == 12
 
 
-def test_an_interrupt_leaves_nothing_half(tmp_path: Path, clip: Photo) -> None:
-    class Interrupted(PaintedParser):
-        def parse_many(self, *arguments: Any, **options: Any) -> Any:
-            for number, parsed in enumerate(super().parse_many(*arguments, **options)):
-                if number == 4:
-                    raise KeyboardInterrupt
-                yield parsed
-
+def test_an_interrupt_before_the_first_part_leaves_nothing(tmp_path: Path, clip: Photo) -> None:
     folder = results_in(tmp_path / "out")
-    with pytest.raises(KeyboardInterrupt):
-        parse_video(Interrupted(), clip, folder, Tally())  # type: ignore[arg-type]
+    interrupt(clip, folder, 4)
     assert names(folder) == []
     assert [path.name for path in (folder.path / "trip").iterdir()] == []
 
 
-def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path, clip: Photo) -> None:
+class Killed(PaintedParser):
+    """Stops in the middle, as Ctrl-C does."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+
+    def parse_many(self, *arguments: Any, **options: Any) -> Any:
+        for number, parsed in enumerate(super().parse_many(*arguments, **options)):
+            if number == self.frames:
+                raise KeyboardInterrupt
+            yield parsed
+
+
+def interrupt(video: Photo, folder: ResultFolder, frames: int, **options: Any) -> Tally:
+    tally = Tally()
+    with pytest.raises(KeyboardInterrupt):
+        parse_video(Killed(frames), video, folder, tally, **options)  # type: ignore[arg-type]
+    return tally
+
+
+@pytest.fixture
+def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eagrctl.parsing.video.parse.LENGTH", 3)
+
+
+def contents(folder: ResultFolder) -> dict[str, bytes]:
+    return {name: (folder.path / name).read_bytes() for name in names(folder)}
+
+
+@pytest.mark.usefixtures("short_parts")
+@pytest.mark.parametrize("frames", [3, 4, 8])
+def test_an_interrupted_film_goes_on_from_its_last_whole_part(tmp_path: Path, clip: Photo, frames: int) -> None:
+    whole, folder = results_in(tmp_path / "whole"), results_in(tmp_path / "out")
+    run(clip, whole)
+    interrupt(clip, folder, frames)
+    assert {Path(name).parts[1].rsplit(".")[-1] for name in names(folder)} == {"film"}
+    events: list[Progress | Notice] = []
+    tally, _ = run(clip, folder, listener=events.append)
+    kept = frames // 3 * 3
+    assert tally.pictures == 9 - kept
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        f"{clip.path} goes on from frame {kept + 1}"
+    ]
+    assert contents(folder) == contents(whole)
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_what_was_begun_in_another_way_is_begun_anew(tmp_path: Path, clip: Photo) -> None:
     folder = results_in(tmp_path / "out")
-    (folder.path / "trip" / ".eagrctl-0123456789abcdef.frames").mkdir(parents=True)
-    (folder.path / "trip" / ".eagrctl-0123456789abcdef.frames" / "000001.png").touch()
+    interrupt(clip, folder, 7)
+    assert run(clip, folder, steady=False)[0].pictures == 9
+    interrupt(clip, folder, 7, force=True)
+    os.utime(clip.path, (0, 0))
+    assert run(clip, folder, force=True)[0].pictures == 9
+    assert [name for name in names(folder) if ".eagrctl" in name] == []
+
+
+@pytest.mark.usefixtures("short_parts")
+@pytest.mark.parametrize("ruin", ["0000.json", "0000.nut", "frames/000002.png"])
+@pytest.mark.parametrize("how", ["gone", "other"])
+def test_a_damaged_part_counts_as_nothing(tmp_path: Path, clip: Photo, ruin: str, how: str) -> None:
+    whole, folder = results_in(tmp_path / "whole"), results_in(tmp_path / "out")
+    run(clip, whole)
+    interrupt(clip, folder, 7)
+    (part,) = (folder.path / "trip").glob(".eagrctl-*.film")
+    (part / ruin).unlink()
+    if how == "other":
+        (part / ruin).mkdir()
+    assert run(clip, folder)[0].pictures == 9
+    assert contents(folder) == contents(whole)
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_a_link_in_the_place_of_parts_is_not_followed(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    interrupt(clip, folder, 7)
+    (part,) = (folder.path / "trip").glob(".eagrctl-*.film")
+    part.rename(tmp_path / "elsewhere")
+    part.symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").rglob("*"))
+    assert run(clip, folder)[0].pictures == 9
+    assert sorted((tmp_path / "elsewhere").rglob("*")) == before
+
+
+@pytest.mark.usefixtures("short_parts")
+def test_two_processes_do_not_parse_one_film_into_one_folder(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
+    interrupt(clip, folder, 4)
+    (part,) = (folder.path / "trip").glob(".eagrctl-*.film")
+    with locked(part):
+        tally, _ = run(clip, folder)
+    assert "is being filled by another eagrctl" in tally.failed[0][1]
+    assert run(clip, folder)[0].pictures == 6
+
+
+def test_what_a_killed_run_left_in_the_place_of_results_is_replaced(tmp_path: Path, clip: Photo) -> None:
+    folder = results_in(tmp_path / "out")
     # Killed while the results were being moved into place.
-    (folder.path / "trip" / "clip.frames").mkdir()
+    (folder.path / "trip" / "clip.frames").mkdir(parents=True)
     (folder.path / "trip" / "clip.frames" / "000007.png").touch()
     (folder.path / "trip" / "clip.overlay.mp4").touch()
     assert run(clip, folder, every=9)[0].pictures == 1

@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from eagrctl.faces.found import FoundFace
 from eagrctl.parsing.labelling import label_face
 from eagrctl.parsing.parsed import ParsedFace
 from eagrctl.parsing.placing import Placer, Square
-from eagrctl.parsing.video.steady import Steadier, parse_film
+from eagrctl.parsing.video.steady import FilmMemory, Steadier, parse_film
 
 SIZE, GRID, CLASSES = 65, 17, 3
 POINTS = np.array([[203.0, 102], [246, 104], [221, 125], [201, 140], [245, 141]])
@@ -92,3 +94,43 @@ def test_a_film_gives_each_frame_its_face_though_the_detector_blinks_and_tremble
         for each in (steady, [align_matrix(points, SIZE) for points in alone])
     ]
     assert jitter[0] < 0.6 * jitter[1]
+
+
+class Numbered:
+    """Trembles, and misses every seventh frame, as a frame's first pixel says: alike whoever looks, and whenever."""
+
+    def find_all(self, image: Pixels) -> list[FoundFace]:
+        number = int(image[0, 0, 0])
+        found = Finder().find_all(image)[0] if number % 7 else None
+        shaken = np.random.default_rng(number).normal(0, 2, (5, 2))
+        return [] if found is None else [replace(found, landmarks=found.landmarks + shaken)]
+
+
+@pytest.mark.parametrize("first", [1, 3, 11, 20])
+def test_a_film_that_is_gone_on_with_is_the_same(first: int) -> None:
+    film, placer = [astronaut() for _ in range(21)], Placer(SIZE, "faces", Numbered())  # type: ignore[arg-type]
+    for number, frame in enumerate(film):
+        frame[0, 0, 0] = number + 1
+    rng = np.random.default_rng(0)
+    said = rng.normal(size=(len(film), CLASSES, GRID, GRID))
+
+    def label(squares: list[Square]) -> list[ParsedFace]:
+        # The brightness of a square tells whose it is, so that the same frame is spoken of alike.
+        return [spoken(square, said[int(square.pixels.sum()) % len(film)]) for square in squares]
+
+    def parsed(start: int, memory: FilmMemory) -> list[list[ParsedFace]]:
+        frames = ((film[number], number / 25) for number in range(start, len(film)))
+        results = parse_film(frames, placer, label, 4, torch.device("cpu"), 2, memory)  # type: ignore[arg-type]
+        return [faces for _, faces in (islice(results, first) if not start else results)]
+
+    memory = FilmMemory()
+    begun = parsed(0, memory)
+    assert len(memory.found) == first
+    rest = parsed(first, memory)
+    frames = ((frame, number / 25) for number, frame in enumerate(film))
+    whole = [faces for _, faces in parse_film(frames, placer, label, 4, torch.device("cpu"), 2)]  # type: ignore[arg-type]
+    assert [len(faces) for faces in begun + rest] == [len(faces) for faces in whole]
+    for faces, same in zip(begun + rest, whole, strict=True):
+        for face, other in zip(faces, same, strict=True):
+            np.testing.assert_array_equal(face.labels, other.labels)
+            np.testing.assert_array_equal(face.matrix, other.matrix)
