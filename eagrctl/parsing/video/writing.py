@@ -32,7 +32,8 @@ _BT601 = 5
 def part_writer(path: Path, rate: Fraction, size: tuple[int, int]) -> Iterator[Callable[[Pixels, float], None]]:
     """Write a part of a film: H.264 where FFmpeg has it, else MPEG-4.
 
-    It is a NUT, which keeps times as they are, where an MP4 rounds its first to milliseconds. No frame refers to a later one, so that parts can stand one behind the other as they are.
+    It is a NUT, which keeps times as they are, where an MP4 rounds its first to milliseconds. No frame refers to a
+    later one, so that parts can stand one behind the other as they are.
 
     Args:
         path: of the file, whatever its ending.
