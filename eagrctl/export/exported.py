@@ -42,7 +42,7 @@ class OnnxNetwork:
 
     Attributes:
         about: the file's metadata.
-        size: S, the side of its input.
+        size: S, the side of its input; None where it takes any.
     """
 
     def __init__(self, model: Path | bytes, threads: int | None = None) -> None:
@@ -57,7 +57,8 @@ class OnnxNetwork:
         self._needed = onnxruntime.RunOptions()
         self._needed.only_execute_path_to_fetches = True
         self.about: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.size = int(self._session.get_inputs()[0].shape[1])
+        side = self._session.get_inputs()[0].shape[1]
+        self.size: int | None = side if isinstance(side, int) else None
 
     def __call__(self, images: Pixels) -> tuple[Pixels, NDArray[np.float32]]:
         """See `Exported`."""

@@ -6,7 +6,8 @@ The file takes pixels as they come from a photo and gives labels, so that nobody
 * `labels`, (B, S, S) uint8: class ids, decided between logits interpolated as `eagrctl.inference.predict` does
 * `logits`, (B, N, h, w) float32: what the network itself gives, corners aligned with those of the image
 
-B is free. S is not: adaptive pooling whose cells depend on a free height or width exports wrongly, and in silence.
+B is free. S is not, unless that is asked for: runtimes do more with a graph whose sizes they know, and OpenCV reads no
+other. Where height and width are free, they take the place of both S.
 """
 
 import importlib.util
@@ -14,14 +15,13 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
@@ -30,16 +30,19 @@ from eagrctl.arrays import Pixels
 from eagrctl.checkpoint import Checkpoint, load_checkpoint, restore_network
 from eagrctl.data.align import TEMPLATE, WEIGHTS
 from eagrctl.data.dataset import normalise
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import in_words, label_set_of
 from eagrctl.errors import EagrctlError
 from eagrctl.events import Listener, Notice, ignore
 from eagrctl.export.exported import Difference, Exported, OnnxNetwork, TorchNetwork, compare, real_faces, require_equal
+from eagrctl.export.operators import decompositions, translations
+from eagrctl.export.smaller import Cost, Form, smaller
 from eagrctl.files import replacing, sha256_of
 from eagrctl.inference.predict import Segmenter
-from eagrctl.inference.rewrite.blocks import pooling
 from eagrctl.network.norm import resize
 from eagrctl.readers.schemes import find_scheme
 from eagrctl.recipe import InputRecipe, changed
+from eagrctl.scoring.evaluate import check_classes
 
 Kind = Literal["onnx", "torch"]
 ENDINGS: Mapping[Kind, str] = {"onnx": ".onnx", "torch": ".pt2"}
@@ -47,6 +50,9 @@ ENDINGS: Mapping[Kind, str] = {"onnx": ".onnx", "torch": ".pt2"}
 # The first is what torch writes, the last what it can raise that to; runtimes of 2023 and later run the first.
 OPSETS = (18, 23)
 OPSET = OPSETS[0]
+
+# Sides of the input where they are free.
+SMALLEST, LARGEST = 33, 4096
 
 _LARGEST = 2**31 - 1  # bytes in one file of ONNX
 
@@ -79,26 +85,31 @@ def export_checkpoint(
     output: Path,
     kind: Kind = "onnx",
     *,
-    size: int | None = None,
+    size: int | Literal["any"] | None = None,
     opset: int = OPSET,
     photos: tuple[Path, ...] = (),
     scheme: str | None = None,
+    form: Form | None = None,
+    index: ShardIndex | None = None,
     listener: Listener = ignore,
-) -> list[Difference]:
+) -> tuple[list[Difference], list[Cost]]:
     """Write a checkpoint's network as a file that runs by itself, once that file gives what the network gives.
 
     Args:
         source: a checkpoint.
         output: the file to write, replaced if it is there; its folder is made.
         kind: "onnx", or "torch" for what `torch.export.load` reads.
-        size: S; the size that the network was trained at by default.
+        size: S; the size that the network was trained at by default. "any" leaves height and width free.
         opset: of ONNX, from `OPSETS[0]` to `OPSETS[1]`.
         photos: real faces to compare on; a face that comes with scikit-image by default.
         scheme: the other tool in whose ids it gives labels, as for `eagrctl.readers.schemes.find_scheme`.
+        form: another than float32, of a file of ONNX of one size and with the network's own ids; see
+            `eagrctl.export.smaller`.
+        index: prepared faces, on which that form is calibrated and scored.
         listener: hears how far the comparison is.
 
     Returns:
-        How the file differs from the network.
+        How the file differs from the network, in float32; and what that and `form` take, if there is one.
 
     Raises:
         EagrctlError: the checkpoint or a photo cannot be read; there is no such scheme; the file would differ too much,
@@ -109,36 +120,50 @@ def export_checkpoint(
     ids = find_scheme(scheme, classes).written(classes) if scheme else None
     if ids is not None and ids.without:
         listener(Notice(f"Scheme {scheme} has no {', '.join(map(in_words, ids.without))}: they are background"))
-    recipe = changed(checkpoint.recipe, input={"size": size or checkpoint.recipe.input.size}).input
+    if form is not None and index is not None:
+        check_classes(checkpoint.classes, index, str(source))
+    trained = checkpoint.recipe.input.size
+    sizes = [trained, trained * 2 // 3, trained * 4 // 3] if size == "any" else [size or trained]
+    recipes = [changed(checkpoint.recipe, input={"size": max(SMALLEST, each)}).input for each in sizes]
+    recipe, free = recipes[0], size == "any"
     if recipe != checkpoint.recipe.input:
-        trained = checkpoint.recipe.input.size
         listener(Notice(f"The network was trained at {trained} x {trained}: how good it is at another size is unknown"))
-    faces = real_faces(photos, recipe.size)
     network = restore_network(checkpoint)
-    about = about_export(checkpoint, source, recipe)
+    about = about_export(checkpoint, source, recipe, free)
     if ids is not None:
         about["scheme"] = {"name": ids.scheme, "ids": dict(ids.ids), "without": list(ids.without)}
         about["outputs"]["labels"]["values"] = "ids of the scheme; logits have the classes in their order"
     table = None if ids is None else ids.table
-    to_onnx = kind == "onnx"
-    contents = (
-        onnx_bytes(network, recipe, about, opset, table) if to_onnx else torch_bytes(network, recipe, about, table)
-    )
-    exported: Exported = OnnxNetwork(contents) if to_onnx else TorchNetwork(contents)
-    differences = compare(exported, Segmenter(network, recipe, torch.device("cpu")), faces, listener, table)
+    exported: Exported
+    if kind == "onnx":
+        contents = onnx_bytes(network, recipe, about, opset, table, free)
+        exported = OnnxNetwork(contents)
+    else:
+        contents = torch_bytes(network, recipe, about, table, free)
+        exported = TorchNetwork(contents)
+    differences = []
+    for each in recipes:
+        plain = Segmenter(network, each, torch.device("cpu"))
+        found = compare(exported, plain, real_faces(photos, each.size), listener, table)
+        named = f", {each.size} x {each.size}" if free else ""
+        differences += [replace(difference, images=difference.images + named) for difference in found]
     require_equal(differences)
+    costs: list[Cost] = []
+    if form is not None and index is not None:
+        contents, costs = smaller(contents, form, index, recipe.size, listener)
     try:
         output.parent.mkdir(exist_ok=True)
         with replacing(output) as temporary:
             temporary.write_bytes(contents)
     except OSError as error:
         raise EagrctlError(f"cannot write {output}: {error.strerror or error}") from error
-    return differences
+    return differences, costs
 
 
-def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> dict[str, Any]:
+def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe, any_size: bool = False) -> dict[str, Any]:
     """The metadata of a network that comes from the file `source` and is exported for the input `recipe`, as JSON."""
-    size, grid = recipe.size, -(-recipe.size // 4)
+    sides = ["height", "width"] if any_size else [recipe.size] * 2
+    grid = ["rows", "columns"] if any_size else [-(-recipe.size // 4)] * 2
     about = {
         "description": "Face parsing: EAGRNet (Te et al., ECCV 2020), exported by eagrctl",
         "eagrctl": __version__,
@@ -149,7 +174,7 @@ def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> d
         "colours": [list(colour) for colour in label_set_of(checkpoint.dataset, checkpoint.classes).colours],
         "input": {
             "name": "image",
-            "shape": ["batch", size, size, 3],
+            "shape": ["batch", *sides, 3],
             "type": "uint8",
             "channels": "RGB",
             "range": [0, 255],
@@ -159,9 +184,9 @@ def about_export(checkpoint: Checkpoint, source: Path, recipe: InputRecipe) -> d
             "trained_size": checkpoint.recipe.input.size,
         },
         "outputs": {
-            "labels": {"shape": ["batch", size, size], "type": "uint8", "values": "ids, positions in classes"},
+            "labels": {"shape": ["batch", *sides], "type": "uint8", "values": "ids, positions in classes"},
             "logits": {
-                "shape": ["batch", len(checkpoint.classes), grid, grid],
+                "shape": ["batch", len(checkpoint.classes), *grid],
                 "type": "float32",
                 "resize": "bilinear, corners aligned with the image's; then the largest of a pixel is its class",
             },
@@ -199,18 +224,28 @@ class PixelsToLabels(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Give labels and logits."""
-        size = self.recipe.size
+        size = (image.shape[1], image.shape[2])
         logits = self.network(normalise(image.permute(0, 3, 1, 2), self.recipe.mean, self.recipe.std)).parsing
-        labels = resize(logits, (size, size)).argmax(dim=1)
+        labels = resize(logits, size).argmax(dim=1)
         return labels.to(torch.uint8) if self.table is None else self.table[labels], logits
 
 
-def traced(network: nn.Module, recipe: InputRecipe, table: Pixels | None = None) -> ExportedProgram:
-    """A network's `PixelsToLabels` as a graph of torch's operators, for any batch; arguments as there."""
+def traced(
+    network: nn.Module, recipe: InputRecipe, table: Pixels | None = None, any_size: bool = False
+) -> ExportedProgram:
+    """A network's `PixelsToLabels` as a graph of torch's operators, for any batch; arguments as there.
+
+    With `any_size`, height and width are free as well, from `SMALLEST` to `LARGEST`.
+    """
     whole = PixelsToLabels(network, recipe, table).eval()
     image = torch.zeros(2, recipe.size, recipe.size, 3, dtype=torch.uint8)
     with quietly(), torch.no_grad():
-        program = torch.export.export(whole, (image,), dynamic_shapes=({0: Dim("batch", min=1)},))
+        free = {0: Dim("batch", min=1)}
+        if any_size:
+            free |= {place: Dim(name, min=SMALLEST, max=LARGEST) for place, name in ((1, "height"), (2, "width"))}
+        program = torch.export.export(whole, (image,), dynamic_shapes=(free,))
+        if any_size:
+            program = program.run_decompositions(decompositions())
     for node in program.graph.nodes:
         # Paths of this machine, which are nobody else's business.
         node.meta.pop("stack_trace", None)
@@ -218,13 +253,17 @@ def traced(network: nn.Module, recipe: InputRecipe, table: Pixels | None = None)
 
 
 def torch_bytes(
-    network: nn.Module, recipe: InputRecipe, about: Mapping[str, Any] | None = None, table: Pixels | None = None
+    network: nn.Module,
+    recipe: InputRecipe,
+    about: Mapping[str, Any] | None = None,
+    table: Pixels | None = None,
+    any_size: bool = False,
 ) -> bytes:
     """A network as a file that `torch.export.load` reads; `about` is in it as JSON, in an extra file `METADATA_FILE`.
 
-    Arguments as for `PixelsToLabels`.
+    Arguments as for `PixelsToLabels` and `traced`.
     """
-    program, file = traced(network, recipe, table), io.BytesIO()
+    program, file = traced(network, recipe, table, any_size), io.BytesIO()
     with quietly():
         torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(dict(about or {}), indent=1)})
     return file.getvalue()
@@ -236,10 +275,11 @@ def onnx_bytes(
     about: Mapping[str, Any] | None = None,
     opset: int = OPSET,
     table: Pixels | None = None,
+    any_size: bool = False,
 ) -> bytes:
     """A network as a file of ONNX; `about` is its `metadata_props`, as JSON where a value is not text.
 
-    Arguments as for `PixelsToLabels`; `opset` is the version of ONNX's operators.
+    Arguments as for `PixelsToLabels` and `traced`; `opset` is the version of ONNX's operators.
 
     Raises:
         EagrctlError: ONNX is not installed, or the network is too large for it.
@@ -249,22 +289,23 @@ def onnx_bytes(
         raise EagrctlError("the network has more than the 2 GB that a file of ONNX holds: export with --format torch")
     with quietly():
         converted = torch.onnx.export(
-            traced(network, recipe, table),
+            traced(network, recipe, table, any_size),
             dynamo=True,
             opset_version=opset,
             input_names=["image"],
             output_names=["labels", "logits"],
-            custom_translation_table={
-                torch.ops.aten.adaptive_avg_pool2d.default: _pool,
-                torch.ops.aten.upsample_bilinear2d.vec: _bilinear,
-                torch.ops.aten.upsample_nearest2d.vec: _nearest,
-            },
+            custom_translation_table={} if any_size else translations(),
             verbose=False,
         )
         assert converted is not None
         model = converted.model_proto
     for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        dims = value.type.tensor_type.shape.dim
+        dims[0].dim_param = "batch"
+        if any_size and value.name != "logits":
+            dims[1].dim_param, dims[2].dim_param = "height", "width"
+        elif any_size:
+            dims[2].dim_param, dims[3].dim_param = "rows", "columns"
     return finished(model, about or {})
 
 
@@ -296,36 +337,6 @@ def _separate_constants(graph: Any) -> None:
                 copy.name = node.input[place] = f"{name}.{len(taken)}"
                 graph.initializer.append(copy)
             taken.add(node.input[place])
-
-
-def _product(features: Any, output_size: Any, matrix: Callable[[int, int], torch.Tensor]) -> Any:
-    """What is linear along rows and columns, as two products; `matrix` makes it, (outputs, inputs), for each."""
-    from onnxscript import ir, opset18
-
-    (high, wide), (down, across) = features.shape[2:], output_size
-    matrices = matrix(int(across), int(wide)).T, matrix(int(down), int(high))
-    columns, rows = (opset18.Constant(value=ir.tensor(each.float().contiguous().numpy())) for each in matrices)
-    return opset18.MatMul(rows, opset18.MatMul(features, columns))
-
-
-def _pool(features: Any, output_size: Any) -> Any:
-    """Adaptive average pooling, of which ONNX has no operator; torch writes 50 others in its place."""
-    return _product(features, output_size, pooling)
-
-
-def _bilinear(features: Any, output_size: Any, align_corners: bool, scale_factors: Any = None) -> Any:
-    """Bilinear resizing: OpenCV 4 reads no operator of ONNX that does this to a given size."""
-    return _product(features, output_size, partial(_interpolation, mode="linear", align_corners=align_corners))
-
-
-def _nearest(features: Any, output_size: Any, scale_factors: Any = None) -> Any:
-    """Resizing by the nearest."""
-    return _product(features, output_size, partial(_interpolation, mode="nearest"))
-
-
-def _interpolation(outputs: int, inputs: int, **how: Any) -> torch.Tensor:
-    """(outputs, inputs): how a row of so many values is resized."""
-    return F.interpolate(torch.eye(inputs)[None], outputs, **how)[0].T
 
 
 @contextmanager

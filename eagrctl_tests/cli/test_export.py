@@ -13,6 +13,7 @@ from PIL import Image
 
 from eagrctl.checkpoint import load_checkpoint
 from eagrctl.data.align import TEMPLATE
+from eagrctl.data.index import ShardIndex
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.export.exported import OnnxNetwork
 from eagrctl.inference.predict import Segmenter
@@ -136,7 +137,7 @@ def test_a_run_gives_its_name_to_the_file(eagrctl: Invoke, monkeypatch: pytest.M
         asked.extend((source, output))
         output.parent.mkdir()
         output.write_bytes(b"")
-        return []
+        return [], []
 
     monkeypatch.setattr("eagrctl.export.network.export_checkpoint", record)
     run = Path("runs") / "mine"
@@ -156,6 +157,8 @@ def test_a_run_gives_its_name_to_the_file(eagrctl: Invoke, monkeypatch: pytest.M
         (["--format", "torch", "--output", "a.onnx"], "cannot write a.onnx: give a name that ends in .pt2"),
         (["--photo", "face.jpg"], "face.jpg is missing"),
         (["--photo", "notes.pt"], "notes.pt"),
+        (["--int8"], "give --data DIR"),
+        (["--half", "--data", "nowhere"], "no prepared dataset at nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(
@@ -181,10 +184,27 @@ def test_without_onnx_the_remedy_is_named(eagrctl: Invoke, shipped: Path, monkey
         ["--opset", "17"],
         ["--opset", "24"],
         ["--size", "32"],
+        ["--size", "4097"],
+        ["--size", "all"],
+        ["--half", "--int8"],
+        ["--int8", "--format", "torch"],
+        ["--half", "--size", "any"],
+        ["--int8", "--scheme", "farl"],
+        ["--data", "data"],
     ],
 )
 def test_wrong_usage_exits_with_2(eagrctl: Invoke, arguments: list[str]) -> None:
     assert eagrctl("export", *arguments).exit_code == 2
+
+
+def test_a_smaller_form_is_named_for_it_and_its_cost_told(eagrctl: Invoke, tiny_data: ShardIndex) -> None:
+    save_network(Path("tiny.pt"), tiny())
+    result = eagrctl("export", "tiny.pt", "--int8", "--data", tiny_data.root)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.endswith("Wrote weights/tiny.int8.onnx\n")
+    rows = [line.split("│") for line in result.stdout.splitlines() if "float32" in line or "int8" in line]
+    assert [row[1].strip() for row in rows] == ["float32", "int8"]
+    assert float(rows[0][2]) > float(rows[1][2])
 
 
 def test_the_examples_are_code() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from eagrctl.checkpoint import load_checkpoint, save_checkpoint
+from eagrctl.checkpoint import load_checkpoint, restore_network, save_checkpoint
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import CheckpointError, EagrctlError
 from eagrctl.events import Notice, Progress
@@ -69,7 +69,7 @@ def test_a_program_of_torch_gives_what_the_network_gives_for_any_batch(
 def test_variants_are_exported_at_each_opset(tmp_path: Path, overrides: tuple[str, ...], opset: int) -> None:
     recipe = tiny(*overrides)
     checkpoint = save_network(tmp_path / "variant.pt", recipe)
-    differences = export_checkpoint(checkpoint, tmp_path / "variant.onnx", opset=opset)
+    differences, _ = export_checkpoint(checkpoint, tmp_path / "variant.onnx", opset=opset)
     assert all(difference.small for difference in differences)
     assert onnx.load(tmp_path / "variant.onnx").opset_import[0].version == opset
     assert_same(OnnxNetwork(tmp_path / "variant.onnx"), checkpoint, 3, recipe.input.size)
@@ -78,7 +78,7 @@ def test_variants_are_exported_at_each_opset(tmp_path: Path, overrides: tuple[st
 @pytest.mark.parametrize("kind", ["onnx", "torch"])
 def test_labels_may_be_those_of_another_tool(tmp_path: Path, tiny_checkpoint: Path, kind: export.Kind) -> None:
     output = tmp_path / f"network{export.ENDINGS[kind]}"
-    differences = export_checkpoint(tiny_checkpoint, output, kind, scheme="zllrunning")
+    differences, _ = export_checkpoint(tiny_checkpoint, output, kind, scheme="zllrunning")
     assert all(difference.small for difference in differences)
     written = find_scheme("zllrunning", CELEBAMASK_HQ).written(CELEBAMASK_HQ)
     images = noise(2, 49)
@@ -86,6 +86,27 @@ def test_labels_may_be_those_of_another_tool(tmp_path: Path, tiny_checkpoint: Pa
     expected, scores = plainly(tiny_checkpoint, images)
     assert (labels == written.table[expected]).mean() > 0.999
     assert np.abs(logits - scores).max() < 1e-3
+
+
+@pytest.mark.parametrize(("kind", "sampling"), [("onnx", "true"), ("torch", "false")])
+def test_a_file_of_any_size_gives_what_the_network_gives_at_each(
+    tmp_path: Path, kind: export.Kind, sampling: str
+) -> None:
+    checkpoint = save_network(tmp_path / "network.pt", tiny(f"model.sampling={sampling}"))
+    output = tmp_path / f"network{export.ENDINGS[kind]}"
+    differences, _ = export_checkpoint(checkpoint, output, kind, size="any")
+    named = {difference.images for difference in differences}
+    assert named == {f"{what}, {side} x {side}" for what in ("random pixels", "real faces") for side in (49, 33, 65)}
+    network = (OnnxNetwork if kind == "onnx" else TorchNetwork)(output)
+    for size in (49, 33, 80, 121):
+        assert_same(network, checkpoint, 2, size)
+    images = noise(2, 121)[:, 10:107, 5:]
+    labels, logits = network(images)
+    loaded = load_checkpoint(checkpoint)
+    with torch.inference_mode():
+        plain = export.PixelsToLabels(restore_network(loaded), loaded.recipe.input)(torch.from_numpy(images))
+    assert np.abs(logits - plain[1].numpy()).max() < 1e-4 * plain[1].abs().max()
+    assert (labels == plain[0].numpy()).mean() > 0.999
 
 
 def test_a_network_without_graph_is_exported_at_another_size(tmp_path: Path) -> None:
