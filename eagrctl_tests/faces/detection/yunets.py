@@ -4,24 +4,43 @@ import io
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+
+STRIDES = (8, 16, 32)
+# The middle of the face lies at the cell's corner, and its sides are exp(log 5) strides.
+BOX = [0.0, 0.0, 1.6094379, 1.6094379]
+POINTS = [-1.0, -1.0, 1.0, -1.0, 0.0, 0.0, -1.0, 1.0, 1.0, 1.0]
 
 
 class Fake(nn.Module):
-    """YuNet's twelve outputs, of which those of stride 8 say what is bright, and the others say nothing."""
+    """YuNet's twelve outputs, of which those of stride 8 say what is bright, and the others say nothing.
+
+    All of it is convolutions, as in YuNet itself: OpenCV 4 reads little else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grey = nn.ModuleList(filled(3, [0.0], 1 / (3 * 255 * stride**2), stride) for stride in STRIDES)
+        self.heads = nn.ModuleList(filled(1, bias, weight) for bias, weight in (([0.0], 1.0), (BOX, 0), (POINTS, 0)))
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        classes, objects, boxes, points = [], [], [], []
-        for stride in (8, 16, 32):
-            grey = F.avg_pool2d(image.mean(1, keepdim=True), stride).flatten(2).transpose(1, 2) / 255
-            seen = grey if stride == 8 else 0 * grey
-            classes.append(seen)
-            objects.append(seen)
-            # The middle of the face lies at the cell's corner, and its sides are exp(log 5) strides.
-            boxes.append(torch.cat([0 * grey, 0 * grey, 0 * grey + 1.6094379, 0 * grey + 1.6094379], 2))
-            offsets = (-1.0, -1.0, 1.0, -1.0, 0.0, 0.0, -1.0, 1.0, 1.0, 1.0)
-            points.append(torch.cat([0 * grey + offset for offset in offsets], 2))
-        return (*classes, *objects, *boxes, *points)
+        found: list[list[torch.Tensor]] = [[], [], []]
+        for stride, grey in zip(STRIDES, self.grey, strict=True):
+            seen = grey(image)
+            for outputs, head in zip(found, self.heads, strict=True):
+                said = head(seen).permute(0, 2, 3, 1).reshape(1, -1, head.out_channels)
+                outputs.append(said if stride == STRIDES[0] or head is not self.heads[0] else 0 * said)
+        classes, boxes, points = found
+        return (*classes, *(each + 0 for each in classes), *boxes, *points)
+
+
+def filled(inputs: int, bias: list[float], weight: float, side: int = 1) -> nn.Conv2d:
+    """A convolution whose weights are all the same."""
+    convolution = nn.Conv2d(inputs, len(bias), side, side)
+    nn.init.constant_(convolution.weight, weight)
+    with torch.no_grad():
+        assert convolution.bias is not None
+        convolution.bias.copy_(torch.tensor(bias))
+    return convolution
 
 
 def yunet_bytes() -> bytes:
