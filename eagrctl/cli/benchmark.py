@@ -20,6 +20,7 @@ app = typer.Typer(
 eagrctl benchmark train
 eagrctl benchmark evaluate
 eagrctl benchmark parse
+eagrctl benchmark films --data data/celebamask-hq
 ```""",
     short_help="Measure speed, beside that of the plain way.",
 )
@@ -166,6 +167,43 @@ def parse(
     drawing = partial(console.progress, quiet)
     device = options.choose_device(gpus)
     _show(benchmark_parsing(small, large, photos, device, detector, predictor, repeat, compiled, drawing), figures)
+
+
+@app.command("films")
+def films(
+    data: Annotated[Path, option("--data", "DIR", "Prepared faces that films are made of.")],
+    checkpoint: Annotated[
+        Path | None, argument("RUN|CHECKPOINT", "Network. Default: the one that comes with eagrctl.")
+    ] = None,
+    split: options.Split = "val",
+    faces: Annotated[int, option("--faces", "N", "A film of each of so many faces.", min=1)] = 5,
+    frames: Annotated[int, option("--frames", "N", "Of each film.", min=2)] = 12,
+    gpus: options.Gpus = None,
+    figures: options.Figures = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how much the labels of films flicker, beside each frame parsed for itself.
+
+    Films are made of labelled faces that stand still under noise or move smoothly, so that their truth is known.
+
+    ```text
+    eagrctl benchmark films --data data/celebamask-hq
+    eagrctl benchmark films --data data/celebamask-hq --faces 20 --frames 48
+    ```
+    """
+    from eagrctl.benchmark.films import benchmark_films
+    from eagrctl.data.index import ShardIndex
+    from eagrctl.parsing.parser import FaceParser
+    from eagrctl.training.runs import find_checkpoint
+    from eagrctl.weights import SHIPPED
+
+    index = ShardIndex.load(data)
+    path = find_checkpoint(checkpoint or Path(SHIPPED), options.RUNS)
+    device = options.choose_device(gpus)
+    parser = FaceParser(path, device=device)
+    with console.progress(quiet) as listener:
+        result = benchmark_films(parser, index, split, faces, frames, device.type == "cuda", listener)
+    _show(result, figures)
 
 
 def _show(result: "Result", figures: Path | None) -> None:

@@ -27,7 +27,7 @@ from eagrctl.parsing.pipeline import Pipeline, PlacedPhoto, working_threads
 from eagrctl.parsing.placing import Placer, Square
 from eagrctl.parsing.video.tracking import TrackedFace, Tracker
 
-LEAST = 0.4  # what the newest frame weighs where nothing changes
+LEAST = 0.5  # what the newest frame weighs where nothing changes
 FINENESS = 20  # parts of a step of the grid, to which the move from frame to frame is found
 FURTHEST = 0.1  # of the grid's side: a move beyond is none, but another picture
 STILL, CHANGED = 4.0, 14.0  # of 255: change in brightness below which nothing does, and above which all does

@@ -2,8 +2,8 @@
 
 A face is the same as one of the frame before if both lie in one place: by the overlap of their boxes and the distance
 of their points, and so that all pairs together fit best. One that is missing in up to `GAP` frames between two is taken
-to have moved evenly in between. Where it stands is then smoothed along time, by the line that fits the frames before
-and behind best: it does not lag behind a face that moves, as an average of what was would.
+to have moved evenly in between. Where it stands is then smoothed along time, by the parabola that fits the frames before
+and behind best: it lags behind no face that moves, as an average of what was would, and follows one that turns back.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from eagrctl.faces.found import FoundFace
 
 GAP = 5  # frames at most, between two in which a face was found
 FARTHEST = 1.0  # of a face's height: so far it moves from one frame to the next, at most
-AROUND = 4  # frames before and behind, by which a place is smoothed
+AROUND = 6  # frames before, and behind as far as they have come, by which a place is smoothed
 
 Item = TypeVar("Item")
 Floats = NDArray[np.float64]
@@ -103,7 +103,7 @@ class Tracker:
 
 
 def _smoothed(frame: _Waiting[Item], around: Sequence[_Waiting[Item]]) -> list[TrackedFace]:
-    """The faces of a frame, each where a line through its places in frames around it has it; the largest first."""
+    """The faces of a frame, each where a parabola through its places in frames around it has it; the largest first."""
     faces = []
     for tracked in frame.faces:
         near = [
@@ -113,11 +113,11 @@ def _smoothed(frame: _Waiting[Item], around: Sequence[_Waiting[Item]]) -> list[T
             if each.number == tracked.number
         ]
         times = np.array([time for time, _ in near])
-        line = np.linalg.pinv(np.stack([np.ones_like(times), times], axis=1))[0]  # weights, which give its value here
+        curve = np.linalg.pinv(np.vander(times, 3, increasing=True))[0]  # weights, which give its value here
         # A point that is not known in a frame around is left where it was found.
-        points = np.einsum("f,fpx->px", line, [face.landmarks for _, face in near])
+        points = np.einsum("f,fpx->px", curve, [face.landmarks for _, face in near])
         known = np.isfinite(points)
-        box = np.einsum("f,fb->b", line, [face.box for _, face in near])
+        box = np.einsum("f,fb->b", curve, [face.box for _, face in near])
         face = replace(tracked.face, box=box, landmarks=np.where(known, points, tracked.face.landmarks))
         faces.append(TrackedFace(tracked.number, face))
     return sorted(faces, key=lambda tracked: -_height(tracked.face))

@@ -93,7 +93,7 @@ def test_a_film_gives_each_frame_its_face_though_the_detector_blinks_and_tremble
         np.std([matrix[:, 2] for matrix in each], axis=0).max()
         for each in (steady, [align_matrix(points, SIZE) for points in alone])
     ]
-    assert jitter[0] < 0.6 * jitter[1]
+    assert jitter[0] < 0.7 * jitter[1]
 
 
 class Numbered:

@@ -35,6 +35,17 @@ def test_a_face_that_moves_evenly_is_one_and_does_not_lag() -> None:
         assert found[0].face.box == pytest.approx(frames[time][0].box)
 
 
+@pytest.mark.parametrize("period", [20, 24, 50])
+def test_a_face_that_nods_is_followed(period: int) -> None:
+    """Within a twelfth of how far it goes, which an average over as many frames misses by far more."""
+    swing = 10 * np.sin(2 * np.pi * np.arange(60) / period)
+    found = followed([[face(x)] for x in swing])
+    seen = np.array([each[0].face.landmarks[0][0] - SHAPE[0][0] for each in found])
+    assert np.abs(seen - swing)[6:-6].max() < 10 / 12
+    averaged = np.convolve(swing, np.full(11, 1 / 11), "same")
+    assert np.abs(seen - swing)[6:-6].max() < 0.2 * np.abs(averaged - swing)[6:-6].max()
+
+
 @settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_a_still_face_trembles_less(seed: int) -> None:
