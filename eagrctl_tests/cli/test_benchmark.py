@@ -148,3 +148,14 @@ def test_photos_without_a_face_are_one_line(eagrctl: Invoke, checkpoint: Path, p
     arguments = ("--photos", folder, "--full", "none", "--quiet")
     line = one_line(eagrctl("benchmark", "parse", checkpoint, "--predictor", points, *arguments))
     assert "no face was found in 1 photo:" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [(["--data", "nowhere"], "no prepared dataset at nowhere"), (["nowhere.pt"], "no checkpoint at nowhere.pt")],
+)
+def test_films_of_what_is_not_there(
+    eagrctl: Invoke, tiny_data: ShardIndex, arguments: list[str], complaint: str
+) -> None:
+    data = [] if "--data" in arguments else ["--data", tiny_data.root]
+    assert complaint in one_line(eagrctl("benchmark", "films", *data, *arguments))

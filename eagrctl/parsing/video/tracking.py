@@ -2,8 +2,9 @@
 
 A face is the same as one of the frame before if both lie in one place: by the overlap of their boxes and the distance
 of their points, and so that all pairs together fit best. One that is missing in up to `GAP` frames between two is taken
-to have moved evenly in between. Where it stands is then smoothed along time, by the parabola that fits the frames before
-and behind best: it lags behind no face that moves, as an average of what was would, and follows one that turns back.
+to have moved evenly in between. Where it stands is then smoothed along time, by the parabola that fits the frames
+before and behind best: it lags behind no face that moves, as an average of what was would, and follows one that turns
+back.
 """
 
 from collections import deque
