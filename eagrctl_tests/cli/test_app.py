@@ -34,7 +34,7 @@ def test_the_commands_are_the_ones_that_are_built() -> None:
         *(("detector", name) for name in ("prepare", "train", "evaluate", "export")),
         ("landmarks", "evaluate"),
         *(("weights", name) for name in ("import", "info", "export")),
-        *(("benchmark", name) for name in ("train", "evaluate", "parse")),
+        *(("benchmark", name) for name in ("train", "evaluate", "parse", "films")),
         ("train",),
         ("runs",),
         ("runs", "show"),
