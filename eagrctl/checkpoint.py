@@ -137,6 +137,23 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         raise CheckpointError(f"cannot write {path}: make room on its disk") from error
 
 
+def without_places(recipe: Recipe) -> Recipe:
+    """A recipe to hand on: of files and folders that it names by their whole path, the names alone.
+
+    Where they lie on this machine is nobody else's business.
+    """
+
+    def name(path: str) -> str:
+        return Path(path).name if Path(path).is_absolute() else path
+
+    return replace(
+        recipe,
+        model=replace(recipe.model, pretrained=name(recipe.model.pretrained)),
+        surroundings=replace(recipe.surroundings, backgrounds=name(recipe.surroundings.backgrounds)),
+        sources={key: replace(source, data=name(source.data)) for key, source in recipe.sources.items()},
+    )
+
+
 def halved(checkpoint: Checkpoint) -> Checkpoint:
     """The same with its network in half precision, which a network that it is loaded into widens again.
 

@@ -12,7 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from eagrctl.checkpoint import Checkpoint, build_network, halved, load_checkpoint, restore_network, save_checkpoint
+from eagrctl.checkpoint import (
+    Checkpoint,
+    build_network,
+    halved,
+    load_checkpoint,
+    restore_network,
+    save_checkpoint,
+    without_places,
+)
 from eagrctl.data.labels import CELEBAMASK_HQ
 from eagrctl.errors import CheckpointError
 from eagrctl.recipe import Recipe, changed
@@ -169,3 +177,17 @@ print("torch._dynamo" in sys.modules)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.stdout == "False\n", ran.stderr
+
+
+def test_a_recipe_that_is_handed_on_says_nothing_of_where_things_lie(tiny_recipe: Callable[..., Recipe]) -> None:
+    recipe = tiny_recipe(
+        'model.pretrained="/home/me/weights/resnet.pth"',
+        'surroundings={backgrounds="/home/me/photos"}',
+        'sources.hair={data="/home/me/hair",share=0.1,classes={}}',
+        'sources.parts={data="data/parts",share=0.1,classes={}}',
+    )
+    handed = without_places(recipe)
+    assert (handed.model.pretrained, handed.surroundings.backgrounds) == ("resnet.pth", "photos")
+    assert [source.data for source in handed.sources.values()] == ["hair", "data/parts"]
+    assert without_places(handed) == handed
+    assert without_places(tiny_recipe()) == tiny_recipe()

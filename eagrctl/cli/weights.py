@@ -125,7 +125,7 @@ def export(
     """
     from dataclasses import replace
 
-    from eagrctl.checkpoint import halved, load_checkpoint, save_checkpoint
+    from eagrctl.checkpoint import halved, load_checkpoint, save_checkpoint, without_places
     from eagrctl.documents import read_text
     from eagrctl.training.runs import find_checkpoint
 
@@ -134,7 +134,9 @@ def export(
     loaded = load_checkpoint(path)
     output = weights_file(output, path, force, f".{kind}")
     output.parent.mkdir(exist_ok=True)
-    handed = replace(loaded, training=None, card=loaded.card if about is None else about)
+    handed = replace(
+        loaded, recipe=without_places(loaded.recipe), training=None, card=loaded.card if about is None else about
+    )
     save_checkpoint(halved(handed) if half else handed, output)
     console.result(f"{len(loaded.network)} tensors, {output.stat().st_size / 1e6:.1f} MB")
     console.written([output])
