@@ -137,6 +137,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         raise CheckpointError(f"cannot write {path}: make room on its disk") from error
 
 
+_STATISTICS = (".running_mean", ".running_var")
+
+
 def without_places(recipe: Recipe) -> Recipe:
     """A recipe to hand on: of files and folders that it names by their whole path, the names alone.
 
@@ -157,11 +160,14 @@ def without_places(recipe: Recipe) -> Recipe:
 def halved(checkpoint: Checkpoint) -> Checkpoint:
     """The same with its network in half precision, which a network that it is loaded into widens again.
 
+    The statistics of norms stay as they are: they are few, and a variance may well be beyond half precision's largest.
+
     Raises:
         CheckpointError: a number is too large for half precision.
     """
     network = {
-        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in checkpoint.network.items()
+        name: tensor.half() if tensor.is_floating_point() and not name.endswith(_STATISTICS) else tensor
+        for name, tensor in checkpoint.network.items()
     }
     for name, tensor in network.items():
         if not tensor.isfinite().all():

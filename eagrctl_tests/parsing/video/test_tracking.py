@@ -53,7 +53,7 @@ def test_a_still_face_trembles_less(seed: int) -> None:
     places = random.normal(0, 2, (60, 2))
     found = followed([[face(x, y)] for x, y in places])
     steady = np.array([each[0].face.landmarks[0] - SHAPE[0] for each in found])[5:-5]
-    assert np.linalg.norm(steady, axis=1).mean() < 0.55 * np.linalg.norm(places[5:-5], axis=1).mean()
+    assert np.linalg.norm(steady, axis=1).mean() < 0.65 * np.linalg.norm(places[5:-5], axis=1).mean()
 
 
 @pytest.mark.parametrize("missed", range(1, GAP + 3))
