@@ -143,4 +143,4 @@ def test_a_checkpoint_of_other_classes_is_refused_by_evaluate(
 def test_the_card_and_the_recipe_are_shown_line_by_line(eagrctl: Invoke) -> None:
     shown = eagrctl("weights", "info", "shipped").stdout
     assert "\\n" not in shown
-    assert 'backbone = "resnet18"' in shown.splitlines()
+    assert 'backbone = "efficientnet-lite0"' in shown.splitlines()
