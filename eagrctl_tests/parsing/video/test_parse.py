@@ -218,6 +218,19 @@ def contents(folder: ResultFolder) -> dict[str, bytes]:
     return {name: (folder.path / name).read_bytes() for name in names(folder)}
 
 
+def assert_same(folder: ResultFolder, other: ResultFolder) -> None:
+    """All files to the last byte; but overlays by what they show, as x264's threads do not always write the same."""
+    found, expected = contents(folder), contents(other)
+    film = "trip/clip.overlay.mp4"
+    assert {name: content for name, content in found.items() if name != film} == {
+        name: content for name, content in expected.items() if name != film
+    }
+    shown, wanted = (list(VideoReader(each.path / film)) for each in (folder, other))
+    assert [frame.seconds for frame in shown] == [frame.seconds for frame in wanted]
+    for frame, same in zip(shown, wanted, strict=True):
+        assert np.abs(frame.pixels.astype(int) - same.pixels).mean() < 1
+
+
 @pytest.mark.usefixtures("short_parts")
 @pytest.mark.parametrize("frames", [3, 4, 8])
 def test_an_interrupted_film_goes_on_from_its_last_whole_part(tmp_path: Path, clip: Photo, frames: int) -> None:
@@ -232,7 +245,7 @@ def test_an_interrupted_film_goes_on_from_its_last_whole_part(tmp_path: Path, cl
     assert [event.text for event in events if isinstance(event, Notice)] == [
         f"{clip.path} goes on from frame {kept + 1}"
     ]
-    assert contents(folder) == contents(whole)
+    assert_same(folder, whole)
 
 
 @pytest.mark.usefixtures("short_parts")
@@ -258,7 +271,7 @@ def test_a_damaged_part_counts_as_nothing(tmp_path: Path, clip: Photo, ruin: str
     if how == "other":
         (part / ruin).mkdir()
     assert run(clip, folder)[0].pictures == 9
-    assert contents(folder) == contents(whole)
+    assert_same(folder, whole)
 
 
 @pytest.mark.usefixtures("short_parts")
