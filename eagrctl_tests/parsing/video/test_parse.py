@@ -219,7 +219,7 @@ def contents(folder: ResultFolder) -> dict[str, bytes]:
 
 
 def assert_same(folder: ResultFolder, other: ResultFolder) -> None:
-    """All files to the last byte; but overlays by what they show, as x264's threads do not always write the same."""
+    """All files to the last byte; but overlays by what they show: FFmpeg does not write them alike each time."""
     found, expected = contents(folder), contents(other)
     film = "trip/clip.overlay.mp4"
     assert {name: content for name, content in found.items() if name != film} == {
@@ -228,7 +228,7 @@ def assert_same(folder: ResultFolder, other: ResultFolder) -> None:
     shown, wanted = (list(VideoReader(each.path / film)) for each in (folder, other))
     assert [frame.seconds for frame in shown] == [frame.seconds for frame in wanted]
     for frame, same in zip(shown, wanted, strict=True):
-        assert np.abs(frame.pixels.astype(int) - same.pixels).mean() < 1
+        assert np.abs(frame.pixels.astype(int) - same.pixels).mean() < 4
 
 
 @pytest.mark.usefixtures("short_parts")
