@@ -137,9 +137,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         raise CheckpointError(f"cannot write {path}: make room on its disk") from error
 
 
-_STATISTICS = (".running_mean", ".running_var")
-
-
 def without_places(recipe: Recipe) -> Recipe:
     """A recipe to hand on: of files and folders that it names by their whole path, the names alone.
 
@@ -155,6 +152,9 @@ def without_places(recipe: Recipe) -> Recipe:
         surroundings=replace(recipe.surroundings, backgrounds=name(recipe.surroundings.backgrounds)),
         sources={key: replace(source, data=name(source.data)) for key, source in recipe.sources.items()},
     )
+
+
+_STATISTICS = (".running_mean", ".running_var")
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:

@@ -168,7 +168,7 @@ def _write_part(
         for frame, photo in chain([first], frames):
             occurring.update(number for number, share in enumerate(photo.shares.values()) if share)
             drawing.append((frame, pool.submit(draw, frame, photo.labels)))
-            labels = f"{video.name}.frames/{frame.number:06}.png"
+            labels = _labels_of(video, frame.number)
             head = {"frame": frame.number, "seconds": round(frame.seconds, 6), "labels": labels}
             records.append(head | found_in(photo))
             encode(2 * WRITERS - 1)
@@ -190,7 +190,9 @@ def _finish(video: Photo, folder: ResultFolder, reader: VideoReader, parts: Part
         if folder.scheme:
             head["scheme"] = folder.scheme
         total = {"frames": parts.done, "faces": parts.faces}
-        write_record(made["record"], head | how, "frames", parts.records(), {"found": total})
+        # Parts may come from anywhere, and choose no file.
+        frames = (each | {"labels": _labels_of(video, each["frame"])} for each in parts.records())
+        write_record(made["record"], head | how, "frames", frames, {"found": total})
         if shown:
             join_parts(parts.films, made["overlay"], reader)
             save_whole(legend(folder.labels, sorted(parts.occurring - {BACKGROUND}), SHORTEST), made["legend"], "PNG")
@@ -198,6 +200,11 @@ def _finish(video: Photo, folder: ResultFolder, reader: VideoReader, parts: Part
         for ending in (".json", *reversed(_ENDINGS.values())):
             _clear(folder.place(video, ending))
         parts.frames.replace(kept["frames"])
+
+
+def _labels_of(video: Photo, frame: int) -> str:
+    """Where the labels of a frame lie, by its number."""
+    return f"{video.name}.frames/{frame:06}.png"
 
 
 def _clear(path: Path) -> None:

@@ -275,6 +275,19 @@ def test_a_damaged_part_counts_as_nothing(tmp_path: Path, clip: Photo, ruin: str
 
 
 @pytest.mark.usefixtures("short_parts")
+def test_a_part_chooses_no_file(tmp_path: Path, clip: Photo) -> None:
+    whole, folder = results_in(tmp_path / "whole"), results_in(tmp_path / "out")
+    run(clip, whole)
+    interrupt(clip, folder, 7)
+    (part,) = (folder.path / "trip").glob(".eagrctl-*.film/0000.json")
+    written = part.read_text(encoding="utf-8")
+    part.write_text(written.replace("trip/clip.frames/000002.png", "../../secret.png"), encoding="utf-8")
+    assert part.read_text(encoding="utf-8") != written
+    run(clip, folder)
+    assert_same(folder, whole)
+
+
+@pytest.mark.usefixtures("short_parts")
 def test_a_link_in_the_place_of_parts_is_not_followed(tmp_path: Path, clip: Photo) -> None:
     folder = results_in(tmp_path / "out")
     interrupt(clip, folder, 7)
